@@ -1,1 +1,3 @@
-//! Placeholder.
+//! A run: fibres moved through time by a backend, what they give handed on slab by slab.
+
+pub mod sink;
