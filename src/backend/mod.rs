@@ -1,3 +1,72 @@
-//! Placeholder.
+//! Backends move fibres through time. Each takes an [`Experiment`] and the parameters of its fibres, and gives samples,
+//! events and features; none knows of studies, files or command lines.
+//!
+//! [`reference`] is the judge: double precision, the program as written, an implicit method of variable order and tight
+//! tolerance. [`cpu`] is the fast one: SIMD over lanes, each lane a fibre with its own step and its own time.
+
 pub mod cpu;
 pub mod reference;
+
+use crate::model::{Model, VariableId, VariableKind};
+use crate::protocol::{Drive, Level, Schedule, Segment, Target};
+
+/// What is to be simulated, the same for every fibre; the fibres differ in their varied parameters only.
+#[derive(Clone, Debug)]
+pub struct Experiment {
+    /// The model.
+    pub model: Model,
+    /// What varies by fibre: literals, and states for their initial values. [`Level::Parameter`] indexes this list.
+    pub varied: Vec<VariableId>,
+    /// What is done and when; its first segment starts at minus the settling time.
+    pub schedule: Schedule,
+    /// Quantities that are recorded or that features watch.
+    pub observables: Vec<VariableId>,
+    /// Times at which recorded quantities are sampled are `k * sample_every_ms`, k = 0, 1, … `n_samples - 1`.
+    pub sample_every_ms: f64,
+    /// Number of samples.
+    pub n_samples: usize,
+}
+
+impl Experiment {
+    /// The literals that are inputs of the program: varied ones, then those that the protocol drives.
+    pub fn free_literals(&self) -> Vec<VariableId> {
+        let is_literal = |id: &VariableId| matches!(self.model.variable(*id).kind, VariableKind::Literal(_));
+        let mut free: Vec<VariableId> = self.varied.iter().copied().filter(is_literal).collect();
+        for target in &self.schedule.targets {
+            if let Target::Parameter(id) = target {
+                if !free.contains(id) {
+                    free.push(*id);
+                }
+            }
+        }
+        free
+    }
+
+    /// The value that a literal has in a fibre before any protocol touches it.
+    pub fn own_value(&self, literal: VariableId, parameters: &[f64]) -> f64 {
+        if let Some(i) = self.varied.iter().position(|&v| v == literal) {
+            return parameters[i];
+        }
+        match self.model.variable(literal).kind {
+            VariableKind::Literal(number) => number,
+            _ => f64::NAN,
+        }
+    }
+}
+
+/// The number behind a level for one fibre.
+pub fn level(level: Level, parameters: &[f64]) -> f64 {
+    match level {
+        Level::Number(number) => number,
+        Level::Parameter(i) => parameters[i],
+    }
+}
+
+/// Value at the start of the segment and rate per ms of a driven input, for one fibre.
+pub fn course(drive: &Drive, segment: &Segment, parameters: &[f64]) -> (f64, f64) {
+    let from = level(drive.from, parameters);
+    let to = level(drive.to, parameters);
+    let length_ms = crate::protocol::ms(segment.end - segment.start);
+    let span = to - from;
+    (from + span * drive.start, span * (drive.end - drive.start) / length_ms)
+}

@@ -163,6 +163,8 @@ ops! {
     Recip(a) { mmt None, units Internal, eval |x: L| L::of(1.0) / x, diff |g, v| [{ let s = g.mul(v, v); g.neg(s) }] }
     /// `a b + c`, rounded once; only the compiler makes it.
     Fma(a, b, c) { mmt None, units Internal, eval |x: L, y: L, z: L| x.fma(y, z), diff |g| [b, a, g.constant(1.0)] }
+    /// `a b - c`, rounded once; only the compiler makes it.
+    Fms(a, b, c) { mmt None, units Internal, eval |x: L, y: L, z: L| x.fma(y, -z), diff |g| [b, a, g.constant(-1.0)] }
     /// `c - a b`, rounded once; only the compiler makes it.
     Fnma(a, b, c) { mmt None, units Internal, eval |x: L, y: L, z: L| (-x).fma(y, z), diff |g| [g.neg(b), g.neg(a), g.constant(1.0)] }
     /// `a // b`: the quotient rounded towards minus infinity.

@@ -1,1 +1,20 @@
-//! Placeholder.
+//! Programs: straight-line arithmetic, the one form in which every scheme and every backend sees a model.
+//!
+//! [`lower`] turns a checked model into a [`Graph`] of ops; the graph simplifies as nodes are added ([`simplify`]),
+//! recognises forms with a removable singularity ([`recognise`]), and [`differentiate`] writes exact derivatives into it.
+//! A [`Program`] is what remains when only what the outputs need is kept, in an order in which it can be run.
+
+mod differentiate;
+mod graph;
+mod lower;
+mod order;
+mod recognise;
+mod simplify;
+
+pub use differentiate::{Tangents, depends_on};
+pub use graph::{Graph, Node, Style, Value};
+pub use lower::{Input, LowerError, Rhs, initial_state, lower};
+pub use order::{Program, fuse, program};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,127 @@
+//! From a graph to a program: only what the outputs need, in an order in which it can be run, products fused into sums.
+
+use crate::ops::Op;
+
+use super::{Graph, Node, Value};
+
+/// Straight-line arithmetic: nodes in running order, and which of them are the results.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Program {
+    /// Arguments come before their users; [`Value`]s index this list.
+    pub nodes: Vec<Node>,
+    /// The results.
+    pub outputs: Vec<Value>,
+}
+
+impl Program {
+    /// Number of nodes that compute something.
+    pub fn n_ops(&self) -> usize {
+        self.nodes.iter().filter(|n| matches!(n, Node::Apply(..))).count()
+    }
+}
+
+/// The program that computes `outputs`, depth first in their order: what an output needs alone is computed just before it.
+pub fn program(graph: &Graph, outputs: &[Value]) -> Program {
+    let mut place: Vec<Option<Value>> = vec![None; graph.nodes().len()];
+    let mut nodes = Vec::new();
+    let mut open: Vec<Value> = Vec::new();
+    for &output in outputs {
+        open.push(output);
+        while let Some(&v) = open.last() {
+            if place[v.index()].is_some() {
+                open.pop();
+                continue;
+            }
+            let node = graph.node(v);
+            let waiting = open.len();
+            // Reversed: the first argument is computed first.
+            open.extend(node.args().iter().rev().filter(|a| place[a.index()].is_none()));
+            if open.len() > waiting {
+                continue;
+            }
+            open.pop();
+            let moved = match node {
+                Node::Apply(op, mut args) => {
+                    for a in args.iter_mut().take(op.arity()) {
+                        *a = place[a.index()].expect("arguments are placed first");
+                    }
+                    Node::Apply(op, args)
+                }
+                other => other,
+            };
+            place[v.index()] = Some(Value(nodes.len() as u32));
+            nodes.push(moved);
+        }
+    }
+    let outputs = outputs.iter().map(|o| place[o.index()].expect("outputs are placed")).collect();
+    Program { nodes, outputs }
+}
+
+/// Fuses a product that is used once, by a sum or a difference, into one multiply-add: one rounding less, one instruction less.
+pub fn fuse(program: &Program) -> Program {
+    let mut uses = vec![0usize; program.nodes.len()];
+    for node in &program.nodes {
+        for a in node.args() {
+            uses[a.index()] += 1;
+        }
+    }
+    for o in &program.outputs {
+        uses[o.index()] += 1;
+    }
+    let mut nodes = program.nodes.clone();
+    let product = |v: Value| match program.nodes[v.index()] {
+        Node::Apply(Op::Mul, [a, b, _]) if uses[v.index()] == 1 => Some((a, b)),
+        _ => None,
+    };
+    for node in nodes.iter_mut() {
+        if let Node::Apply(op, [x, y, _]) = *node {
+            let fused = match op {
+                Op::Add => match (product(y), product(x)) {
+                    (Some((a, b)), _) => Some(Node::Apply(Op::Fma, [a, b, x])),
+                    (None, Some((a, b))) => Some(Node::Apply(Op::Fma, [a, b, y])),
+                    (None, None) => None,
+                },
+                Op::Sub => match (product(y), product(x)) {
+                    (Some((a, b)), _) => Some(Node::Apply(Op::Fnma, [a, b, x])),
+                    (None, Some((a, b))) => Some(Node::Apply(Op::Fms, [a, b, y])),
+                    (None, None) => None,
+                },
+                _ => None,
+            };
+            if let Some(fused) = fused {
+                *node = fused;
+            }
+        }
+    }
+    // Fused products have no user left.
+    let mut needed = vec![false; nodes.len()];
+    for o in &program.outputs {
+        needed[o.index()] = true;
+    }
+    for i in (0..nodes.len()).rev() {
+        if needed[i] {
+            for a in nodes[i].args() {
+                needed[a.index()] = true;
+            }
+        }
+    }
+    let mut place = vec![Value::NONE; nodes.len()];
+    let mut kept = Vec::with_capacity(nodes.len());
+    for (i, node) in nodes.into_iter().enumerate() {
+        if !needed[i] {
+            continue;
+        }
+        let moved = match node {
+            Node::Apply(op, mut args) => {
+                for a in args.iter_mut().take(op.arity()) {
+                    *a = place[a.index()];
+                }
+                Node::Apply(op, args)
+            }
+            other => other,
+        };
+        place[i] = Value(kept.len() as u32);
+        kept.push(moved);
+    }
+    Program { nodes: kept, outputs: program.outputs.iter().map(|o| place[o.index()]).collect() }
+}
