@@ -12,6 +12,7 @@ mod table;
 
 pub use lane::Lane;
 pub use table::{Algebra, Op, UnitRule, eval};
+pub(crate) use table::{arity_kind, match_op};
 
 #[cfg(test)]
 mod tests;

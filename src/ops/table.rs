@@ -122,9 +122,8 @@ macro_rules! ops {
 
         /// Expands `$callback!(@unary Op)`, `@binary` or `@ternary` for the op held by `$op`: one arm per row.
         macro_rules! match_op {
-            ($op:expr, $callback:ident) => { match $op { $( $crate::ops::Op::$name => $crate::ops::table::arity_kind!($callback, $name, $($arg),+) ),* } };
+            ($op:expr, $callback:ident) => { match $op { $( $crate::ops::Op::$name => $crate::ops::arity_kind!($callback, $name, $($arg),+) ),* } };
         }
-        #[allow(unused_imports, reason = "for engines, which loop over lanes inside the match")]
         pub(crate) use match_op;
     };
 }

@@ -10,11 +10,13 @@ mod lower;
 mod order;
 mod recognise;
 mod simplify;
+mod substitute;
 
 pub use differentiate::{Tangents, depends_on};
 pub use graph::{Graph, Node, Style, Value};
 pub use lower::{Input, LowerError, Rhs, initial_state, lower};
 pub use order::{Program, fuse, program};
+pub use substitute::substitute;
 
 #[cfg(test)]
 mod tests;

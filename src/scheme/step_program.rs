@@ -1,0 +1,249 @@
+//! What a step program is, and how one is asked for.
+
+use std::collections::HashMap;
+
+use crate::model::{Model, VariableId};
+use crate::ops::{Algebra, Op};
+use crate::program::{Input, LowerError, Program, Rhs, Style, Tangents, Value, fuse, lower, program};
+
+use super::{euler, ros3, rush_larsen};
+
+/// A method of integration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Scheme {
+    /// Forward Euler, fixed step, order 1.
+    Euler,
+    /// Rush and Larsen (1978): gates exactly for the present voltage, all else by forward Euler; fixed step.
+    RushLarsen,
+    /// Third-order L-stable Rosenbrock method with embedded error estimate (Sandu et al. 1997); every fibre its own step.
+    Ros3,
+}
+
+impl Scheme {
+    /// Every scheme, in the order in which they are listed to users.
+    pub const ALL: [Scheme; 3] = [Scheme::Euler, Scheme::RushLarsen, Scheme::Ros3];
+
+    /// As studies spell it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Scheme::Euler => "euler",
+            Scheme::RushLarsen => "rush_larsen",
+            Scheme::Ros3 => "ros3",
+        }
+    }
+
+    /// The scheme of that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Scheme::ALL.into_iter().find(|s| s.name() == name)
+    }
+
+    /// How steps are chosen.
+    pub fn control(self) -> Control {
+        match self {
+            Scheme::Euler | Scheme::RushLarsen => Control::Fixed,
+            Scheme::Ros3 => Control::Adaptive { order: 3.0 },
+        }
+    }
+}
+
+/// How a backend chooses the next step of a lane.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Control {
+    /// One step for all; shortened to land on edges. The error output is the largest magnitude among the new states, for the check that they are finite.
+    Fixed,
+    /// By the error output (1 is the largest allowed), which falls with the step to this power.
+    Adaptive {
+        /// Power of the step in the error estimate.
+        order: f64,
+    },
+}
+
+/// What the step program is to compute.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    /// The model.
+    pub model: &'a Model,
+    /// Literals that are inputs.
+    pub free: &'a [VariableId],
+    /// Free literals that the protocol moves along ramps.
+    pub ramped: &'a [VariableId],
+    /// Indices of states that the protocol clamps at some time.
+    pub clamped: &'a [usize],
+    /// Quantities whose value and rate at the start of the step are outputs.
+    pub observables: &'a [VariableId],
+    /// The method.
+    pub scheme: Scheme,
+    /// Whether states carry what rounding has taken from them.
+    pub compensated: bool,
+    /// Size of each state against which errors are judged; adaptive schemes only.
+    pub scales: &'a [f64],
+    /// Error allowed in a step, relative to the scales; adaptive schemes only.
+    pub tolerance: f64,
+}
+
+/// The arithmetic of one step of one fibre, from its inputs to its outputs.
+#[derive(Clone, Debug)]
+pub struct StepProgram {
+    /// The method.
+    pub scheme: Scheme,
+    /// What each input of the program is.
+    pub inputs: Vec<Input>,
+    /// The arithmetic. Outputs: the new states; if compensated, what rounding has taken from each; the error; then value
+    /// and rate (per unit of the model's time, at the start of the step) of every observable.
+    pub program: Program,
+    /// Number of states.
+    pub n_states: usize,
+    /// Whether the outputs hold the compensation.
+    pub compensated: bool,
+    /// Number of observables.
+    pub n_observables: usize,
+}
+
+impl StepProgram {
+    /// Place of the error among the outputs.
+    pub fn error_output(&self) -> usize {
+        if self.compensated { 2 * self.n_states } else { self.n_states }
+    }
+
+    /// Place of an observable's value among the outputs; its rate follows.
+    pub fn observable_output(&self, observable: usize) -> usize {
+        self.error_output() + 1 + 2 * observable
+    }
+}
+
+/// Why there is no step program.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BuildError {
+    /// The model could not be lowered.
+    #[error(transparent)]
+    Lower(#[from] LowerError),
+    /// The Jacobian has no diagonal order of elimination.
+    #[error("the Jacobian of '{0}' is singular for every step size")]
+    Singular(String),
+}
+
+/// What a scheme builds on: the right-hand side, with clamps in it, and what moves beside the states.
+pub(super) struct Parts {
+    pub rhs: Rhs,
+    /// Present states.
+    pub states: Vec<Value>,
+    /// Size of the step.
+    pub step: Value,
+    /// Inputs that move linearly in time, and their rates.
+    pub moving: Vec<(Value, Value)>,
+}
+
+/// What a scheme gives.
+pub(super) struct Advance {
+    /// Change of each state over the step.
+    pub change: Vec<Value>,
+    /// Normalised error; `None` for a fixed step.
+    pub error: Option<Value>,
+}
+
+/// Builds the step program.
+///
+/// # Errors
+/// If a free variable is not a literal.
+pub fn build(request: &Request<'_>) -> Result<StepProgram, BuildError> {
+    let mut rhs = lower(request.model, request.free, Style::Simplified)?;
+    let n_states = request.model.states.len();
+    let states: Vec<Value> = (0..n_states).map(|i| rhs.input(Input::State(i))).collect();
+    for &i in request.clamped {
+        let clamped = rhs.input(Input::Clamped(i));
+        let zero = rhs.graph.constant(0.0);
+        rhs.derivatives[i] = rhs.graph.apply(Op::Select, &[clamped, zero, rhs.derivatives[i]]);
+    }
+    let mut moving = Vec::new();
+    if rhs.inputs.contains(&Input::Time) {
+        let time = rhs.input(Input::Time);
+        let one = rhs.graph.constant(1.0);
+        moving.push((time, one));
+    }
+    for &id in request.ramped {
+        let parameter = rhs.input(Input::Parameter(id));
+        let slope = rhs.input(Input::Slope(id));
+        moving.push((parameter, slope));
+    }
+    let step = rhs.input(Input::Step);
+
+    let seeds = states.iter().copied().zip(rhs.derivatives.iter().copied()).chain(moving.iter().copied());
+    let mut along = Tangents::new(seeds);
+    let mut observed = Vec::new();
+    for id in request.observables {
+        let value = rhs.variables[id.0];
+        let zero = rhs.graph.constant(0.0);
+        let rate = along.of(&mut rhs.graph, value).unwrap_or(zero);
+        observed.extend([value, rate]);
+    }
+
+    let mut parts = Parts { rhs, states, step, moving };
+    let advance = match request.scheme {
+        Scheme::Euler => euler::advance(&mut parts),
+        Scheme::RushLarsen => rush_larsen::advance(&mut parts, request.model),
+        Scheme::Ros3 => ros3::advance(&mut parts, request.scales, request.tolerance),
+    };
+    let Parts { mut rhs, states, .. } = parts;
+    let mut outputs = Vec::new();
+    let mut lost_after = Vec::new();
+    for (i, (&state, &change)) in states.iter().zip(&advance.change).enumerate() {
+        if request.compensated {
+            // Kahan: what the sum could not take this time is taken off the next change.
+            let lost = rhs.input(Input::Lost(i));
+            let g = &mut rhs.graph;
+            let due = g.sub(change, lost);
+            let sum = g.add(state, due);
+            let taken = g.sub(sum, state);
+            lost_after.push(g.sub(taken, due));
+            outputs.push(sum);
+        } else {
+            outputs.push(rhs.graph.add(state, change));
+        }
+    }
+    let error = match advance.error {
+        Some(error) => error,
+        None => largest_magnitude(&mut rhs, &outputs),
+    };
+    outputs.extend(lost_after);
+    outputs.push(error);
+    outputs.extend(observed);
+    Ok(StepProgram {
+        scheme: request.scheme,
+        program: fuse(&program(&rhs.graph, &outputs)),
+        inputs: rhs.inputs,
+        n_states,
+        compensated: request.compensated,
+        n_observables: request.observables.len(),
+    })
+}
+
+fn largest_magnitude(rhs: &mut Rhs, values: &[Value]) -> Value {
+    let magnitudes: Vec<Value> = values.iter().map(|&v| rhs.graph.apply(Op::Abs, &[v])).collect();
+    largest(rhs, &magnitudes)
+}
+
+/// The largest of several values; NaN if any is.
+pub(super) fn largest(rhs: &mut Rhs, values: &[Value]) -> Value {
+    let mut result: Option<Value> = None;
+    for &v in values {
+        result = Some(match result {
+            None => v,
+            Some(r) => rhs.graph.apply(Op::Max, &[r, v]),
+        });
+    }
+    result.unwrap_or_else(|| rhs.graph.constant(0.0))
+}
+
+impl Parts {
+    /// The derivatives at other states and other values of what moves.
+    pub(super) fn derivatives_at(&mut self, states: &[Value], moved: &[Value]) -> Vec<Value> {
+        let by: HashMap<Value, Value> = self
+            .states
+            .iter()
+            .copied()
+            .zip(states.iter().copied())
+            .chain(self.moving.iter().map(|m| m.0).zip(moved.iter().copied()))
+            .collect();
+        crate::program::substitute(&mut self.rhs.graph, &self.rhs.derivatives, &by)
+    }
+}
