@@ -3,6 +3,14 @@
 //! Time is a whole number of [`Tick`]s, so that no edge is ever missed by rounding and long runs lose nothing. All fibres
 //! share the edges; the levels may differ by fibre. Within a segment every driven input is constant or a straight ramp.
 
+mod events;
+mod schedule;
+#[cfg(test)]
+mod tests;
+
+pub use events::{Change, Clamp, Conflict, MOST_PULSES, Protocol, Pulse};
+pub use schedule::Frame;
+
 use crate::model::VariableId;
 
 /// A time in units of 10 ns; 0 is the start of the protocol, and settling has negative times.
@@ -57,7 +65,12 @@ pub struct Drive {
 impl Drive {
     /// A constant level.
     pub fn constant(level: Level) -> Self {
-        Drive { from: level, to: level, start: 0.0, end: 0.0 }
+        Drive {
+            from: level,
+            to: level,
+            start: 0.0,
+            end: 0.0,
+        }
     }
 }
 
@@ -79,4 +92,29 @@ pub struct Schedule {
     pub targets: Vec<Target>,
     /// In order of time; there is an edge at 0 where the study settles first.
     pub segments: Vec<Segment>,
+}
+
+impl Drive {
+    /// The value for a share of the way from `from` to `to`, with levels resolved by a fibre's varied parameters.
+    pub fn value(&self, share: f64, varied: &[f64]) -> f64 {
+        let (from, to) = (self.from.resolve(varied), self.to.resolve(varied));
+        // Exact at both ends, and where nothing ramps.
+        if share == 0.0 || from == to {
+            from
+        } else if share == 1.0 {
+            to
+        } else {
+            from + (to - from) * share
+        }
+    }
+}
+
+impl Level {
+    /// The number for a fibre with these varied parameters.
+    pub fn resolve(self, varied: &[f64]) -> f64 {
+        match self {
+            Level::Number(value) => value,
+            Level::Parameter(index) => varied[index],
+        }
+    }
 }
