@@ -5,8 +5,12 @@
 //! tolerance. [`cpu`] is the fast one: SIMD over lanes, each lane a fibre with its own step and its own time.
 
 pub mod cpu;
+mod initial;
 pub mod reference;
 
+pub use initial::InitialStates;
+
+use crate::feature::FeatureSpec;
 use crate::model::{Model, VariableId, VariableKind};
 use crate::protocol::{Drive, Level, Schedule, Segment, Target};
 
@@ -19,8 +23,12 @@ pub struct Experiment {
     pub varied: Vec<VariableId>,
     /// What is done and when; its first segment starts at minus the settling time.
     pub schedule: Schedule,
-    /// Quantities that are recorded or that features watch.
+    /// Quantities that are recorded, then those that features watch beside them.
     pub observables: Vec<VariableId>,
+    /// How many of the observables are recorded.
+    pub n_recorded: usize,
+    /// What is gathered; each watches one of the observables.
+    pub features: Vec<FeatureSpec>,
     /// Times at which recorded quantities are sampled are `k * sample_every_ms`, k = 0, 1, … `n_samples - 1`.
     pub sample_every_ms: f64,
     /// Number of samples.
@@ -52,6 +60,17 @@ impl Experiment {
             _ => f64::NAN,
         }
     }
+}
+
+/// An upward crossing of a threshold.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Spike {
+    /// When, ms.
+    pub time_ms: f64,
+    /// Which fibre, by its id.
+    pub fibre: u64,
+    /// Which of [`Experiment::features`].
+    pub feature: usize,
 }
 
 /// The number behind a level for one fibre.

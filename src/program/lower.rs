@@ -27,6 +27,8 @@ pub enum Input {
     Step,
     /// What rounding has taken from the state with that index so far.
     Lost(usize),
+    /// Logarithm of the error of the last accepted step.
+    LastError,
 }
 
 /// The right-hand side of a model as arithmetic.

@@ -49,11 +49,11 @@ impl Scheme {
 /// How a backend chooses the next step of a lane.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Control {
-    /// One step for all; shortened to land on edges. The error output is the largest magnitude among the new states, for the check that they are finite.
+    /// One step for all; shortened to land on edges. The error output is 0 if every new state is finite, else above 1.
     Fixed,
-    /// By the error output (1 is the largest allowed), which falls with the step to this power.
+    /// By the error output: a step is accepted if it is at most 1, and the next step is the present one times the growth output.
     Adaptive {
-        /// Power of the step in the error estimate.
+        /// Power of the step with which the error falls.
         order: f64,
     },
 }
@@ -88,8 +88,9 @@ pub struct StepProgram {
     pub scheme: Scheme,
     /// What each input of the program is.
     pub inputs: Vec<Input>,
-    /// The arithmetic. Outputs: the new states; if compensated, what rounding has taken from each; the error; then value
-    /// and rate (per unit of the model's time, at the start of the step) of every observable.
+    /// The arithmetic. Outputs: the new states; if compensated, what rounding has taken from each; the error; its
+    /// logarithm, to be given back as [`Input::LastError`] of the step after an accepted one; the growth of the step; then
+    /// value and rate (per unit of the model's time, at the start of the step) of every observable.
     pub program: Program,
     /// Number of states.
     pub n_states: usize,
@@ -107,7 +108,7 @@ impl StepProgram {
 
     /// Place of an observable's value among the outputs; its rate follows.
     pub fn observable_output(&self, observable: usize) -> usize {
-        self.error_output() + 1 + 2 * observable
+        self.error_output() + 3 + 2 * observable
     }
 }
 
@@ -200,12 +201,12 @@ pub fn build(request: &Request<'_>) -> Result<StepProgram, BuildError> {
             outputs.push(rhs.graph.add(state, change));
         }
     }
-    let error = match advance.error {
-        Some(error) => error,
-        None => largest_magnitude(&mut rhs, &outputs),
+    let control = match advance.error {
+        Some(error) => growth(&mut rhs, error, request.scheme.control()),
+        None => finite_check(&mut rhs, &outputs),
     };
     outputs.extend(lost_after);
-    outputs.push(error);
+    outputs.extend(control);
     outputs.extend(observed);
     Ok(StepProgram {
         scheme: request.scheme,
@@ -217,9 +218,50 @@ pub fn build(request: &Request<'_>) -> Result<StepProgram, BuildError> {
     })
 }
 
-fn largest_magnitude(rhs: &mut Rhs, values: &[Value]) -> Value {
+/// Largest and smallest factor from one step to the next.
+const GROWTH: (f64, f64) = (0.2, 5.0);
+/// How much of the step that would just be accepted is taken.
+const SAFETY: f64 = 0.85;
+/// Below this an error counts as this much: it limits the memory of the controller, not the growth.
+const SMALLEST_ERROR: f64 = 1e-6;
+
+/// The proportional-integral controller (Gustafsson 1991): after an accepted step `0.85 last^(0.4/p) error^(-0.7/p)`, after a
+/// rejected one `0.85 error^(-1/p)`. Gives the error, its logarithm and the growth.
+fn growth(rhs: &mut Rhs, error: Value, control: Control) -> [Value; 3] {
+    let Control::Adaptive { order } = control else { unreachable!("only adaptive schemes estimate an error") };
+    let last = rhs.input(Input::LastError);
+    let g = &mut rhs.graph;
+    let floor = g.constant(SMALLEST_ERROR);
+    let one = g.constant(1.0);
+    let judged = g.apply(Op::Max, &[floor, error]);
+    let logarithm = g.apply(Op::Log, &[judged]);
+    let mut power = |slope_last: f64, slope_now: f64| {
+        let (a, b, c) = (g.constant(slope_last / order), g.constant(-slope_now / order), g.constant(SAFETY.ln()));
+        let x = g.mul(last, a);
+        let y = g.mul(logarithm, b);
+        let sum = g.add(x, y);
+        g.add(sum, c)
+    };
+    let (accepted, rejected) = (power(0.4, 0.7), power(0.0, 1.0));
+    let fits = g.apply(Op::Le, &[error, one]);
+    let exponent = g.apply(Op::Select, &[fits, accepted, rejected]);
+    let factor = g.apply(Op::Exp, &[exponent]);
+    let (least, most) = (g.constant(GROWTH.0), g.constant(GROWTH.1));
+    let factor = g.apply(Op::Max, &[least, factor]);
+    let factor = g.apply(Op::Min, &[most, factor]);
+    [error, logarithm, factor]
+}
+
+/// An error of 0 if every value is a number of the single precision's range, else one that no step may have.
+fn finite_check(rhs: &mut Rhs, values: &[Value]) -> [Value; 3] {
     let magnitudes: Vec<Value> = values.iter().map(|&v| rhs.graph.apply(Op::Abs, &[v])).collect();
-    largest(rhs, &magnitudes)
+    let largest = largest(rhs, &magnitudes);
+    let g = &mut rhs.graph;
+    let limit = g.constant(f64::from(f32::MAX));
+    let fits = g.apply(Op::Le, &[largest, limit]);
+    let (zero, two) = (g.constant(0.0), g.constant(2.0));
+    let error = g.apply(Op::Select, &[fits, zero, two]);
+    [error, zero, zero]
 }
 
 /// The largest of several values; NaN if any is.
