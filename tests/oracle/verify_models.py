@@ -1,0 +1,223 @@
+#!/usr/bin/env python3
+"""Checks the shipped models against the reference tables in this folder.
+
+Usage: python tests/oracle/verify_models.py [MODEL ...]
+
+Needs myokit and numpy; the trajectories also need a C compiler and SUNDIALS, which
+Myokit's simulation is built from. For every model (all, unless some are named):
+
+1. the units are checked in Myokit's strict mode;
+2. every derivative and intermediate of the derivative tables is evaluated at the
+   table's own state and compared;
+3. every trajectory is integrated with CVODES and compared row by row.
+
+README.md says where the tables come from and what the columns of the maps mean.
+Exit code: 0 all within tolerance, 1 otherwise.
+"""
+import csv
+import pathlib
+import sys
+
+import myokit
+import numpy as np
+
+HERE = pathlib.Path(__file__).resolve().parent
+MODELS = HERE.parent.parent / "models"
+
+# A derivative may differ by this much, relative to the largest term in its formula.
+# The terms cancel at rest, so nothing tighter than a few rounding errors is possible.
+DERIVATIVE_TOLERANCE = 1e-9
+
+# A trajectory may differ by this much, relative to the range of its variable.
+TRAJECTORY_TOLERANCE = 1e-4
+
+# The trajectory tables keep 9 to 12 digits: a variable that moves less than its
+# rounding cannot agree better than that.
+PRINTED_DIGITS = 1e-9
+
+# A pulse is (level, start, length, period, count), in ms; count 0 means for ever.
+CASES = {
+    "hodgkin_huxley_1952": {
+        "derivatives": [
+            ("hodgkin_huxley_1952_derivatives_t0_pace0.csv", "initial_value", "derivative", 0),
+            ("hodgkin_huxley_1952_derivatives_t0_pace1.csv", "initial_value", "derivative", 1),
+        ],
+        "trajectory": ("hodgkin_huxley_1952.csv", (1, 5, 0.5, 20, 0)),
+    },
+    "shorten_2007_fast": {
+        "derivatives": [
+            ("shorten_fast_derivatives_t0_pace0.csv", "initial_value", "derivative", 0),
+            ("shorten_fast_derivatives_t0_pace1.csv", "initial_value", "derivative", 1),
+        ],
+        "trajectory": ("shorten_fast_twitch.csv", (1, 0, 0.5, 0, 0)),
+    },
+    "shorten_2007_slow": {
+        "derivatives": [
+            ("shorten_slow_derivatives_t0_pace0.csv", "initial_value", "derivative", 0),
+            ("shorten_slow_derivatives_t0_pace1.csv", "initial_value", "derivative", 1),
+        ],
+        "trajectory": ("shorten_slow_twitch.csv", (1, 0, 0.5, 0, 0)),
+    },
+    "skeletal_fibre": {
+        "derivatives": [
+            ("skeletal_fibre_derivatives.csv", f"value_t{t}ms_pace{pace}",
+             f"derivative_t{t}ms_pace{pace}", pace)
+            for t in (0, 2, 6) for pace in (0, 1)
+        ],
+        "trajectory": ("skeletal_fibre_twitch.csv", (1, 1, 0.5, 0, 0)),
+    },
+}
+
+
+def read_csv(name):
+    with open(HERE / name, newline="") as f:
+        return list(csv.DictReader(f))
+
+
+def read_names(model_name):
+    """Table name -> (model name, scale), without the columns the model does not have."""
+    rows = read_csv(f"{model_name}_names.csv")
+    return {r["table_name"]: (r["model_name"], float(r["scale"])) for r in rows if r["model_name"]}
+
+
+class Evaluator:
+    """Evaluates a model once, remembering the size of the largest term behind each sum."""
+
+    def __init__(self, model, state, pace):
+        self.model = model
+        self.values = {}
+        self.sizes = {}
+        for var, x in zip(model.states(), state):
+            self.values[var] = x
+            self.sizes[var] = abs(x)
+        for binding, x in (("time", 0.0), ("pace", float(pace))):
+            var = model.binding(binding)
+            self.values[var] = x
+            self.sizes[var] = abs(x)
+
+    def variable(self, var):
+        """Value of a variable (of a state: the state itself)."""
+        if var not in self.values:
+            self.values[var], self.sizes[var] = self.expression(var.rhs())
+        return self.values[var], self.sizes[var]
+
+    def derivative(self, state):
+        return self.expression(state.rhs())
+
+    def expression(self, e):
+        """(value, size): size is the value the formula had if no terms cancelled."""
+        if isinstance(e, myokit.Number):
+            return float(e), abs(float(e))
+        if isinstance(e, myokit.Name):
+            return self.variable(e.var())
+        operands = [self.expression(x) for x in e]
+        values, sizes = zip(*operands) if operands else ((), ())
+        if isinstance(e, myokit.PrefixMinus):
+            return -values[0], sizes[0]
+        if isinstance(e, myokit.PrefixPlus):
+            return values[0], sizes[0]
+        if isinstance(e, myokit.Plus):
+            return values[0] + values[1], max(sizes)
+        if isinstance(e, myokit.Minus):
+            return values[0] - values[1], max(sizes)
+        if isinstance(e, myokit.Multiply):
+            return values[0] * values[1], sizes[0] * sizes[1]
+        if isinstance(e, myokit.Divide):
+            return values[0] / values[1], sizes[0] / abs(values[1])
+        if isinstance(e, myokit.If):
+            return operands[1] if values[0] else operands[2]
+        # Everything else is a function of its operands' values.
+        substitution = e.clone(subst={x: myokit.Number(float(v)) for x, v in zip(e, values)})
+        value = float(substitution.eval())
+        return value, abs(value)
+
+
+def check_derivatives(model, names, table, value_column, derivative_column, pace):
+    """Worst error of one table, its place, and the states the table lacks."""
+    rows = {names[r["state"]][0]: (r, names[r["state"]][1]) for r in read_csv(table) if r["state"] in names}
+    missing = [v.qname() for v in model.states() if v.qname() not in rows]
+    state = []
+    for var in model.states():
+        if var.qname() in rows:
+            row, scale = rows[var.qname()]
+            state.append(float(row[value_column]) / scale)
+        else:
+            state.append(var.initial_value(as_float=True))
+    evaluator = Evaluator(model, state, pace)
+    worst = (0.0, "")
+    for name, (row, scale) in rows.items():
+        value, size = evaluator.derivative(model.get(name))
+        wanted = float(row[derivative_column]) / scale
+        error = abs(value - wanted)
+        relative = error / max(size, abs(wanted)) if error else 0.0
+        if relative >= worst[0]:
+            worst = (relative, name)
+    return *worst, len(rows), missing
+
+
+def check_trajectory(model, names, table, pulse):
+    """[(error over range, model name)] of every variable of a trajectory, worst first."""
+    rows = read_csv(table)
+    time_column = next(c for c in rows[0] if c.endswith(".time"))
+    times = np.array([float(r[time_column]) for r in rows])
+    columns = {c: names[c] for c in rows[0] if c in names and c != time_column}
+
+    level, start, length, period, count = pulse
+    protocol = myokit.Protocol()
+    protocol.schedule(level, start, length, period, count)
+    simulation = myokit.Simulation(model, protocol)
+    simulation.set_tolerance(1e-10, 1e-10)
+    wanted_names = [name for name, _ in columns.values()]
+    log = simulation.run(times[-1] + 1e-6, log=["engine.time", *wanted_names], log_times=times)
+    assert np.allclose(log["engine.time"], times)
+
+    errors = []
+    for column, (name, scale) in columns.items():
+        wanted = np.array([float(r[column]) for r in rows])
+        got = np.asarray(log[name]) * scale
+        deviation = np.max(np.abs(got - wanted))
+        allowed_rounding = PRINTED_DIGITS * np.max(np.abs(wanted))
+        reach = np.ptp(wanted)
+        if deviation <= allowed_rounding:
+            errors.append((0.0, name))
+        else:
+            errors.append((deviation / reach if reach else np.inf, name))
+    return sorted(errors, reverse=True)
+
+
+def verify(model_name):
+    case = CASES[model_name]
+    names = read_names(model_name)
+    model = myokit.load_model(MODELS / f"{model_name}.mmt")
+    model.check_units(myokit.UNIT_STRICT)
+    print(f"{model_name}: {model.count_states()} states, units consistent")
+    good = True
+
+    for table, value_column, derivative_column, pace in case["derivatives"]:
+        worst, place, n, missing = check_derivatives(
+            model, names, table, value_column, derivative_column, pace)
+        good &= worst <= DERIVATIVE_TOLERANCE and not missing
+        print(f"  {table} {value_column}, pace {pace}: {n} derivatives, worst {worst:.1e} in {place}")
+        if missing:
+            print(f"    not in the table: {', '.join(missing)}")
+
+    table, pulse = case["trajectory"]
+    errors = check_trajectory(model, names, table, pulse)
+    good &= errors[0][0] <= TRAJECTORY_TOLERANCE
+    listed = ", ".join(f"{e:.1e} {name}" for e, name in errors[:4])
+    print(f"  {table}: {len(errors)} variables, worst {listed}")
+
+    print(f"  {'within tolerance' if good else 'OUTSIDE TOLERANCE'}")
+    return good
+
+
+def main(chosen):
+    unknown = [name for name in chosen if name not in CASES]
+    if unknown:
+        sys.exit(f"no such model: {', '.join(unknown)}; there are {', '.join(CASES)}")
+    results = [verify(name) for name in chosen or CASES]
+    return 0 if all(results) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
