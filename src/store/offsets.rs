@@ -301,7 +301,7 @@ pub(super) fn set_status(file: &File, path: &Path, root: u64, index: usize, n_lo
     let text = super::skeleton::RUN_STATUS[index];
     edit(file, path, root, |kind, body| {
         // Version 3: nine bytes of sizes, then the name; the value comes last.
-        let is = |body: &[u8], name: &[u8]| kind == MSG_ATTRIBUTE && body.len() > 40 && body[9..].starts_with(name);
+        let is = |body: &[u8], name: &[u8]| kind == MSG_ATTRIBUTE && body.len() >= 40 && body[9..].starts_with(name);
         if is(body, b"status\0") {
             let heap = u64_at(body, body.len() - 12).unwrap_or(0);
             overwrite_tail(body, &hdf5::format::global_heap::encode_vlen_reference(
