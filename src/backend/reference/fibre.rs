@@ -65,7 +65,7 @@ impl Reference {
         if !(1e-13..=0.1).contains(&tolerances.relative) {
             return Err(ReferenceError::Tolerance(tolerances.relative));
         }
-        for &id in &experiment.varied {
+        for &id in experiment.varied.iter().flatten() {
             let variable = experiment.model.variable(id);
             match variable.kind {
                 VariableKind::Literal(_) | VariableKind::State { .. } => {}
@@ -99,8 +99,8 @@ impl Reference {
         let mut state = vec![0.0; self.formulas.n_states];
         evaluate_into(&self.formulas.initial, &inputs, &mut Vec::new(), &mut state);
         for (&id, &parameter) in self.experiment.varied.iter().zip(parameters) {
-            if let VariableKind::State { index, .. } = model.variable(id).kind {
-                state[index] = parameter;
+            if let Some(VariableKind::State { index, .. }) = id.map(|id| &model.variable(id).kind) {
+                state[*index] = parameter;
             }
         }
         state
