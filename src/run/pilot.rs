@@ -17,6 +17,8 @@ use crate::units::Unit;
 const POTENTIAL_MV: f64 = 30.0;
 /// Error of a fraction (a gate, an occupancy) that counts as one.
 const FRACTION: f64 = 0.3;
+/// A magnitude below this is a zero that somebody computed: no unit in use makes a real one so small.
+const SOMETHING: f64 = 1e-15;
 /// Length of the pilot, ms: ten pulses, near the plateau of a tetanus.
 const PILOT_MS: f64 = 200.0;
 /// Instants at which stiffness is looked at, ms: rest, and the upstroke, release and recovery after the pulse at 10 ms.
@@ -134,5 +136,5 @@ fn size(model: &Model, state: VariableId, magnitude: f64, (least, most): (f64, f
     if pure && least >= -0.01 && most <= 1.01 {
         return FRACTION;
     }
-    if magnitude > 0.0 { magnitude } else { 1.0 }
+    if magnitude > SOMETHING { magnitude } else { 1.0 }
 }
