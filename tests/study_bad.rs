@@ -23,13 +23,18 @@ fn bad_studies_are_answered_as_written_down() {
     let mut wrong = Vec::new();
     for path in names {
         // A checkout may have turned line ends into CRLF.
-        let read = |path: &Path| std::fs::read_to_string(path).map(|text| text.replace("\r\n", "\n"));
+        let read =
+            |path: &Path| std::fs::read_to_string(path).map(|text| text.replace("\r\n", "\n"));
         let (verdict, reports) = match study_with(&read(&path).unwrap(), &Overrides::default()) {
             Ok((_, reports)) => ("accepted", reports),
             Err(reports) => ("refused", reports),
         };
         let found = format!("{verdict}\n\n{}", messages(&reports));
-        assert!(!reports.is_empty(), "{} has nothing wrong with it", path.display());
+        assert!(
+            !reports.is_empty(),
+            "{} has nothing wrong with it",
+            path.display()
+        );
         let golden = path.with_extension("txt");
         if bless {
             std::fs::write(&golden, &found).unwrap();
@@ -37,5 +42,9 @@ fn bad_studies_are_answered_as_written_down() {
             wrong.push(format!("{}\n{found}", golden.display()));
         }
     }
-    assert!(wrong.is_empty(), "these differ from what is written down:\n\n{}", wrong.join("\n\n"));
+    assert!(
+        wrong.is_empty(),
+        "these differ from what is written down:\n\n{}",
+        wrong.join("\n\n")
+    );
 }
