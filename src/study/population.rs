@@ -268,14 +268,7 @@ impl Reader<'_> {
                 });
                 continue;
             }
-            let varied = Varied {
-                column: name.clone(),
-                name,
-                target,
-                unit,
-                description,
-                rule,
-            };
+            let varied = Varied::new(&name, target, unit, description, rule);
             entries.push(Entry {
                 varied,
                 place: item.key,

@@ -173,7 +173,8 @@ mod tests {
             };
             let sum: f64 = (0..=n).map(|i| weight(i) * density(f64::from(i) * h)).sum();
             let chance = 0.5 + sum * h / 3.0;
-            assert!((chance - p).abs() < 2e-15, "{p}: {chance}");
+            // The sum of 20 000 terms is known to a few 1e-15.
+            assert!((chance - p).abs() < 1e-14, "{p}: {chance}");
         }
     }
 
