@@ -30,8 +30,8 @@ fn run(file: &mut ResultFile, layout: &Layout, first: usize) {
         }
         row = end;
     }
+    println!("ending");
     file.finish(&outcome(layout, false)).unwrap();
-    println!("finished");
 }
 
 fn state(row: usize) -> Vec<u8> {
@@ -105,7 +105,7 @@ fn a_killed_run_loses_no_acknowledged_row() {
     let dir = tempfile::tempdir().unwrap();
     let whole = content(&whole_file(dir.path()));
     let mut cut_short = 0;
-    for number in 0..24u64 {
+    for number in 0..40u64 {
         let path = dir.path().join(format!("killed{number}.h5"));
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args([
@@ -122,14 +122,19 @@ fn a_killed_run_loses_no_acknowledged_row() {
         let mut lines = BufReader::new(child.stdout.take().unwrap())
             .lines()
             .map_while(Result::ok);
-        // At a row, and then at an odd moment after it.
-        let kill_at = 1 + (number * 5 % 58) as usize * SLAB;
+        // At a row or at the end, and then at an odd moment after it.
+        let kill_at = 1 + (number * 5 % 56) as usize * SLAB;
         let mut acknowledged = 0;
         for line in lines.by_ref() {
             if let Some(row) = line.strip_prefix("whole ") {
                 acknowledged = row.parse().unwrap();
             }
-            if acknowledged >= kill_at {
+            let now = if number < 20 {
+                acknowledged >= kill_at
+            } else {
+                line == "ending"
+            };
+            if now {
                 break;
             }
         }
@@ -175,11 +180,10 @@ fn a_killed_run_loses_no_acknowledged_row() {
 }
 
 #[test]
-fn a_run_resumed_in_the_middle_of_its_end_ends_the_same() {
+fn an_interrupted_run_goes_on_to_the_same_end() {
     let dir = tempfile::tempdir().unwrap();
     let path = whole_file(dir.path());
     let whole = content(&path);
-    // A kill between the last header and the status: the side file is still there, the file says it is running.
     let again = dir.path().join("again.h5");
     let layout = kill_layout();
     let mut file = ResultFile::create(&again, &layout, CreateOptions::default()).unwrap();
@@ -310,6 +314,26 @@ fn a_directory_that_may_not_be_written_is_an_error() {
         matches!(&error, StoreError::Io { path, .. } if path.ends_with("out.h5")),
         "{error}"
     );
+}
+
+#[test]
+fn a_run_that_records_nothing_has_a_file_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("x.h5");
+    let mut layout = layout(2, 0, Precision::F32, Traces::All);
+    layout.event_features.clear();
+    layout.checkpoint_bytes = 0;
+    let mut file = ResultFile::create(&path, &layout, CreateOptions::default()).unwrap();
+    file.commit(0).unwrap();
+    file.finish(&outcome(&layout, true)).unwrap();
+    let (mut file, checkpoint) = ResultFile::reopen(&path).unwrap();
+    assert!(checkpoint.is_none());
+    file.finish(&outcome(&layout, false)).unwrap();
+    let read = store::open(&path).unwrap();
+    assert_eq!(read.run_status(), RunStatus::Complete);
+    assert_eq!(read.time_ms().unwrap(), [0.0; 0]);
+    assert_eq!(read.feature("spikes.count").unwrap(), [0.0, 1.0]);
+    assert!(read.variables().is_empty() && read.events().unwrap().is_empty());
 }
 
 #[test]
