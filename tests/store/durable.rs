@@ -362,3 +362,50 @@ fn what_does_not_fit_the_layout_is_refused() {
     file.write_rows(0, 19, Samples::F32(&row)).unwrap();
     file.finish(&outcome(&layout, false)).unwrap();
 }
+
+/// On a disk of 20 to 60 MB that `SARCOLEMMA_SMALL_DISK` names: `mount -t tmpfs -o size=40m none DIR`.
+#[test]
+fn a_full_disk_stops_a_run_before_it_starts_and_later_breaks_nothing() {
+    let Some(disk) = std::env::var_os("SARCOLEMMA_SMALL_DISK").map(PathBuf::from) else {
+        eprintln!("SARCOLEMMA_SMALL_DISK names no small disk: not tested on a really full one");
+        return;
+    };
+    let path = disk.join("x.h5");
+    let too_large = layout(10_000, 2000, Precision::F32, Traces::All);
+    match ResultFile::create(&path, &too_large, CreateOptions::default()).unwrap_err() {
+        StoreError::DiskFull {
+            needed,
+            free: Some(free),
+            ..
+        } => assert!(free < needed && free > 15_000_000),
+        other => panic!("{other}"),
+    }
+    assert_eq!(std::fs::read_dir(&disk).unwrap().count(), 0);
+
+    // The file fits, but not the events that nobody foresaw, because something else takes what is left.
+    let layout = kill_layout();
+    let mut file = ResultFile::create(&path, &layout, CreateOptions::default()).unwrap();
+    write_rows(&mut file, &layout, 0, 70, SLAB);
+    file.checkpoint(&state(70)).unwrap();
+    let (filler, mut written) = (disk.join("filler"), vec![0u8; 1 << 20]);
+    while std::fs::write(&filler, &written).is_ok() {
+        written.resize(written.len() * 5 / 4, 0);
+    }
+    let mut many = (0..1_000_000).map(event).collect::<Vec<_>>();
+    let error = file
+        .write_events(&many)
+        .and_then(|()| file.commit(70))
+        .unwrap_err();
+    assert!(
+        matches!(&error, SinkError::Io { what, .. } if what.contains("x.h5.events")),
+        "{error}"
+    );
+    many.clear();
+    drop(file);
+    assert_eq!(store::open(&path).unwrap().events().unwrap().len(), 70);
+    std::fs::remove_file(&filler).unwrap();
+    resume(&path);
+    let dir = tempfile::tempdir().unwrap();
+    assert!(content(&path) == content(&whole_file(dir.path())));
+    std::fs::remove_file(&path).unwrap();
+}
