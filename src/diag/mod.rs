@@ -70,20 +70,29 @@ impl Span {
 
     /// The smallest span that covers both.
     pub fn to(self, other: Span) -> Self {
-        Span { start: self.start.min(other.start), end: self.end.max(other.end) }
+        Span {
+            start: self.start.min(other.start),
+            end: self.end.max(other.end),
+        }
     }
 }
 
 impl From<std::ops::Range<usize>> for Span {
     fn from(range: std::ops::Range<usize>) -> Self {
-        Span { start: range.start, end: range.end }
+        Span {
+            start: range.start,
+            end: range.end,
+        }
     }
 }
 
 impl Source {
     /// A text and its name.
     pub fn new(name: impl Into<String>, text: impl Into<String>) -> Self {
-        Source { name: name.into(), text: text.into() }
+        Source {
+            name: name.into(),
+            text: text.into(),
+        }
     }
 
     /// Line and column of a byte, both counted from 1, the column in characters. A line ends with LF, CRLF or CR; an
@@ -99,7 +108,10 @@ impl Source {
             }
         }
         // Every byte of a character but its first has the bits 10xxxxxx.
-        let column = 1 + bytes[start..offset].iter().filter(|b| **b & 0xC0 != 0x80).count();
+        let column = 1 + bytes[start..offset]
+            .iter()
+            .filter(|b| **b & 0xC0 != 0x80)
+            .count();
         let inside = offset < bytes.len() && bytes[offset] & 0xC0 == 0x80;
         (line, column - usize::from(inside))
     }
@@ -135,20 +147,29 @@ impl Diagnostic {
 
     /// Something that deserves a look.
     pub fn warning(code: &'static str, message: impl Into<String>) -> Self {
-        Diagnostic { severity: Severity::Warning, ..Diagnostic::error(code, message) }
+        Diagnostic {
+            severity: Severity::Warning,
+            ..Diagnostic::error(code, message)
+        }
     }
 
     /// The same with its place.
     #[must_use]
     pub fn at(mut self, span: Span, message: impl Into<String>) -> Self {
-        self.primary = Some(Label { span, message: message.into() });
+        self.primary = Some(Label {
+            span,
+            message: message.into(),
+        });
         self
     }
 
     /// The same with one more place that matters.
     #[must_use]
     pub fn also(mut self, span: Span, message: impl Into<String>) -> Self {
-        self.secondary.push(Label { span, message: message.into() });
+        self.secondary.push(Label {
+            span,
+            message: message.into(),
+        });
         self
     }
 

@@ -23,7 +23,9 @@ pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         } else {
             None
         };
-        let Some(d) = [whole, part].into_iter().flatten().min() else { continue };
+        let Some(d) = [whole, part].into_iter().flatten().min() else {
+            continue;
+        };
         if best.is_none_or(|(least, _)| d < least) {
             best = Some((d, candidate));
         }

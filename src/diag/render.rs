@@ -10,7 +10,11 @@ use super::{Diagnostic, Label, Severity, Source, Span};
 ///
 /// One blank line stands between two diagnostics, and the text ends with a line break unless there is none.
 pub fn render_text(diagnostics: &[Diagnostic], source: &Source, colour: bool) -> String {
-    let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
+    let renderer = if colour {
+        Renderer::styled()
+    } else {
+        Renderer::plain()
+    };
     let renderer = renderer.decor_style(DecorStyle::Ascii);
     let mut text = String::new();
     for (i, diagnostic) in diagnostics.iter().enumerate() {
@@ -28,12 +32,24 @@ fn group<'a>(diagnostic: &'a Diagnostic, source: &'a Source) -> Group<'a> {
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,
     };
-    let mut group = Group::with_title(level.primary_title(&*diagnostic.message).id(diagnostic.code));
+    let mut group = Group::with_title(
+        level
+            .primary_title(&*diagnostic.message)
+            .id(diagnostic.code),
+    );
     if let Some(primary) = &diagnostic.primary {
         let mut snippet = Snippet::source(&*source.text).path(&*source.name);
-        snippet = snippet.annotation(AnnotationKind::Primary.span(range(primary, source)).label(shown(primary)));
+        snippet = snippet.annotation(
+            AnnotationKind::Primary
+                .span(range(primary, source))
+                .label(shown(primary)),
+        );
         for label in &diagnostic.secondary {
-            snippet = snippet.annotation(AnnotationKind::Context.span(range(label, source)).label(shown(label)));
+            snippet = snippet.annotation(
+                AnnotationKind::Context
+                    .span(range(label, source))
+                    .label(shown(label)),
+            );
         }
         group = group.element(snippet);
     }
@@ -75,7 +91,11 @@ fn one(diagnostic: &Diagnostic, source: &Source) -> Value {
         "message": diagnostic.message,
         "file": source.name,
     });
-    place(&mut object, diagnostic.primary.as_ref().map(|label| label.span), source);
+    place(
+        &mut object,
+        diagnostic.primary.as_ref().map(|label| label.span),
+        source,
+    );
     object["label"] = match &diagnostic.primary {
         Some(label) if !label.message.is_empty() => json!(label.message),
         _ => Value::Null,

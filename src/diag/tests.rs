@@ -1,7 +1,9 @@
 use super::*;
 
 fn fault(span: std::ops::Range<usize>) -> Diagnostic {
-    Diagnostic::error("E0000", "units differ").at(span.into(), "this is [mV]").help("write [mV]")
+    Diagnostic::error("E0000", "units differ")
+        .at(span.into(), "this is [mV]")
+        .help("write [mV]")
 }
 
 #[test]
@@ -19,8 +21,16 @@ fn columns_count_characters() {
 fn lines_end_with_lf_crlf_or_cr() {
     for end in ["\n", "\r\n", "\r"] {
         let source = Source::new("a.mmt", format!("one{end}two{end}{end}four"));
-        assert_eq!(source.line_column(source.text.find("two").unwrap()), (2, 1), "{end:?}");
-        assert_eq!(source.line_column(source.text.find("ur").unwrap()), (4, 3), "{end:?}");
+        assert_eq!(
+            source.line_column(source.text.find("two").unwrap()),
+            (2, 1),
+            "{end:?}"
+        );
+        assert_eq!(
+            source.line_column(source.text.find("ur").unwrap()),
+            (4, 3),
+            "{end:?}"
+        );
     }
 }
 

@@ -8,6 +8,7 @@
 //! Truth values are numbers: a comparison gives 1 or 0, and anything but 0 counts as true.
 
 mod lane;
+mod names;
 mod table;
 
 pub use lane::Lane;

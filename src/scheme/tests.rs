@@ -1,0 +1,180 @@
+//! The coefficient tables satisfy their order conditions, and step programs converge at their order.
+
+use nalgebra::{Matrix3, RowVector3, Vector3};
+
+use super::ros3::{C21, C31, C32, E, GAMMA, M};
+use super::{Request, Scheme, StepProgram, build};
+use crate::diag::Source;
+use crate::model::{self, Model};
+use crate::ops::eval;
+use crate::program::{Input, Node};
+
+/// The method in its classical form: weights b, embedded weights, α and β = α + Γ. (Hairer & Wanner, Solving ODEs II, IV.7.)
+fn classical() -> (RowVector3<f64>, RowVector3<f64>, Matrix3<f64>, Matrix3<f64>) {
+    let c = Matrix3::new(0.0, 0.0, 0.0, C21, 0.0, 0.0, C31, C32, 0.0);
+    let a = Matrix3::new(0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 1.0, 0.0, 0.0);
+    let gamma = (Matrix3::identity() / GAMMA - c).try_inverse().expect("lower triangular with a diagonal");
+    let m = RowVector3::from(M);
+    let alpha = a * gamma;
+    (m * gamma, (m - RowVector3::from(E)) * gamma, alpha, alpha + gamma)
+}
+
+#[test]
+fn ros3_has_order_three_and_an_embedded_solution_of_order_two() {
+    let (b, embedded, alpha, beta) = classical();
+    let one = Vector3::repeat(1.0);
+    let (alphas, betas) = (alpha * one, beta * one);
+    // The table has 30 digits, so the conditions hold to rounding.
+    let near = |x: f64, y: f64| assert!((x - y).abs() < 1e-14, "{x} is not {y}");
+    near((b * one)[0], 1.0);
+    near((b * betas)[0], 0.5);
+    near((b * alphas.component_mul(&alphas))[0], 1.0 / 3.0);
+    near((b * beta * betas)[0], 1.0 / 6.0);
+    near((embedded * one)[0], 1.0);
+    near((embedded * betas)[0], 0.5);
+    assert!(((embedded * alphas.component_mul(&alphas))[0] - 1.0 / 3.0).abs() > 1e-3, "the embedded solution must differ");
+}
+
+#[test]
+fn ros3_damps_infinitely_fast_modes_completely() {
+    // R(∞) = 1 - b B^-1 1 with B = β (which includes γ on the diagonal).
+    let (b, _, _, beta) = classical();
+    let inverse = beta.try_inverse().expect("γ on the diagonal");
+    let r = 1.0 - (b * inverse * Vector3::repeat(1.0))[0];
+    assert!(r.abs() < 1e-12, "R(inf) = {r}");
+}
+
+fn read(text: &str) -> Model {
+    let source = Source { name: "test.mmt".into(), text: text.into() };
+    model::read(&source).expect("the test's model is sound").0
+}
+
+/// Non-linear, stiff in part, driven by time: y1' = -y1² + y2 cos(t), y2' = -50 (y2 - y1) + y1, and an oscillating gate.
+const NONLINEAR: &str = "
+[[model]]
+c.y1 = 1
+c.y2 = 0.5
+c.x = 0.2
+
+[engine]
+time = 0 bind time
+
+[c]
+dot(y1) = -y1^2 + y2 * cos(engine.time)
+dot(y2) = -50 * (y2 - y1) + y1 * x
+dot(x) = (0.3 + y1) * (1 - x) - 0.5 * exp(y1) * x
+";
+
+fn step_program(model: &Model, scheme: Scheme) -> StepProgram {
+    let scales = vec![1.0; model.states.len()];
+    build(&Request {
+        model,
+        free: &[],
+        ramped: &[],
+        clamped: &[],
+        observables: &[],
+        scheme,
+        compensated: false,
+        scales: &scales,
+        tolerance: 1.0,
+    })
+    .expect("the model has no parameter")
+}
+
+/// Runs `n` equal steps to `end` in doubles.
+fn integrate(step: &StepProgram, initial: &[f64], end: f64, n: usize) -> (Vec<f64>, f64) {
+    let h = end / n as f64;
+    let mut y = initial.to_vec();
+    let mut largest_error = 0.0f64;
+    for k in 0..n {
+        let inputs: Vec<f64> = step
+            .inputs
+            .iter()
+            .map(|i| match *i {
+                Input::State(i) => y[i],
+                Input::Step => h,
+                Input::Time => h * k as f64,
+                _ => 0.0,
+            })
+            .collect();
+        let mut values = Vec::new();
+        for node in &step.program.nodes {
+            values.push(match *node {
+                Node::Constant(bits) => f64::from_bits(bits),
+                Node::Input(i) => inputs[i as usize],
+                Node::Apply(op, a) => {
+                    let at = |k: usize| if k < op.arity() { values[a[k].index()] } else { 0.0 };
+                    eval(op, at(0), at(1), at(2))
+                }
+            });
+        }
+        let out: Vec<f64> = step.program.outputs.iter().map(|o| values[o.index()]).collect();
+        y = out[..step.n_states].to_vec();
+        largest_error = largest_error.max(out[step.error_output()]);
+    }
+    (y, largest_error)
+}
+
+fn observed_order(scheme: Scheme, n: usize) -> f64 {
+    let model = read(NONLINEAR);
+    let initial = [1.0, 0.5, 0.2];
+    // ROS3 with 40 times as many steps stands for the exact solution: its error is 64,000 times smaller.
+    let (exact, _) = integrate(&step_program(&model, Scheme::Ros3), &initial, 1.0, 40 * n);
+    let step = step_program(&model, scheme);
+    let error = |n: usize| {
+        let (y, _) = integrate(&step, &initial, 1.0, n);
+        y.iter().zip(&exact).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max)
+    };
+    (error(n) / error(2 * n)).log2()
+}
+
+#[test]
+fn euler_converges_at_order_one() {
+    let order = observed_order(Scheme::Euler, 400);
+    assert!((0.9..1.1).contains(&order), "observed order {order}");
+}
+
+#[test]
+fn rush_larsen_converges_at_order_one() {
+    let order = observed_order(Scheme::RushLarsen, 400);
+    assert!((0.9..1.2).contains(&order), "observed order {order}");
+}
+
+#[test]
+fn ros3_converges_at_order_three_with_time_in_the_right_hand_side() {
+    let order = observed_order(Scheme::Ros3, 100);
+    assert!((2.8..3.3).contains(&order), "observed order {order}");
+}
+
+#[test]
+fn the_error_estimate_falls_with_the_third_power_of_the_step() {
+    let model = read(NONLINEAR);
+    let step = step_program(&model, Scheme::Ros3);
+    let first = |h: f64| integrate(&step, &[1.0, 0.5, 0.2], h, 1).1;
+    let order = (first(2e-3) / first(1e-3)).log2();
+    assert!((2.7..3.3).contains(&order), "observed order {order}");
+}
+
+#[test]
+fn rush_larsen_is_exact_for_a_gate_at_constant_voltage() {
+    let model = read(
+        "
+[[model]]
+g.V = -30
+g.m = 0.1
+
+[g]
+dot(V) = 0
+    label membrane_potential
+dot(m) = a * (1 - m) - b * m
+a = 0.1 * (V + 40) / (1 - exp(-(V + 40) / 10))
+b = 4 * exp(-(V + 65) / 18)
+",
+    );
+    let step = step_program(&model, Scheme::RushLarsen);
+    let (y, _) = integrate(&step, &[-30.0, 0.1], 3.0, 1);
+    let a = 1.0 / (1.0 - (-1.0f64).exp());
+    let b = 4.0 * (-35.0f64 / 18.0).exp();
+    let exact = a / (a + b) + (0.1 - a / (a + b)) * (-(a + b) * 3.0).exp();
+    assert!((y[1] - exact).abs() < 1e-14, "{} is not {exact}", y[1]);
+}

@@ -20,6 +20,7 @@ mod quantity;
 mod table;
 
 pub use parse::UnitError;
+pub(crate) use parse::number_length;
 pub use quantity::{Quantity, QuantityError};
 
 /// A unit: a product of powers of the seven base units, times a factor.
@@ -36,7 +37,10 @@ const TOLERANCE: f64 = 1e-9;
 
 impl Unit {
     /// The unit of a pure number.
-    pub const DIMENSIONLESS: Unit = Unit { exponents: [0.0; 7], factor: 1.0 };
+    pub const DIMENSIONLESS: Unit = Unit {
+        exponents: [0.0; 7],
+        factor: 1.0,
+    };
 
     /// Reads a unit, with or without `[` and `]` around it.
     pub fn parse(text: &str) -> Result<Unit, UnitError> {
@@ -52,22 +56,35 @@ impl Unit {
     #[must_use]
     pub fn times(self, other: Unit) -> Unit {
         let exponents = std::array::from_fn(|i| self.exponents[i] + other.exponents[i]);
-        Unit { exponents, factor: decimal(self.factor * other.factor) }
+        Unit {
+            exponents,
+            factor: decimal(self.factor * other.factor),
+        }
     }
 
     /// The unit of a quotient.
     #[must_use]
     pub fn over(self, other: Unit) -> Unit {
         let exponents = std::array::from_fn(|i| self.exponents[i] - other.exponents[i]);
-        Unit { exponents, factor: decimal(self.factor / other.factor) }
+        Unit {
+            exponents,
+            factor: decimal(self.factor / other.factor),
+        }
     }
 
     /// The unit of a power.
     #[must_use]
     pub fn powf(self, power: f64) -> Unit {
         let whole = power.fract() == 0.0 && power.abs() <= 64.0;
-        let factor = if whole { self.factor.powi(power as i32) } else { self.factor.powf(power) };
-        Unit { exponents: self.exponents.map(|x| whole_if_close(x * power)), factor: decimal(factor) }
+        let factor = if whole {
+            self.factor.powi(power as i32)
+        } else {
+            self.factor.powf(power)
+        };
+        Unit {
+            exponents: self.exponents.map(|x| whole_if_close(x * power)),
+            factor: decimal(factor),
+        }
     }
 
     /// The unit of the `degree`-th root: 2 for the square root.
@@ -79,12 +96,18 @@ impl Unit {
     /// The unit of a number given in this unit times `factor`.
     #[must_use]
     pub fn scaled(self, factor: f64) -> Unit {
-        Unit { exponents: self.exponents, factor: decimal(self.factor * factor) }
+        Unit {
+            exponents: self.exponents,
+            factor: decimal(self.factor * factor),
+        }
     }
 
     /// Whether both measure the same kind of thing, so that a number converts one into the other.
     pub fn same_dimension(self, other: Unit) -> bool {
-        self.exponents.iter().zip(other.exponents).all(|(a, b)| close(*a, b))
+        self.exponents
+            .iter()
+            .zip(other.exponents)
+            .all(|(a, b)| close(*a, b))
     }
 
     /// Whether both are the same unit but for rounding.
@@ -94,14 +117,19 @@ impl Unit {
 
     /// The number to multiply a value in this unit with to get it in the other; `None` where no number does.
     pub fn factor_to(self, other: Unit) -> Option<f64> {
-        self.same_dimension(other).then(|| decimal(self.factor / other.factor))
+        self.same_dimension(other)
+            .then(|| decimal(self.factor / other.factor))
     }
 
     /// A value in this unit, in the other: exact to rounding where one unit is a whole multiple of the other.
     pub fn convert(self, value: f64, other: Unit) -> Option<f64> {
         let factor = self.factor_to(other)?;
         let inverse = decimal(other.factor / self.factor);
-        Some(if factor < 1.0 && inverse.fract() == 0.0 { value / inverse } else { value * factor })
+        Some(if factor < 1.0 && inverse.fract() == 0.0 {
+            value / inverse
+        } else {
+            value * factor
+        })
     }
 }
 
@@ -119,7 +147,11 @@ fn close(a: f64, b: f64) -> bool {
 
 /// Roots of powers come back to whole exponents.
 fn whole_if_close(x: f64) -> f64 {
-    if (x - x.round()).abs() < 1e-12 { x.round() } else { x }
+    if (x - x.round()).abs() < 1e-12 {
+        x.round()
+    } else {
+        x
+    }
 }
 
 /// Takes the rounding of products of decimal prefixes away: a factor within a few ulp of a number with 12 decimal digits

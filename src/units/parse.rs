@@ -63,12 +63,20 @@ impl UnitError {
     /// What to write instead, where that is known.
     pub fn help(&self) -> Option<String> {
         match self {
-            UnitError::Unknown { name, .. } if matches!(name.as_str(), "degC" | "celsius" | "Celsius" | "degF") => {
+            UnitError::Unknown { name, .. }
+                if matches!(name.as_str(), "degC" | "celsius" | "Celsius" | "degF") =>
+            {
                 Some("scales with an offset are no units; write kelvin: [K]".to_owned())
             }
-            UnitError::Unknown { nearest, .. } => nearest.as_ref().map(|known| format!("did you mean '{known}'?")),
-            UnitError::NoPrefix { .. } => Some("put the power of ten behind the unit: [unit (1e-3)]".to_owned()),
-            UnitError::Syntax { .. } => Some("a unit is written like [mS/cm^2], [1/ms] or [m/s (1e-3)]".to_owned()),
+            UnitError::Unknown { nearest, .. } => nearest
+                .as_ref()
+                .map(|known| format!("did you mean '{known}'?")),
+            UnitError::NoPrefix { .. } => {
+                Some("put the power of ten behind the unit: [unit (1e-3)]".to_owned())
+            }
+            UnitError::Syntax { .. } => {
+                Some("a unit is written like [mS/cm^2], [1/ms] or [m/s (1e-3)]".to_owned())
+            }
             UnitError::Factor { .. } => None,
         }
     }
@@ -90,7 +98,12 @@ pub(super) fn parse(text: &str) -> Result<Unit, UnitError> {
 }
 
 pub(super) fn parse_with(names: &Names, text: &str) -> Result<Unit, UnitError> {
-    let mut cursor = Cursor { text, at: 0, names, depth: 0 };
+    let mut cursor = Cursor {
+        text,
+        at: 0,
+        names,
+        depth: 0,
+    };
     let bracket = cursor.eat('[');
     let unit = cursor.unit()?;
     if bracket && !cursor.eat(']') {
@@ -100,8 +113,13 @@ pub(super) fn parse_with(names: &Names, text: &str) -> Result<Unit, UnitError> {
     if cursor.at < text.len() {
         return Err(cursor.unexpected("'*', '/', '^' or the end of the unit"));
     }
-    if !(unit.factor > 0.0 && unit.factor.is_finite()) || unit.exponents.iter().any(|x| !x.is_finite()) {
-        return Err(UnitError::Factor { factor: unit.factor, at: 0..text.len() });
+    if !(unit.factor > 0.0 && unit.factor.is_finite())
+        || unit.exponents.iter().any(|x| !x.is_finite())
+    {
+        return Err(UnitError::Factor {
+            factor: unit.factor,
+            at: 0..text.len(),
+        });
     }
     Ok(unit)
 }
@@ -143,10 +161,20 @@ impl<'a> Cursor<'a> {
         self.blank();
         let rest = self.rest();
         let Some(first) = rest.chars().next() else {
-            return UnitError::Syntax { expected, found: "the end".to_owned(), at: self.at..self.at };
+            return UnitError::Syntax {
+                expected,
+                found: "the end".to_owned(),
+                at: self.at..self.at,
+            };
         };
-        let word = word_length(rest).max(number_length(rest)).max(first.len_utf8());
-        UnitError::Syntax { expected, found: format!("'{}'", &rest[..word]), at: self.at..self.at + word }
+        let word = word_length(rest)
+            .max(number_length(rest))
+            .max(first.len_utf8());
+        UnitError::Syntax {
+            expected,
+            found: format!("'{}'", &rest[..word]),
+            at: self.at..self.at + word,
+        }
     }
 
     fn unit(&mut self) -> Result<Unit, UnitError> {
@@ -175,7 +203,10 @@ impl<'a> Cursor<'a> {
                     let start = self.at;
                     let multiplier = self.primary()?;
                     if !(multiplier > 0.0 && multiplier.is_finite()) {
-                        return Err(UnitError::Factor { factor: multiplier, at: start..self.at });
+                        return Err(UnitError::Factor {
+                            factor: multiplier,
+                            at: start..self.at,
+                        });
                     }
                     return Ok(unit.scaled(multiplier));
                 }
@@ -194,10 +225,16 @@ impl<'a> Cursor<'a> {
         }
         let (name, at) = (&rest[..length], self.at..self.at + length);
         let unit = table::find(self.names, name).map_err(|missing| match missing {
-            Missing::Unknown => {
-                UnitError::Unknown { name: name.to_owned(), nearest: table::nearest(name), at: at.clone() }
-            }
-            Missing::NoPrefix(prefix, unit) => UnitError::NoPrefix { prefix, unit, at: at.clone() },
+            Missing::Unknown => UnitError::Unknown {
+                name: name.to_owned(),
+                nearest: table::nearest(name),
+                at: at.clone(),
+            },
+            Missing::NoPrefix(prefix, unit) => UnitError::NoPrefix {
+                prefix,
+                unit,
+                at: at.clone(),
+            },
         })?;
         self.at += length;
         if !self.eat('^') {
@@ -280,7 +317,11 @@ impl<'a> Cursor<'a> {
         }
         let value = self.sum()?;
         self.depth -= 1;
-        if self.eat(')') { Ok(value) } else { Err(self.unexpected("')'")) }
+        if self.eat(')') {
+            Ok(value)
+        } else {
+            Err(self.unexpected("')'"))
+        }
     }
 }
 
@@ -290,13 +331,19 @@ fn word_length(text: &str) -> usize {
     if !starts {
         return 0;
     }
-    text.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(text.len())
+    text.find(|c: char| !(c.is_alphanumeric() || c == '_'))
+        .unwrap_or(text.len())
 }
 
 /// Bytes of the unsigned number at the start of a text: digits, a point, an exponent.
 pub(crate) fn number_length(text: &str) -> usize {
     let bytes = text.as_bytes();
-    let digits = |from: usize| bytes[from..].iter().take_while(|b| b.is_ascii_digit()).count();
+    let digits = |from: usize| {
+        bytes[from..]
+            .iter()
+            .take_while(|b| b.is_ascii_digit())
+            .count()
+    };
     let whole = digits(0);
     let mut length = whole;
     if bytes.get(length) == Some(&b'.') {
@@ -311,7 +358,11 @@ pub(crate) fn number_length(text: &str) -> usize {
     }
     if let Some(b'e' | b'E') = bytes.get(length) {
         let sign = usize::from(matches!(bytes.get(length + 1), Some(b'+' | b'-')));
-        let power = if length + 1 + sign <= bytes.len() { digits(length + 1 + sign) } else { 0 };
+        let power = if length + 1 + sign <= bytes.len() {
+            digits(length + 1 + sign)
+        } else {
+            0
+        };
         if power > 0 {
             length += 1 + sign + power;
         }

@@ -7,24 +7,74 @@ use super::Unit;
 
 /// Units that stand alone, and numerators, the familiar first: `uM/ms` before `mM/s`, which is the same.
 const NUMERATORS: &[&str] = &[
-    "ms", "s", "us", "mV", "V", "uV", "uM", "mM", "M", "nM", "pM", "uA", "nA", "pA", "mA", "A", "mS", "uS", "nS", "pS", "S",
-    "uF", "nF", "pF", "mF", "F", "um", "cm", "m", "mm", "nm", "km", "umol", "mmol", "nmol", "pmol", "mol", "C", "mC", "uC",
-    "nC", "pC", "K", "kPa", "Pa", "MPa", "mN", "uN", "N", "J", "mJ", "kJ", "L", "mL", "uL", "nL", "pL", "Ohm", "kOhm", "MOhm",
-    "GOhm", "W", "mW", "kg", "g", "mg", "ug", "ng", "cd", "T", "Wb", "H", "hour", "day",
+    "ms", "s", "us", "mV", "V", "uV", "uM", "mM", "M", "nM", "pM", "uA", "nA", "pA", "mA", "A",
+    "mS", "uS", "nS", "pS", "S", "uF", "nF", "pF", "mF", "F", "um", "cm", "m", "mm", "nm", "km",
+    "umol", "mmol", "nmol", "pmol", "mol", "C", "mC", "uC", "nC", "pC", "K", "kPa", "Pa", "MPa",
+    "mN", "uN", "N", "J", "mJ", "kJ", "L", "mL", "uL", "nL", "pL", "Ohm", "kOhm", "MOhm", "GOhm",
+    "W", "mW", "kg", "g", "mg", "ug", "ng", "cd", "T", "Wb", "H", "hour", "day",
 ];
 
 /// Powers that stand alone, and numerators.
 const POWERS: &[(&str, i32)] = &[
-    ("cm", 2), ("um", 2), ("mm", 2), ("m", 2), ("nm", 2), ("cm", 3), ("um", 3), ("m", 3), ("mm", 3), ("nm", 3),
-    ("mM", 2), ("uM", 2), ("mM", 3), ("uM", 3), ("mM", 4), ("uM", 4), ("mV", 2), ("ms", 2), ("s", 2),
+    ("cm", 2),
+    ("um", 2),
+    ("mm", 2),
+    ("m", 2),
+    ("nm", 2),
+    ("cm", 3),
+    ("um", 3),
+    ("m", 3),
+    ("mm", 3),
+    ("nm", 3),
+    ("mM", 2),
+    ("uM", 2),
+    ("mM", 3),
+    ("uM", 3),
+    ("mM", 4),
+    ("uM", 4),
+    ("mV", 2),
+    ("ms", 2),
+    ("s", 2),
 ];
 
 /// What stands below the line.
 const DENOMINATORS: &[(&str, i32)] = &[
-    ("ms", 1), ("s", 1), ("cm", 2), ("cm", 1), ("um", 1), ("mV", 1), ("uM", 1), ("mM", 1), ("uF", 1), ("F", 1), ("pF", 1),
-    ("um", 2), ("mm", 2), ("m", 2), ("m", 1), ("mm", 1), ("L", 1), ("um", 3), ("mol", 1), ("mmol", 1), ("K", 1), ("mV", 2),
-    ("uM", 2), ("mM", 2), ("uM", 3), ("mM", 3), ("uM", 4), ("mM", 4), ("V", 1), ("g", 1), ("mg", 1), ("kg", 1), ("C", 1),
-    ("ms", 2), ("s", 2), ("m", 3),
+    ("ms", 1),
+    ("s", 1),
+    ("cm", 2),
+    ("cm", 1),
+    ("um", 1),
+    ("mV", 1),
+    ("uM", 1),
+    ("mM", 1),
+    ("uF", 1),
+    ("F", 1),
+    ("pF", 1),
+    ("um", 2),
+    ("mm", 2),
+    ("m", 2),
+    ("m", 1),
+    ("mm", 1),
+    ("L", 1),
+    ("um", 3),
+    ("mol", 1),
+    ("mmol", 1),
+    ("K", 1),
+    ("mV", 2),
+    ("uM", 2),
+    ("mM", 2),
+    ("uM", 3),
+    ("mM", 3),
+    ("uM", 4),
+    ("mM", 4),
+    ("V", 1),
+    ("g", 1),
+    ("mg", 1),
+    ("kg", 1),
+    ("C", 1),
+    ("ms", 2),
+    ("s", 2),
+    ("m", 3),
 ];
 
 /// Units of more than one name that would not be found, or not in this form, from the lists above.
@@ -33,6 +83,8 @@ const WHOLE: &[&[(&str, i32)]] = &[
     &[("mJ", 1), ("mol", -1), ("K", -1)],
     &[("kJ", 1), ("mol", -1), ("K", -1)],
     &[("J", 1), ("K", -1)],
+    // Currents are seen more often than rates of a potential, `mV/ms`.
+    &[("A", 1), ("F", -1)],
     &[("C", 1), ("mol", -1)],
     &[("C", 1), ("mmol", -1)],
 ];
@@ -56,11 +108,21 @@ fn vocabulary() -> &'static Vocabulary {
             ((name, power), unit.powf(f64::from(power)))
         };
         let whole = |powers: &'static [Power]| {
-            (powers, powers.iter().fold(Unit::DIMENSIONLESS, |product, power| product.times(unit(*power).1)))
+            (
+                powers,
+                powers.iter().fold(Unit::DIMENSIONLESS, |product, power| {
+                    product.times(unit(*power).1)
+                }),
+            )
         };
         Vocabulary {
             whole: WHOLE.iter().copied().map(whole).collect(),
-            numerators: NUMERATORS.iter().map(|name| (*name, 1)).chain(POWERS.iter().copied()).map(unit).collect(),
+            numerators: NUMERATORS
+                .iter()
+                .map(|name| (*name, 1))
+                .chain(POWERS.iter().copied())
+                .map(unit)
+                .collect(),
             denominators: DENOMINATORS.iter().copied().map(unit).collect(),
         }
     })
@@ -68,24 +130,39 @@ fn vocabulary() -> &'static Vocabulary {
 
 /// The familiar spelling as powers of named units.
 fn familiar(unit: Unit) -> Option<Vec<Power>> {
-    if unit.is_dimensionless() {
-        return Some(Vec::new());
+    if unit.same_dimension(Unit::DIMENSIONLESS) {
+        return unit.is_dimensionless().then(Vec::new);
     }
-    let Vocabulary { whole, numerators, denominators } = vocabulary();
+    let Vocabulary {
+        whole,
+        numerators,
+        denominators,
+    } = vocabulary();
     if let Some((powers, _)) = whole.iter().find(|(_, w)| w.is_close(unit)) {
         return Some(powers.to_vec());
     }
-    let above = |left: Unit| numerators.iter().find(|(_, n)| n.is_close(left)).map(|(power, _)| *power);
+    let above = |left: Unit| {
+        numerators
+            .iter()
+            .find(|(_, n)| n.is_close(left))
+            .map(|(power, _)| *power)
+    };
     let inverse = |(name, power): Power| (name, -power);
     if let Some(power) = above(unit) {
         return Some(vec![power]);
     }
-    if let Some((power, _)) = denominators.iter().find(|(_, d)| unit.times(*d).is_dimensionless()) {
+    if let Some((power, _)) = denominators
+        .iter()
+        .find(|(_, d)| unit.times(*d).is_dimensionless())
+    {
         return Some(vec![inverse(*power)]);
     }
     // The numerator leads: the first of the familiar ones decides.
     let fraction = numerators.iter().find_map(|(n, nu)| {
-        denominators.iter().find(|(_, du)| nu.over(*du).is_close(unit)).map(|(d, _)| vec![*n, inverse(*d)])
+        denominators
+            .iter()
+            .find(|(_, du)| nu.over(*du).is_close(unit))
+            .map(|(d, _)| vec![*n, inverse(*d)])
     });
     if fraction.is_some() {
         return fraction;
@@ -98,8 +175,17 @@ fn familiar(unit: Unit) -> Option<Vec<Power>> {
                 continue;
             }
             // Time comes last: mM/mV/ms.
-            let (first, second) = if first.0.ends_with('s') { (second, first) } else { (first, second) };
-            return Some(power.into_iter().chain([inverse(*first), inverse(*second)]).collect());
+            let (first, second) = if first.0.ends_with('s') {
+                (second, first)
+            } else {
+                (first, second)
+            };
+            return Some(
+                power
+                    .into_iter()
+                    .chain([inverse(*first), inverse(*second)])
+                    .collect(),
+            );
         }
     }
     None
@@ -107,8 +193,10 @@ fn familiar(unit: Unit) -> Option<Vec<Power>> {
 
 /// A named unit of the same dimension, and the number of it that makes the unit.
 fn multiple(unit: Unit) -> Option<(&'static str, f64)> {
-    const NAMES: [&str; 19] =
-        ["s", "m", "V", "A", "F", "S", "Ohm", "M", "L", "mol", "C", "K", "N", "Pa", "J", "W", "kg", "cd", "1"];
+    const NAMES: [&str; 19] = [
+        "s", "m", "V", "A", "F", "S", "Ohm", "M", "L", "mol", "C", "K", "N", "Pa", "J", "W", "kg",
+        "cd", "1",
+    ];
     NAMES.iter().find_map(|name| {
         let factor = unit.factor_to(Unit::parse(name).ok()?)?;
         Some((*name, factor))
@@ -118,7 +206,11 @@ fn multiple(unit: Unit) -> Option<(&'static str, f64)> {
 /// The shortest text of a number, with a power of ten where that is shorter.
 fn number(x: f64) -> String {
     let (plain, scientific) = (format!("{x}"), format!("{x:e}"));
-    if plain.len() <= scientific.len() + 2 { plain } else { scientific }
+    if plain.len() <= scientific.len() + 2 {
+        plain
+    } else {
+        scientific
+    }
 }
 
 impl fmt::Display for Unit {
@@ -127,14 +219,21 @@ impl fmt::Display for Unit {
     /// Reading it gives the same unit again. Units that are equal print alike: `mV/ms` is `A/F`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(powers) = familiar(*self) {
-            let powers: Vec<(&str, f64)> = powers.into_iter().map(|(name, power)| (name, f64::from(power))).collect();
+            let powers: Vec<(&str, f64)> = powers
+                .into_iter()
+                .map(|(name, power)| (name, f64::from(power)))
+                .collect();
             return f.write_str(&fraction(&powers));
         }
         if let Some((name, factor)) = multiple(*self) {
             return write!(f, "{name} ({})", number(factor));
         }
-        let powers: Vec<(&str, f64)> =
-            BASE.iter().copied().zip(self.exponents).filter(|(_, power)| power.abs() > super::TOLERANCE).collect();
+        let powers: Vec<(&str, f64)> = BASE
+            .iter()
+            .copied()
+            .zip(self.exponents)
+            .filter(|(_, power)| power.abs() > super::TOLERANCE)
+            .collect();
         f.write_str(&fraction(&powers))?;
         if super::close(self.factor.log10(), 0.0) {
             return Ok(());
@@ -146,10 +245,22 @@ impl fmt::Display for Unit {
 fn fraction(powers: &[(&str, f64)]) -> String {
     let one = |(name, power): &(&str, f64)| {
         let size = power.abs();
-        if size == 1.0 { (*name).to_owned() } else { format!("{name}^{}", number(size)) }
+        if size == 1.0 {
+            (*name).to_owned()
+        } else {
+            format!("{name}^{}", number(size))
+        }
     };
-    let above: Vec<String> = powers.iter().filter(|(_, power)| *power > 0.0).map(one).collect();
-    let mut text = if above.is_empty() { "1".to_owned() } else { above.join("*") };
+    let above: Vec<String> = powers
+        .iter()
+        .filter(|(_, power)| *power > 0.0)
+        .map(one)
+        .collect();
+    let mut text = if above.is_empty() {
+        "1".to_owned()
+    } else {
+        above.join("*")
+    };
     for power in powers.iter().filter(|(_, power)| *power < 0.0) {
         text.push('/');
         text.push_str(&one(power));
@@ -186,7 +297,11 @@ impl Unit {
 fn udunits(powers: &[Power], factor: Option<f64>) -> String {
     let mut words: Vec<String> = factor.map(number).into_iter().collect();
     let mut word = |name: &str, power: i32| {
-        words.push(if power == 1 { name.to_owned() } else { format!("{name}{power}") });
+        words.push(if power == 1 {
+            name.to_owned()
+        } else {
+            format!("{name}{power}")
+        });
     };
     for (name, power) in powers {
         // UDUNITS has no molar, and spells the ohm in lower case.
@@ -199,5 +314,9 @@ fn udunits(powers: &[Power], factor: Option<f64>) -> String {
             word(name, *power);
         }
     }
-    if words.is_empty() { "1".to_owned() } else { words.join(" ") }
+    if words.is_empty() {
+        "1".to_owned()
+    } else {
+        words.join(" ")
+    }
 }

@@ -66,16 +66,31 @@ impl Quantity {
         let length = number_length(&body[sign..]);
         let end = lead + sign + length;
         if length == 0 {
-            let found = if body.is_empty() { "nothing".to_owned() } else { format!("'{}'", body.trim_end()) };
-            return Err(QuantityError::Number { found, at: lead..text.trim_end().len().max(lead) });
+            let found = if body.is_empty() {
+                "nothing".to_owned()
+            } else {
+                format!("'{}'", body.trim_end())
+            };
+            return Err(QuantityError::Number {
+                found,
+                at: lead..text.trim_end().len().max(lead),
+            });
         }
         let number = &text[lead..end];
         let value: f64 = match number.parse() {
             Ok(value) => value,
-            Err(_) => return Err(QuantityError::Number { found: format!("'{number}'"), at: lead..end }),
+            Err(_) => {
+                return Err(QuantityError::Number {
+                    found: format!("'{number}'"),
+                    at: lead..end,
+                });
+            }
         };
         if !value.is_finite() {
-            return Err(QuantityError::Range { text: number.to_owned(), at: lead..end });
+            return Err(QuantityError::Range {
+                text: number.to_owned(),
+                at: lead..end,
+            });
         }
         let rest = &text[end..];
         let unit = match rest.trim() {

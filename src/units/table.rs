@@ -42,7 +42,12 @@ const ALONE: bool = false;
 
 /// Names, factor, what the factor multiplies (from names above), whether prefixes are taken.
 const ROWS: &[(&[&str], f64, &str, bool)] = &[
-    (&["dimensionless", "rad", "radian", "sr", "steradian"], 1.0, "1", ALONE),
+    (
+        &["dimensionless", "rad", "radian", "sr", "steradian"],
+        1.0,
+        "1",
+        ALONE,
+    ),
     // The base units stand in `table`.
     (&["kilogram"], 1.0, "kg", ALONE),
     (&["metre", "meter"], 1.0, "m", ALONE),
@@ -162,15 +167,32 @@ pub(super) fn names() -> &'static Names {
 
 fn build() -> Names {
     let mut names = Names::new();
-    for (i, name) in ["kg", "m", "s", "A", "K", "cd", "mol"].into_iter().enumerate() {
+    for (i, name) in ["kg", "m", "s", "A", "K", "cd", "mol"]
+        .into_iter()
+        .enumerate()
+    {
         let mut unit = Unit::DIMENSIONLESS;
         unit.exponents[i] = 1.0;
-        names.insert(name, Named { unit, prefixed: name != "kg" });
+        names.insert(
+            name,
+            Named {
+                unit,
+                prefixed: name != "kg",
+            },
+        );
     }
     for (row, factor, of, prefixed) in ROWS {
-        let unit = parse::parse_with(&names, of).expect("a row refers to rows above it").scaled(*factor);
+        let unit = parse::parse_with(&names, of)
+            .expect("a row refers to rows above it")
+            .scaled(*factor);
         for name in *row {
-            names.insert(name, Named { unit, prefixed: *prefixed });
+            names.insert(
+                name,
+                Named {
+                    unit,
+                    prefixed: *prefixed,
+                },
+            );
         }
     }
     names
@@ -186,7 +208,9 @@ pub(super) fn find(names: &Names, name: &str) -> Result<Unit, Missing> {
     let prefix = first.and_then(|c| PREFIXES.iter().find(|(symbol, _)| *symbol == c));
     match (prefix, names.get(letters.as_str())) {
         (Some((_, factor)), Some(named)) if named.prefixed => Ok(named.unit.scaled(*factor)),
-        (Some((symbol, _)), Some(_)) => Err(Missing::NoPrefix(*symbol, letters.as_str().to_owned())),
+        (Some((symbol, _)), Some(_)) => {
+            Err(Missing::NoPrefix(*symbol, letters.as_str().to_owned()))
+        }
         _ => Err(Missing::Unknown),
     }
 }
@@ -218,7 +242,9 @@ pub(super) fn nearest(name: &str) -> Option<String> {
         return Some((*known).to_owned());
     }
     let mut known: Vec<String> = names().keys().map(|name| (*name).to_owned()).collect();
-    for base in ["s", "V", "A", "F", "S", "M", "mol", "m", "L", "Ohm", "g", "N", "Pa", "J", "C"] {
+    for base in [
+        "s", "V", "A", "F", "S", "M", "mol", "m", "L", "Ohm", "g", "N", "Pa", "J", "C",
+    ] {
         known.extend(["m", "u", "n", "p", "k"].map(|prefix| format!("{prefix}{base}")));
     }
     known.sort();

@@ -9,9 +9,41 @@ fn unit(text: &str) -> Unit {
 
 /// Units that are awkward in one way or another: prefixes, powers, multipliers, roots.
 const SAMPLES: &[&str] = &[
-    "1", "mV", "ms", "mS/cm^2", "uA/uF", "1/ms", "mM", "g/mol*m^2 (1e-3)", "uF/cm^2", "J/mol/K", "C/mmol", "1/mM^2/ms",
-    "mM/mV/ms", "L/F/s", "m^0.5", "mV^-2", "m/s (1000)", "1 (0.01)", "kat", "hour", "kmol", "Gy", "TOhm", "cd", "nmol/cm^2/ms",
-    "uM", "um^3", "pL", "acres", "atm", "kDa", "1/K", "mN/mm^2", "uM/s", "K^1.5/s^0.25",
+    "1",
+    "mV",
+    "ms",
+    "mS/cm^2",
+    "uA/uF",
+    "1/ms",
+    "mM",
+    "g/mol*m^2 (1e-3)",
+    "uF/cm^2",
+    "J/mol/K",
+    "C/mmol",
+    "1/mM^2/ms",
+    "mM/mV/ms",
+    "L/F/s",
+    "m^0.5",
+    "mV^-2",
+    "m/s (1000)",
+    "1 (0.01)",
+    "kat",
+    "hour",
+    "kmol",
+    "Gy",
+    "TOhm",
+    "cd",
+    "nmol/cm^2/ms",
+    "uM",
+    "um^3",
+    "pL",
+    "acres",
+    "atm",
+    "kDa",
+    "1/K",
+    "mN/mm^2",
+    "uM/s",
+    "K^1.5/s^0.25",
 ];
 
 #[test]
@@ -41,9 +73,47 @@ fn units_have_their_sizes() {
 #[test]
 fn familiar_units_are_printed_as_people_write_them() {
     for text in [
-        "1", "mV", "V", "ms", "s", "mS/cm^2", "uA/cm^2", "uF/cm^2", "1/ms", "1/s", "mM", "uM", "uM/ms", "mM/ms", "nS", "pA",
-        "pF", "um", "cm", "cm^2", "um^3", "cm/s", "mS/mm^2", "C/mol", "C/mmol", "J/mol/K", "1/mV", "1/mV/ms", "1/uM/ms",
-        "1/mM/ms", "mM/mV/ms", "K", "kPa", "mN", "A/F", "umol/cm^2", "nmol/cm^2/ms", "1/um", "pL", "MOhm", "1 (0.01)",
+        "1",
+        "mV",
+        "V",
+        "ms",
+        "s",
+        "mS/cm^2",
+        "uA/cm^2",
+        "uF/cm^2",
+        "1/ms",
+        "1/s",
+        "mM",
+        "uM",
+        "uM/ms",
+        "mM/ms",
+        "nS",
+        "pA",
+        "pF",
+        "um",
+        "cm",
+        "cm^2",
+        "um^3",
+        "cm/s",
+        "mS/mm^2",
+        "C/mol",
+        "C/mmol",
+        "J/mol/K",
+        "1/mV",
+        "1/mV/ms",
+        "1/uM/ms",
+        "1/mM/ms",
+        "mM/mV/ms",
+        "K",
+        "kPa",
+        "mN",
+        "A/F",
+        "umol/cm^2",
+        "nmol/cm^2/ms",
+        "1/um",
+        "pL",
+        "MOhm",
+        "1 (0.01)",
     ] {
         assert_eq!(unit(text).to_string(), text);
     }
@@ -134,19 +204,51 @@ fn unit_errors_have_places() {
         ("1.0/ms", 0..3, "expected a unit's name or '1', found '1.0'"),
         ("m/1", 2..3, "expected a unit's name, found '1'"),
         ("m^", 2..2, "expected a number, found the end"),
-        ("m s", 2..3, "expected '*', '/', '^' or the end of the unit, found 's'"),
+        (
+            "m s",
+            2..3,
+            "expected '*', '/', '^' or the end of the unit, found 's'",
+        ),
         ("[m", 2..2, "expected ']', found the end"),
-        ("m (-1)", 2..6, "the factor -1 of a unit is not a positive finite number"),
-        ("m (0)", 2..5, "the factor 0 of a unit is not a positive finite number"),
-        ("Ym^99", 0..5, "the factor inf of a unit is not a positive finite number"),
+        (
+            "m (-1)",
+            2..6,
+            "the factor -1 of a unit is not a positive finite number",
+        ),
+        (
+            "m (0)",
+            2..5,
+            "the factor 0 of a unit is not a positive finite number",
+        ),
+        (
+            "Ym^99",
+            0..5,
+            "the factor inf of a unit is not a positive finite number",
+        ),
         ("m (1", 4..4, "expected ')', found the end"),
     ] {
         let error = Unit::parse(text).unwrap_err();
-        assert_eq!((error.place(), error.to_string().as_str()), (place, message), "{text}");
+        assert_eq!(
+            (error.place(), error.to_string().as_str()),
+            (place, message),
+            "{text}"
+        );
     }
-    assert_eq!(Unit::parse("mv").unwrap_err().help().unwrap(), "did you mean 'mV'?");
-    assert_eq!(Unit::parse("min").unwrap_err().help().unwrap(), "did you mean 'minute'?");
-    assert!(Unit::parse("degC").unwrap_err().help().unwrap().contains("[K]"));
+    assert_eq!(
+        Unit::parse("mv").unwrap_err().help().unwrap(),
+        "did you mean 'mV'?"
+    );
+    assert_eq!(
+        Unit::parse("min").unwrap_err().help().unwrap(),
+        "did you mean 'minute'?"
+    );
+    assert!(
+        Unit::parse("degC")
+            .unwrap_err()
+            .help()
+            .unwrap()
+            .contains("[K]")
+    );
     assert!(Unit::parse(&format!("m {}1", "(".repeat(100_000))).is_err());
 }
 
@@ -163,12 +265,26 @@ fn quantities_are_numbers_with_or_without_a_unit() {
         ("7 [1]", 7.0, Some("1")),
     ] {
         let quantity = Quantity::parse(text).unwrap();
-        assert_eq!((quantity.value, quantity.unit), (value, of.map(unit)), "{text}");
+        assert_eq!(
+            (quantity.value, quantity.unit),
+            (value, of.map(unit)),
+            "{text}"
+        );
     }
-    for (text, place) in [("ms", 0..2), ("", 0..0), ("  x 5 ", 2..5), ("0.5 mz", 4..6), ("1e999 ms", 0..5), ("5 m m", 4..5)] {
+    for (text, place) in [
+        ("ms", 0..2),
+        ("", 0..0),
+        ("  x 5 ", 2..5),
+        ("0.5 mz", 4..6),
+        ("1e999 ms", 0..5),
+        ("5 m m", 4..5),
+    ] {
         assert_eq!(Quantity::parse(text).unwrap_err().place(), place, "{text}");
     }
-    assert_eq!(Quantity::parse("0.5 s").unwrap().to(unit("ms")), Some(500.0));
+    assert_eq!(
+        Quantity::parse("0.5 s").unwrap().to(unit("ms")),
+        Some(500.0)
+    );
     assert_eq!(Quantity::parse("5").unwrap().to(unit("ms")), Some(5.0));
     assert_eq!(Quantity::parse("5 mV").unwrap().to(unit("ms")), None);
     assert_eq!(Quantity::parse("5 mV").unwrap().to_string(), "5 mV");

@@ -1,0 +1,659 @@
+//! From expressions as written to expressions of the checked model: operators and functions become ops, templates are
+//! expanded, conditions and numbers are kept apart.
+
+use std::collections::HashMap;
+
+use super::checked::{Expr, ExprKind, VariableId};
+use super::codes;
+use super::parse_expr::MAX_HEIGHT;
+use super::resolve::Resolver;
+use super::syntax::{self, Infix, Prefix, Word};
+use crate::diag::{Diagnostic, Span, nearest};
+use crate::ops::{Op, UnitRule};
+
+/// Nodes that the expansion of templates may give one expression.
+const MAX_SIZE: usize = 100_000;
+
+/// Functions that are no ops.
+const SPECIAL: [&str; 3] = ["if", "piecewise", "dot"];
+
+/// Whether an expression gives a number or a truth value.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sort {
+    Number,
+    Condition,
+    /// Its fault is reported.
+    Unknown,
+}
+
+/// An expression and what is known of it.
+#[derive(Clone)]
+struct Typed {
+    expr: Expr,
+    sort: Sort,
+    height: usize,
+    size: usize,
+}
+
+/// Where an expression stands.
+#[derive(Clone, Copy)]
+struct Context<'c> {
+    /// The variable being defined; `None` in an initial value.
+    at: Option<usize>,
+    /// Inside a template: what its arguments stand for, and where it is called.
+    template: Option<(&'c HashMap<&'c str, Typed>, Span)>,
+    /// How many of the templates are known here.
+    templates: usize,
+}
+
+/// What stands for an expression whose fault is reported.
+pub(super) fn placeholder(span: Span) -> Expr {
+    Expr {
+        kind: ExprKind::Number(f64::NAN, None),
+        span,
+    }
+}
+
+/// The expression of a variable or an initial value, which is a number.
+pub(super) fn number(
+    resolver: &mut Resolver<'_, '_>,
+    expr: &syntax::Expr,
+    at: Option<usize>,
+) -> Expr {
+    // Templates are known to variables only.
+    let templates = if at.is_some() {
+        resolver.file.templates.len()
+    } else {
+        0
+    };
+    let typed = typed(
+        resolver,
+        expr,
+        Context {
+            at,
+            template: None,
+            templates,
+        },
+    );
+    wanted(resolver, &typed, Sort::Number, "the value of a variable");
+    typed.expr
+}
+
+/// Checks the templates of the head and makes them known.
+pub(super) fn declare(resolver: &mut Resolver<'_, '_>) {
+    let file = resolver.file;
+    for (i, template) in file.templates.iter().enumerate() {
+        let name = &template.name;
+        let fault =
+            |message: String, span: Span| Diagnostic::error(codes::TEMPLATE, message).at(span, "");
+        if SPECIAL.contains(&name.text.as_str()) || Op::from_mmt_name(&name.text).is_some() {
+            let fault = fault(
+                format!("the function '{}' is built in", name.text),
+                name.span,
+            );
+            resolver.faults.push(fault.help("give yours another name"));
+            continue;
+        }
+        if let Some(first) = resolver
+            .templates
+            .get(&(name.text.as_str(), template.arguments.len()))
+        {
+            let first = file.templates[*first].name.span;
+            let message = format!(
+                "the function '{}' is defined twice with as many arguments",
+                name.text
+            );
+            resolver
+                .faults
+                .push(fault(message, name.span).also(first, "first here"));
+            continue;
+        }
+        resolver
+            .templates
+            .insert((&name.text, template.arguments.len()), i);
+        let Some(body) = &template.body else { continue };
+        let mut used = vec![false; template.arguments.len()];
+        names(body, &mut |word, span| match template
+            .arguments
+            .iter()
+            .position(|argument| argument.text == word)
+        {
+            Some(argument) => used[argument] = true,
+            None => {
+                let fault = fault(format!("'{word}' is no argument of '{}'", name.text), span);
+                let near = nearest(
+                    word,
+                    template
+                        .arguments
+                        .iter()
+                        .map(|argument| argument.text.as_str()),
+                );
+                let fault = fault.did_you_mean(near);
+                let help = "a function knows nothing but its arguments; pass the variable as one";
+                resolver.faults.push(if fault.help.is_none() {
+                    fault.help(help)
+                } else {
+                    fault
+                });
+            }
+        });
+        for (j, argument) in template.arguments.iter().enumerate() {
+            let first = template.arguments[..j]
+                .iter()
+                .find(|other| other.text == argument.text);
+            if let Some(first) = first {
+                let fault = fault(
+                    format!("two arguments are called '{}'", argument.text),
+                    argument.span,
+                );
+                resolver.faults.push(fault.also(first.span, "first here"));
+            } else if !used[j] {
+                resolver.faults.push(fault(
+                    format!("the argument '{}' is not used", argument.text),
+                    argument.span,
+                ));
+            }
+        }
+        let before = resolver.faults.len();
+        check_body(resolver, i);
+        if resolver.faults.len() > before {
+            resolver.broken_templates.insert(i);
+        }
+    }
+}
+
+/// Expands a template once with its arguments left open, to find what is wrong in it even where nothing calls it.
+fn check_body(resolver: &mut Resolver<'_, '_>, i: usize) {
+    let template = &resolver.file.templates[i];
+    let Some(body) = &template.body else { return };
+    let open = |word: &Word| Typed {
+        expr: placeholder(word.span),
+        sort: Sort::Unknown,
+        height: 1,
+        size: 1,
+    };
+    let arguments: HashMap<&str, Typed> = template
+        .arguments
+        .iter()
+        .map(|word| (word.text.as_str(), open(word)))
+        .collect();
+    typed(
+        resolver,
+        body,
+        Context {
+            at: None,
+            template: Some((&arguments, body.span)),
+            templates: i,
+        },
+    );
+}
+
+/// Calls `visit` for every name in an expression as written.
+fn names<'e>(expr: &'e syntax::Expr, visit: &mut impl FnMut(&'e str, Span)) {
+    match &expr.kind {
+        syntax::ExprKind::Number(..) => {}
+        syntax::ExprKind::Name(name) => visit(name, expr.span),
+        syntax::ExprKind::Prefix(_, operand) => names(operand, visit),
+        syntax::ExprKind::Infix(_, left, right) => {
+            names(left, visit);
+            names(right, visit);
+        }
+        syntax::ExprKind::Call(_, arguments) => {
+            arguments.iter().for_each(|argument| names(argument, visit))
+        }
+    }
+}
+
+fn unknown(span: Span) -> Typed {
+    Typed {
+        expr: placeholder(span),
+        sort: Sort::Unknown,
+        height: 1,
+        size: 1,
+    }
+}
+
+fn leaf(kind: ExprKind, span: Span) -> Typed {
+    Typed {
+        expr: Expr { kind, span },
+        sort: Sort::Number,
+        height: 1,
+        size: 1,
+    }
+}
+
+fn typed(resolver: &mut Resolver<'_, '_>, expr: &syntax::Expr, context: Context<'_>) -> Typed {
+    // Inside a template every place is the call's: that is where a person would look.
+    let span = context.template.map_or(expr.span, |(_, call)| call);
+    match &expr.kind {
+        syntax::ExprKind::Number(value, unit) => leaf(ExprKind::Number(*value, *unit), span),
+        syntax::ExprKind::Name(name) => {
+            if let Some((arguments, _)) = context.template {
+                return arguments
+                    .get(name.as_str())
+                    .cloned()
+                    .unwrap_or_else(|| unknown(span));
+            }
+            match resolver.find(name, context.at) {
+                Some(variable) => leaf(ExprKind::Variable(VariableId(variable)), span),
+                None => {
+                    resolver.undefined(name, span, context.at);
+                    unknown(span)
+                }
+            }
+        }
+        syntax::ExprKind::Prefix(prefix, operand) => {
+            let operand = typed(resolver, operand, context);
+            match prefix {
+                Prefix::Plus => {
+                    wanted(resolver, &operand, Sort::Number, "the operand of '+'");
+                    // Unary plus leaves no trace but in the span.
+                    Typed {
+                        expr: Expr {
+                            span,
+                            ..operand.expr
+                        },
+                        ..operand
+                    }
+                }
+                Prefix::Minus => apply(resolver, Op::Neg, vec![operand], span, "'-'"),
+                Prefix::Not => apply(resolver, Op::Not, vec![operand], span, "'not'"),
+            }
+        }
+        syntax::ExprKind::Infix(infix, left, right) => {
+            let arguments = vec![
+                typed(resolver, left, context),
+                typed(resolver, right, context),
+            ];
+            let op = op(*infix);
+            apply(
+                resolver,
+                op,
+                arguments,
+                span,
+                &format!("'{}'", symbol(op).unwrap_or_default()),
+            )
+        }
+        syntax::ExprKind::Call(name, arguments) => call(resolver, name, arguments, span, context),
+    }
+}
+
+/// The spelling of an operator between two operands; `None` for other ops.
+pub(super) fn symbol(wanted: Op) -> Option<&'static str> {
+    Infix::ALL
+        .iter()
+        .find(|(infix, _)| op(*infix) == wanted)
+        .map(|(_, symbol)| *symbol)
+}
+
+fn op(infix: Infix) -> Op {
+    match infix {
+        Infix::Or => Op::Or,
+        Infix::And => Op::And,
+        Infix::Eq => Op::Eq,
+        Infix::Ne => Op::Ne,
+        Infix::Lt => Op::Lt,
+        Infix::Le => Op::Le,
+        Infix::Gt => Op::Gt,
+        Infix::Ge => Op::Ge,
+        Infix::Add => Op::Add,
+        Infix::Sub => Op::Sub,
+        Infix::Mul => Op::Mul,
+        Infix::Div => Op::Div,
+        Infix::Quotient => Op::Quotient,
+        Infix::Remainder => Op::Remainder,
+        Infix::Power => Op::Pow,
+    }
+}
+
+/// Reports a number where a condition is wanted and the reverse.
+fn wanted(resolver: &mut Resolver<'_, '_>, found: &Typed, sort: Sort, what: &str) {
+    if found.sort == sort || found.sort == Sort::Unknown {
+        return;
+    }
+    let (expected, label, help) = match sort {
+        Sort::Condition => (
+            "a condition",
+            "this is a number",
+            "compare it: 'x > 0'; 'not' binds stronger than '==': use brackets",
+        ),
+        _ => (
+            "a number",
+            "this is a condition",
+            "write 'if(condition, 1, 0)' to make it a number",
+        ),
+    };
+    let fault = Diagnostic::error(codes::SORT, format!("{what} is {expected}"));
+    resolver
+        .faults
+        .push(fault.at(found.expr.span, label).help(help));
+}
+
+fn apply(
+    resolver: &mut Resolver<'_, '_>,
+    op: Op,
+    arguments: Vec<Typed>,
+    span: Span,
+    what: &str,
+) -> Typed {
+    let rule = op.unit_rule();
+    let sort = if rule == UnitRule::Logic {
+        Sort::Condition
+    } else {
+        Sort::Number
+    };
+    for argument in &arguments {
+        wanted(resolver, argument, sort, &format!("an operand of {what}"));
+    }
+    let sort = if matches!(rule, UnitRule::Logic | UnitRule::Comparison) {
+        Sort::Condition
+    } else {
+        Sort::Number
+    };
+    let (height, size) = measure(&arguments);
+    let arguments = arguments
+        .into_iter()
+        .map(|argument| argument.expr)
+        .collect();
+    limited(
+        resolver,
+        Typed {
+            expr: Expr {
+                kind: ExprKind::Apply(op, arguments),
+                span,
+            },
+            sort,
+            height,
+            size,
+        },
+    )
+}
+
+fn measure(arguments: &[Typed]) -> (usize, usize) {
+    let height = arguments
+        .iter()
+        .map(|argument| argument.height)
+        .max()
+        .unwrap_or(0);
+    (
+        1 + height,
+        1 + arguments
+            .iter()
+            .map(|argument| argument.size)
+            .sum::<usize>(),
+    )
+}
+
+/// Templates can make small texts into huge expressions.
+fn limited(resolver: &mut Resolver<'_, '_>, typed: Typed) -> Typed {
+    if typed.height <= MAX_HEIGHT && typed.size <= MAX_SIZE {
+        return typed;
+    }
+    let message =
+        format!("functions expand to more than {MAX_SIZE} operations, or {MAX_HEIGHT} in a row");
+    let fault = Diagnostic::error(codes::DEPTH, message).at(typed.expr.span, "");
+    resolver
+        .faults
+        .push(fault.help("give parts of the expression a name of their own"));
+    unknown(typed.expr.span)
+}
+
+fn call(
+    resolver: &mut Resolver<'_, '_>,
+    name: &Word,
+    arguments: &[syntax::Expr],
+    span: Span,
+    context: Context<'_>,
+) -> Typed {
+    if name.text == "dot" {
+        return derivative(resolver, arguments, name, span, context);
+    }
+    let found: Vec<Typed> = arguments
+        .iter()
+        .map(|argument| typed(resolver, argument, context))
+        .collect();
+    match (name.text.as_str(), Op::from_mmt_name(&name.text)) {
+        ("if" | "piecewise", _) => piecewise(resolver, name, found, span),
+        (_, Some(Op::Log)) if found.len() == 2 => {
+            let what = "'log'";
+            let logs: Vec<Typed> = found
+                .into_iter()
+                .map(|argument| {
+                    let span = argument.expr.span;
+                    apply(resolver, Op::Log, vec![argument], span, what)
+                })
+                .collect();
+            apply(resolver, Op::Div, logs, span, what)
+        }
+        (_, Some(op)) if found.len() == op.arity() => {
+            apply(resolver, op, found, span, &format!("'{}'", name.text))
+        }
+        (_, Some(op)) => {
+            let takes = if op == Op::Log {
+                "1 or 2".to_owned()
+            } else {
+                op.arity().to_string()
+            };
+            wrong_count(resolver, name, &takes, found.len(), span)
+        }
+        _ => template(resolver, name, &found, span, context),
+    }
+}
+
+fn wrong_count(
+    resolver: &mut Resolver<'_, '_>,
+    name: &Word,
+    takes: &str,
+    found: usize,
+    span: Span,
+) -> Typed {
+    let plural = if takes == "1" {
+        "argument"
+    } else {
+        "arguments"
+    };
+    let message = format!("'{}' takes {takes} {plural}, found {found}", name.text);
+    resolver
+        .faults
+        .push(Diagnostic::error(codes::ARGUMENTS, message).at(span, ""));
+    unknown(span)
+}
+
+fn derivative(
+    resolver: &mut Resolver<'_, '_>,
+    arguments: &[syntax::Expr],
+    name: &Word,
+    span: Span,
+    context: Context<'_>,
+) -> Typed {
+    if context.template.is_some() {
+        let fault = Diagnostic::error(codes::TEMPLATE, "'dot' cannot be used in a function")
+            .at(name.span, "");
+        resolver
+            .faults
+            .push(fault.help("pass the derivative as an argument"));
+        return unknown(span);
+    }
+    let [argument] = arguments else {
+        return wrong_count(resolver, name, "1", arguments.len(), span);
+    };
+    let syntax::ExprKind::Name(variable) = &argument.kind else {
+        let fault = Diagnostic::error(codes::NOT_A_STATE, "'dot' takes the name of a state");
+        resolver
+            .faults
+            .push(fault.at(argument.span, "this is an expression"));
+        return unknown(span);
+    };
+    let Some(found) = resolver.find(variable, context.at) else {
+        resolver.undefined(variable, argument.span, context.at);
+        return unknown(span);
+    };
+    let defined = &resolver.variables[found].syntax;
+    if !defined.state {
+        let fault = Diagnostic::error(
+            codes::NOT_A_STATE,
+            format!("'{variable}' is no state and has no derivative"),
+        );
+        let fault = fault
+            .at(argument.span, "")
+            .also(defined.name.span, "defined by its value here");
+        resolver.faults.push(fault);
+        return unknown(span);
+    }
+    leaf(ExprKind::Derivative(VariableId(found)), span)
+}
+
+fn piecewise(
+    resolver: &mut Resolver<'_, '_>,
+    name: &Word,
+    arguments: Vec<Typed>,
+    span: Span,
+) -> Typed {
+    let n = arguments.len();
+    if name.text == "if" && n != 3 {
+        return wrong_count(resolver, name, "3", n, span);
+    }
+    if n < 3 || n.is_multiple_of(2) {
+        let message = format!(
+            "'piecewise' takes pairs of condition and value, and a last value: 3, 5, … arguments, found {n}"
+        );
+        resolver
+            .faults
+            .push(Diagnostic::error(codes::ARGUMENTS, message).at(span, ""));
+        return unknown(span);
+    }
+    let (height, size) = measure(&arguments);
+    for (i, argument) in arguments.iter().enumerate() {
+        let condition = i % 2 == 0 && i + 1 < n;
+        let sort = if condition {
+            Sort::Condition
+        } else {
+            Sort::Number
+        };
+        wanted(
+            resolver,
+            argument,
+            sort,
+            &format!("argument {} of '{}'", i + 1, name.text),
+        );
+    }
+    let mut pieces = Vec::with_capacity(n / 2);
+    let mut rest = arguments.into_iter().map(|argument| argument.expr);
+    let mut last = None;
+    while let Some(first) = rest.next() {
+        match rest.next() {
+            Some(value) => pieces.push((first, value)),
+            None => last = Some(first),
+        }
+    }
+    let last = last.unwrap_or_else(|| placeholder(span));
+    let kind = ExprKind::Piecewise(pieces, Box::new(last));
+    limited(
+        resolver,
+        Typed {
+            expr: Expr { kind, span },
+            sort: Sort::Number,
+            height,
+            size,
+        },
+    )
+}
+
+fn template(
+    resolver: &mut Resolver<'_, '_>,
+    name: &Word,
+    arguments: &[Typed],
+    span: Span,
+    context: Context<'_>,
+) -> Typed {
+    let file = resolver.file;
+    let known = resolver
+        .templates
+        .get(&(name.text.as_str(), arguments.len()))
+        .copied();
+    let Some(i) = known.filter(|i| *i < context.templates) else {
+        return unknown_function(resolver, name, arguments.len(), span, context);
+    };
+    let template = &file.templates[i];
+    let Some(body) = template
+        .body
+        .as_ref()
+        .filter(|_| !resolver.broken_templates.contains(&i))
+    else {
+        // Reported where it is defined.
+        return unknown(span);
+    };
+    let words = template.arguments.iter().map(|word| word.text.as_str());
+    let arguments: HashMap<&str, Typed> = words.zip(arguments.iter().cloned()).collect();
+    let before = resolver.faults.len();
+    let context = Context {
+        at: context.at,
+        template: Some((&arguments, span)),
+        templates: i,
+    };
+    let found = typed(resolver, body, context);
+    // One call, one message.
+    resolver
+        .faults
+        .truncate(resolver.faults.len().min(before + 1));
+    found
+}
+
+fn unknown_function(
+    resolver: &mut Resolver<'_, '_>,
+    name: &Word,
+    n: usize,
+    span: Span,
+    context: Context<'_>,
+) -> Typed {
+    let text = name.text.as_str();
+    let file = resolver.file;
+    let same = file
+        .templates
+        .iter()
+        .position(|template| template.name.text == text);
+    let fault =
+        |message: String| Diagnostic::error(codes::UNKNOWN_FUNCTION, message).at(name.span, "");
+    let fault = match (text, same) {
+        ("diff" | "partial", _) => fault(format!(
+            "partial derivatives, '{text}(…)', are not part of a model"
+        ))
+        .help("write the derivative out; 'dot(x)' is the time derivative of a state"),
+        ("init", _) => {
+            fault("initial values, 'init(…)', cannot be referred to in a model".to_owned())
+                .help("give the initial value a name: a constant that both lines refer to")
+        }
+        ("and" | "or" | "not" | "in" | "use" | "as" | "bind" | "label", _) => {
+            fault(format!("'{text}' is no function"))
+                .help(format!("put a space behind it: '{text} ('"))
+        }
+        (_, Some(_)) if context.at.is_none() && context.template.is_none() => fault(format!(
+            "the function '{text}' cannot be used in an initial value"
+        )),
+        (_, Some(template)) if file.templates[template].arguments.len() != n => {
+            let takes = file.templates[template].arguments.len();
+            return wrong_count(resolver, name, &takes.to_string(), n, span);
+        }
+        (_, Some(template)) => fault(format!(
+            "the function '{text}' is defined only further down"
+        ))
+        .also(file.templates[template].name.span, "here"),
+        _ => {
+            let built_in = Op::ALL.iter().filter_map(|op| op.mmt_name()).chain(SPECIAL);
+            let own = file.templates[..context.templates]
+                .iter()
+                .map(|template| template.name.text.as_str());
+            let near = nearest(text, built_in.chain(own));
+            let near = near.or(match text {
+                "ln" => Some("log"),
+                "pow" | "power" => Some("^"),
+                "fabs" => Some("abs"),
+                "ceiling" => Some("ceil"),
+                _ => None,
+            });
+            fault(format!("there is no function '{text}'")).did_you_mean(near)
+        }
+    };
+    resolver.faults.push(fault);
+    unknown(span)
+}

@@ -1,0 +1,644 @@
+//! From tokens to statements. A statement that cannot be read is reported and skipped to the end of its line; what stands
+//! below it is read as if it had been right, so that one slip gives one message.
+
+use super::codes;
+use super::lex::{Keyword, Token};
+use super::syntax::{Alias, Component, File, Initial, Meta, Template, Variable, Word};
+use crate::diag::{Diagnostic, Source, Span};
+use crate::units::Unit;
+
+/// Variables inside variables; more are no honest model.
+const MAX_NESTING: usize = 32;
+
+/// The fault has been reported: leave the statement.
+pub(super) struct Reported;
+
+type Read<T> = Result<T, Reported>;
+
+/// Reads the statements of a file.
+pub(super) fn parse(
+    source: &Source,
+    tokens: &[(Token, Span)],
+    faults: &mut Vec<Diagnostic>,
+) -> File {
+    let mut parser = Parser {
+        text: &source.text,
+        tokens,
+        at: 0,
+        faults,
+        depth: 0,
+    };
+    let mut file = File::default();
+    parser.file(&mut file);
+    file
+}
+
+pub(super) struct Parser<'a> {
+    pub text: &'a str,
+    pub tokens: &'a [(Token, Span)],
+    pub at: usize,
+    pub faults: &'a mut Vec<Diagnostic>,
+    /// Brackets and operators around the expression being read.
+    pub depth: usize,
+}
+
+/// The segments, in the order in which they stand in a file.
+const SEGMENTS: [&str; 3] = ["[[model]]", "[[protocol]]", "[[script]]"];
+
+impl<'a> Parser<'a> {
+    pub fn token(&self) -> &'a Token {
+        &self.tokens[self.at].0
+    }
+
+    pub fn span(&self) -> Span {
+        self.tokens[self.at].1
+    }
+
+    pub fn word(&self) -> &'a str {
+        let span = self.span();
+        &self.text[span.start..span.end]
+    }
+
+    pub fn advance(&mut self) {
+        // The last token ends the text and stays.
+        self.at = (self.at + 1).min(self.tokens.len() - 1);
+    }
+
+    pub fn is(&self, symbol: &str) -> bool {
+        matches!(self.token(), Token::Symbol(found) if *found == symbol)
+    }
+
+    pub fn is_keyword(&self, keyword: Keyword) -> bool {
+        *self.token() == Token::Keyword(keyword)
+    }
+
+    pub fn eat(&mut self, symbol: &str) -> bool {
+        let found = self.is(symbol);
+        if found {
+            self.advance();
+        }
+        found
+    }
+
+    pub fn fault(&mut self, fault: Diagnostic) -> Reported {
+        self.faults.push(fault);
+        Reported
+    }
+
+    pub fn expect(&mut self, symbol: &'static str) -> Read<()> {
+        if self.eat(symbol) {
+            Ok(())
+        } else {
+            Err(self.unexpected(&format!("'{symbol}'")))
+        }
+    }
+
+    /// Reports the token that stands here; one that is already reported is not reported again.
+    pub fn unexpected(&mut self, expected: &str) -> Reported {
+        if *self.token() == Token::Bad {
+            return Reported;
+        }
+        let found = match self.token() {
+            Token::EndOfLine => "the end of the line".to_owned(),
+            Token::End => "the end of the file".to_owned(),
+            Token::Indent => "indentation".to_owned(),
+            Token::Dedent => "the end of the indented lines".to_owned(),
+            Token::Text(_) => "text".to_owned(),
+            Token::Keyword(_) | Token::Constant(_) => {
+                format!("the reserved word '{}'", self.word())
+            }
+            Token::Number(_) => format!("the number {}", self.word()),
+            _ => format!("'{}'", self.word()),
+        };
+        let mut fault =
+            Diagnostic::error(codes::SYNTAX, format!("expected {expected}, found {found}"));
+        fault = fault.at(self.span(), "");
+        if *self.token() == Token::MetaKey {
+            fault = fault.help("a name with a colon right behind it is a key; put a space before a description's colon");
+        }
+        self.fault(fault)
+    }
+
+    pub fn name(&mut self, what: &str) -> Read<Word> {
+        if *self.token() != Token::Name {
+            return Err(self.unexpected(what));
+        }
+        let word = Word {
+            text: self.word().to_owned(),
+            span: self.span(),
+        };
+        self.advance();
+        Ok(word)
+    }
+
+    pub fn end_of_line(&mut self) -> Read<()> {
+        match self.token() {
+            Token::EndOfLine => {
+                self.advance();
+                Ok(())
+            }
+            Token::End => Ok(()),
+            _ => Err(self.unexpected("the end of the line")),
+        }
+    }
+
+    /// To the start of the next line.
+    pub fn skip_line(&mut self) {
+        while !matches!(self.token(), Token::EndOfLine | Token::End) {
+            self.advance();
+        }
+        if *self.token() == Token::EndOfLine {
+            self.advance();
+        }
+    }
+
+    /// Over the lines that stand further right than the one before.
+    fn skip_block(&mut self) {
+        let mut depth = 0;
+        loop {
+            match self.token() {
+                Token::Indent => depth += 1,
+                Token::Dedent => depth -= 1,
+                Token::End => return,
+                _ if depth == 0 => return,
+                _ => {}
+            }
+            self.advance();
+        }
+    }
+
+    fn file(&mut self, file: &mut File) {
+        // Index in SEGMENTS of the one being read.
+        let mut segment: Option<usize> = None;
+        loop {
+            match self.token() {
+                Token::End => break,
+                Token::Segment => self.segment(&mut segment),
+                Token::Indent | Token::Dedent | Token::EndOfLine => self.misplaced(),
+                _ => match segment {
+                    Some(0) => self.statement(file),
+                    Some(1) => self.protocol(&mut file.protocol),
+                    _ => {
+                        let fault = Diagnostic::error(
+                            codes::SEGMENT,
+                            "a model's file starts with '[[model]]'",
+                        );
+                        self.fault(fault.at(self.span(), "found before it"));
+                        // What follows is most likely the model.
+                        segment = Some(0);
+                    }
+                },
+            }
+        }
+        if segment.is_none() {
+            let fault = Diagnostic::error(
+                codes::SEGMENT,
+                "this file has no model: it lacks '[[model]]'",
+            );
+            self.fault(fault.at(self.span(), ""));
+        }
+    }
+
+    fn segment(&mut self, segment: &mut Option<usize>) {
+        let (name, span) = (self.word(), self.span());
+        let number = SEGMENTS.iter().position(|known| *known == name);
+        match number {
+            None => {
+                let nearest = crate::diag::nearest(name, SEGMENTS);
+                let fault =
+                    Diagnostic::error(codes::SEGMENT, format!("no segment is called {name}"))
+                        .at(span, "");
+                self.fault(fault.did_you_mean(nearest));
+            }
+            Some(n) if segment.is_some_and(|before| before >= n) => {
+                let fault = Diagnostic::error(codes::SEGMENT, format!("{name} stands too late"))
+                    .at(span, "");
+                self.fault(
+                    fault.help(
+                        "the order is [[model]], [[protocol]], [[script]], each at most once",
+                    ),
+                );
+            }
+            Some(n) if n > 0 && segment.is_none() => {
+                let fault = Diagnostic::error(
+                    codes::SEGMENT,
+                    format!("there is no [[model]] before {name}"),
+                );
+                self.fault(fault.at(span, ""));
+            }
+            Some(_) => {}
+        }
+        *segment = number.max(*segment);
+        self.advance();
+        if self.end_of_line().is_err() {
+            self.skip_line();
+        }
+    }
+
+    fn misplaced(&mut self) {
+        if *self.token() == Token::Indent {
+            let fault = Diagnostic::error(
+                codes::INDENTATION,
+                "this line is indented, but belongs to no variable",
+            );
+            let fault = fault
+                .at(self.span(), "")
+                .help("only what belongs to a variable is indented below it");
+            self.fault(fault);
+        }
+        self.advance();
+    }
+
+    /// A statement of the model at the level of components.
+    fn statement(&mut self, file: &mut File) {
+        let component = file.components.last_mut();
+        let read = match (self.token(), component) {
+            (Token::Symbol("["), _) => self.component(file),
+            (Token::Keyword(Keyword::Use), Some(component)) => self.aliases(component),
+            (Token::MetaKey, Some(_)) => self.meta().map(|_| ()),
+            (_, Some(component)) => {
+                if let Some(variable) = self.variable(true, 0) {
+                    component.variables.push(variable);
+                }
+                Ok(())
+            }
+            (Token::MetaKey, None) => self
+                .meta()
+                .and_then(|meta| self.add_meta(&mut file.meta, meta)),
+            (Token::Function, None) => self.template(file),
+            (Token::Name, None) => self.initial(file),
+            _ => Err(self.unexpected("an initial value, 'key: text', a function or '[component]'")),
+        };
+        if read.is_err() {
+            self.skip_line();
+            self.skip_block();
+        }
+    }
+
+    fn component(&mut self, file: &mut File) -> Read<()> {
+        self.advance();
+        let name = self.name("a component's name")?;
+        self.expect("]")?;
+        file.components.push(Component {
+            name,
+            aliases: Vec::new(),
+            variables: Vec::new(),
+        });
+        self.end_of_line()
+    }
+
+    fn meta(&mut self) -> Read<Meta> {
+        let key = Word {
+            text: self.word().to_owned(),
+            span: self.span(),
+        };
+        self.advance();
+        self.expect(":")?;
+        let value = match self.token() {
+            Token::Text(text) => {
+                self.advance();
+                text.trim().to_owned()
+            }
+            _ => String::new(),
+        };
+        self.end_of_line()?;
+        Ok(Meta { key, value })
+    }
+
+    fn add_meta(&mut self, known: &mut Vec<Meta>, meta: Meta) -> Read<()> {
+        if let Some(first) = known.iter().find(|other| other.key.text == meta.key.text) {
+            let fault = Diagnostic::error(
+                codes::DOUBLED_PROPERTY,
+                format!("'{}' is given twice", meta.key.text),
+            );
+            // The line has been read to its end: nothing is to be skipped.
+            self.fault(
+                fault
+                    .at(meta.key.span, "again here")
+                    .also(first.key.span, "first here"),
+            );
+        } else {
+            known.push(meta);
+        }
+        Ok(())
+    }
+
+    fn template(&mut self, file: &mut File) -> Read<()> {
+        let name = Word {
+            text: self.word().to_owned(),
+            span: self.span(),
+        };
+        self.advance();
+        self.expect("(")?;
+        let mut arguments = Vec::new();
+        if !self.is(")") {
+            arguments.push(self.name("an argument's name or ')'")?);
+            while self.eat(",") {
+                arguments.push(self.name("an argument's name")?);
+            }
+        }
+        self.expect(")")?;
+        self.expect("=")?;
+        let body = self.expression(0).ok();
+        file.templates.push(Template {
+            name,
+            arguments,
+            body,
+        });
+        if file
+            .templates
+            .last()
+            .is_some_and(|template| template.body.is_none())
+        {
+            return Err(Reported);
+        }
+        self.end_of_line()
+    }
+
+    fn initial(&mut self, file: &mut File) -> Read<()> {
+        let component = self.name("a component's name")?;
+        if self.is("=") {
+            let fault = Diagnostic::error(
+                codes::SYNTAX,
+                "above the first component stand initial values of states",
+            );
+            let fault = fault.at(component.span, "this has no component");
+            return Err(self.fault(
+                fault.help("write 'component.variable = value', or put '[component]' above it"),
+            ));
+        }
+        self.expect(".")?;
+        let variable = self.name("a variable's name")?;
+        self.expect("=")?;
+        let value = self.expression(0).ok();
+        let read = value.is_some();
+        file.initials.push(Initial {
+            component,
+            variable,
+            value,
+        });
+        if read {
+            self.end_of_line()
+        } else {
+            Err(Reported)
+        }
+    }
+
+    fn aliases(&mut self, component: &mut Component) -> Read<()> {
+        self.advance();
+        loop {
+            let of = self.name("'component.variable'")?;
+            if !self.is(".") {
+                let fault = Diagnostic::error(
+                    codes::SYNTAX,
+                    "an alias is for a variable of another component",
+                );
+                return Err(self.fault(
+                    fault
+                        .at(of.span, "this has no component")
+                        .help("write 'use component.variable as name'"),
+                ));
+            }
+            self.advance();
+            let variable = self.name("a variable's name")?;
+            let name = if self.is_keyword(Keyword::As) {
+                self.advance();
+                self.name("a name")?
+            } else {
+                variable.clone()
+            };
+            component.aliases.push(Alias {
+                name,
+                component: of,
+                variable,
+            });
+            if !self.eat(",") {
+                return self.end_of_line();
+            }
+        }
+    }
+
+    /// A variable with what is indented below it; `None` where not even its name could be read.
+    fn variable(&mut self, top: bool, depth: usize) -> Option<Variable> {
+        let Ok((name, state)) = self.left_hand_side(top) else {
+            self.skip_line();
+            self.skip_block();
+            return None;
+        };
+        let mut variable = Variable {
+            name,
+            state,
+            rhs: None,
+            broken: false,
+            unit: None,
+            binding: None,
+            label: None,
+            meta: Vec::new(),
+            children: Vec::new(),
+        };
+        if self.definition(&mut variable).is_err() {
+            variable.broken = true;
+            self.skip_line();
+        }
+        if *self.token() == Token::Indent {
+            if depth >= MAX_NESTING {
+                let fault = Diagnostic::error(
+                    codes::DEPTH,
+                    format!("variables are nested deeper than {MAX_NESTING} levels"),
+                );
+                self.fault(fault.at(variable.name.span, "below this one"));
+                self.skip_block();
+                return Some(variable);
+            }
+            self.advance();
+            self.block(&mut variable, depth);
+        }
+        Some(variable)
+    }
+
+    fn left_hand_side(&mut self, top: bool) -> Read<(Word, bool)> {
+        if *self.token() != Token::Function {
+            let name = self.name("a variable's name, 'key: text', 'use' or '[component]'")?;
+            if self.is(".") {
+                let fault = Diagnostic::error(
+                    codes::SYNTAX,
+                    "a variable is defined under its own component, by its own name",
+                );
+                let fault = fault.at(name.span, "").help(format!(
+                    "initial values stand above the first component; other variables below [{}]",
+                    name.text
+                ));
+                return Err(self.fault(fault));
+            }
+            return Ok((name, false));
+        }
+        if self.word() != "dot" {
+            let message = format!("'{}(…)' cannot be defined here", self.word());
+            let fault = Diagnostic::error(codes::SYNTAX, message).at(self.span(), "");
+            return Err(self.fault(fault.help("left of '=' stands a name or dot(name); functions are defined above the first component")));
+        }
+        if !top {
+            let fault = Diagnostic::error(
+                codes::SYNTAX,
+                "a state cannot be nested in another variable",
+            )
+            .at(self.span(), "");
+            return Err(self.fault(fault.help("move it to the level of its component")));
+        }
+        self.advance();
+        self.expect("(")?;
+        let name = self.name("a variable's name")?;
+        self.expect(")")?;
+        Ok((name, true))
+    }
+
+    /// From `=` to the end of the line.
+    fn definition(&mut self, variable: &mut Variable) -> Read<()> {
+        if self.eat("=") {
+            variable.rhs = Some(self.expression(0)?);
+        }
+        for keyword in [Keyword::In, Keyword::Bind, Keyword::Label] {
+            if self.is_keyword(keyword) {
+                self.property(variable)?;
+            }
+        }
+        if self.eat(":") {
+            let key = Word {
+                text: "desc".to_owned(),
+                span: self.span(),
+            };
+            let Token::Text(text) = self.token() else {
+                return Err(self.unexpected("a description"));
+            };
+            self.advance();
+            variable.meta.push(Meta {
+                key,
+                value: text.trim().to_owned(),
+            });
+        }
+        let after = match (
+            &variable.rhs,
+            &variable.unit,
+            &variable.binding,
+            &variable.label,
+        ) {
+            (None, None, None, None) => "'='",
+            (_, None, None, None) => "an operator, 'in [unit]' or the end of the line",
+            _ => "the end of the line",
+        };
+        match self.token() {
+            Token::EndOfLine | Token::End => self.end_of_line(),
+            _ => Err(self.unexpected(after)),
+        }
+    }
+
+    /// `in [unit]`, `bind name` or `label name`.
+    fn property(&mut self, variable: &mut Variable) -> Read<()> {
+        let keyword = self.word();
+        let span = self.span();
+        let twice = |first: Span| {
+            let fault = Diagnostic::error(
+                codes::DOUBLED_PROPERTY,
+                format!("'{keyword}' is given twice"),
+            );
+            fault.at(span, "again here").also(first, "first here")
+        };
+        if self.is_keyword(Keyword::In) {
+            self.advance();
+            let unit = self.bracketed_unit()?;
+            if let Some((_, first)) = variable.unit {
+                self.faults.push(twice(first));
+            } else {
+                variable.unit = Some(unit);
+            }
+            return Ok(());
+        }
+        let binding = self.is_keyword(Keyword::Bind);
+        self.advance();
+        let name = self.name(if binding {
+            "the input's name"
+        } else {
+            "the label"
+        })?;
+        let slot = if binding {
+            &mut variable.binding
+        } else {
+            &mut variable.label
+        };
+        match slot {
+            Some(first) => self.faults.push(twice(first.span)),
+            None => *slot = Some(name),
+        }
+        Ok(())
+    }
+
+    /// The lines indented below a variable.
+    fn block(&mut self, variable: &mut Variable, depth: usize) {
+        loop {
+            let read = match self.token() {
+                Token::Dedent => {
+                    self.advance();
+                    return;
+                }
+                Token::End | Token::Segment => return,
+                Token::Indent | Token::EndOfLine => {
+                    self.misplaced();
+                    continue;
+                }
+                Token::MetaKey => self
+                    .meta()
+                    .and_then(|meta| self.add_meta(&mut variable.meta, meta)),
+                Token::Keyword(Keyword::In | Keyword::Bind | Keyword::Label) => {
+                    self.property(variable).and_then(|()| self.end_of_line())
+                }
+                Token::Name | Token::Function => {
+                    variable.children.extend(self.variable(false, depth + 1));
+                    continue;
+                }
+                _ => {
+                    Err(self.unexpected("a nested variable, 'key: text', 'in', 'bind' or 'label'"))
+                }
+            };
+            if read.is_err() {
+                variable.broken = true;
+                self.skip_line();
+                self.skip_block();
+            }
+        }
+    }
+
+    /// `[unit]`, with the place of the whole.
+    pub fn bracketed_unit(&mut self) -> Read<(Unit, Span)> {
+        let open = self.span();
+        self.expect("[")?;
+        while !self.is("]") {
+            if matches!(
+                self.token(),
+                Token::EndOfLine | Token::End | Token::Bad | Token::Text(_)
+            ) {
+                return Err(self.unexpected("']'"));
+            }
+            self.advance();
+        }
+        let span = open.to(self.span());
+        self.advance();
+        match Unit::parse(&self.text[span.start..span.end]) {
+            Ok(unit) => Ok((unit, span)),
+            Err(error) => {
+                let place = error.place();
+                let at = Span::new(span.start + place.start, span.start + place.end);
+                let mut fault = Diagnostic::error(codes::UNIT, error.to_string()).at(at, "");
+                fault.help = error.help();
+                self.faults.push(fault);
+                // The rest of the statement is fine.
+                Ok((
+                    Unit {
+                        exponents: [f64::NAN; 7],
+                        factor: f64::NAN,
+                    },
+                    span,
+                ))
+            }
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! How far a run is from the truth: a few of its fibres once more, by the reference, in double precision and at tight tolerance.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rayon::prelude::*;
+
+use crate::backend::cpu::{Cpu, Lanes, Samples};
+use crate::backend::reference::{FibreEnd, Reference};
+use crate::backend::{Experiment, Spike};
+use crate::feature::Gathered;
+use crate::ops::Lane;
+
+use super::sink::Agreement;
+
+/// One fibre's results, by either backend.
+struct Course {
+    /// `[row][variable]`
+    samples: Vec<f64>,
+    features: Vec<f64>,
+    /// By feature and time.
+    spikes: Vec<Spike>,
+}
+
+/// Runs these fibres (id and varied parameters) with both backends and compares. `None` if it was cancelled.
+pub fn agreement<T: Lane>(
+    cpu: &Cpu<T>,
+    reference: &Reference,
+    experiment: &Experiment,
+    fibres: &[(u64, Vec<f64>)],
+    cancel: &AtomicBool,
+) -> Option<Agreement> {
+    let cancelled = || cancel.load(Ordering::Relaxed);
+    let truth: Vec<Course> = fibres
+        .par_iter()
+        .map(|(id, parameters)| by_reference(reference, experiment, *id, parameters, &cancelled))
+        .collect();
+    let ours = by_lanes(cpu, experiment, fibres, &cancelled);
+    if cancelled() {
+        return None;
+    }
+    Some(compare(experiment, fibres, &ours, &truth))
+}
+
+fn by_reference(
+    reference: &Reference,
+    experiment: &Experiment,
+    id: u64,
+    parameters: &[f64],
+    cancelled: &dyn Fn() -> bool,
+) -> Course {
+    let n = experiment.n_recorded;
+    let mut samples = vec![f64::NAN; experiment.n_samples * n];
+    let mut gathered: Vec<Gathered> = experiment.features.iter().map(|f| f.start()).collect();
+    let mut spikes = Vec::new();
+    let (end, _) = reference.run_fibre(
+        parameters,
+        cancelled,
+        &mut |row, observed| {
+            if row < experiment.n_samples {
+                samples[row * n..][..n].copy_from_slice(&observed[..n]);
+            }
+        },
+        &mut |observable, piece| {
+            for (f, spec) in experiment.features.iter().enumerate() {
+                if experiment.observables[observable] == spec.of {
+                    spec.feed(&mut gathered[f], piece, &mut |time_ms| {
+                        spikes.push(Spike { time_ms, fibre: id, feature: f });
+                    });
+                }
+            }
+        },
+    );
+    debug_assert!(end != FibreEnd::Cancelled || cancelled());
+    let features = experiment.features.iter().zip(&gathered).flat_map(|(f, g)| f.values(g)).collect();
+    Course { samples, features, spikes: in_order(spikes) }
+}
+
+fn by_lanes<T: Lane>(
+    cpu: &Cpu<T>,
+    experiment: &Experiment,
+    fibres: &[(u64, Vec<f64>)],
+    cancelled: &dyn Fn() -> bool,
+) -> Vec<Course> {
+    let mut group = cpu.start(0, fibres.iter().map(|f| f.1.clone()).collect());
+    let mut lanes = Lanes::new(cpu, 16);
+    let trace_of: Vec<Option<u32>> = (0..fibres.len() as u32).map(Some).collect();
+    let (n_rows, n_traces, n) = (experiment.n_samples, fibres.len(), experiment.n_recorded);
+    let mut values = vec![T::of(f64::NAN); n * n_rows * n_traces];
+    let mut spikes = Vec::new();
+    let samples = Samples { first_row: 0, n_rows, n_traces, trace_of: &trace_of, values: &mut values };
+    cpu.advance(&mut group, &mut lanes, samples, true, &mut spikes, cancelled);
+    (0..fibres.len())
+        .map(|i| Course {
+            samples: (0..n_rows)
+                .flat_map(|row| (0..n).map(move |v| (row, v)))
+                .map(|(row, v)| values[(v * n_rows + row) * n_traces + i].f64())
+                .collect(),
+            features: experiment
+                .features
+                .iter()
+                .zip(&group.gathered[i * experiment.features.len()..])
+                .flat_map(|(f, g)| f.values(g))
+                .collect(),
+            spikes: in_order(spikes.iter().copied().filter(|s| s.fibre == i as u64).collect()),
+        })
+        .collect()
+}
+
+fn in_order(mut spikes: Vec<Spike>) -> Vec<Spike> {
+    spikes.sort_by(|a, b| a.feature.cmp(&b.feature).then(a.time_ms.total_cmp(&b.time_ms)));
+    spikes
+}
+
+fn compare(experiment: &Experiment, fibres: &[(u64, Vec<f64>)], ours: &[Course], truth: &[Course]) -> Agreement {
+    let name = |v: usize| experiment.model.variable(experiment.observables[v]).name.clone();
+    let n = experiment.n_recorded;
+    let variables = (0..n)
+        .map(|v| {
+            let (mut least, mut most) = (f64::INFINITY, f64::NEG_INFINITY);
+            let (mut largest, mut squares, mut count) = (0.0f64, 0.0, 0usize);
+            for (a, b) in ours.iter().zip(truth) {
+                for (x, y) in a.samples.iter().skip(v).step_by(n).zip(b.samples.iter().skip(v).step_by(n)) {
+                    if x.is_nan() && y.is_nan() {
+                        continue;
+                    }
+                    least = least.min(*y);
+                    most = most.max(*y);
+                    // A sample that only one of them has is an infinite difference, not none.
+                    let difference = if x.is_finite() && y.is_finite() { (x - y).abs() } else { f64::INFINITY };
+                    largest = largest.max(difference);
+                    squares += difference * difference;
+                    count += 1;
+                }
+            }
+            let range = if most > least { most - least } else { 1.0 };
+            (name(v), largest / range, (squares / count.max(1) as f64).sqrt() / range)
+        })
+        .collect();
+    let columns: Vec<String> = experiment.features.iter().flat_map(|f| f.column_names()).collect();
+    let features = columns
+        .into_iter()
+        .enumerate()
+        .map(|(c, name)| {
+            let largest = ours
+                .iter()
+                .zip(truth)
+                .map(|(a, b)| match (a.features[c], b.features[c]) {
+                    (x, y) if x.is_nan() && y.is_nan() => 0.0,
+                    (x, y) if x.is_nan() || y.is_nan() => f64::INFINITY,
+                    (x, y) => (x - y).abs(),
+                })
+                .fold(0.0, f64::max);
+            (name, largest)
+        })
+        .collect();
+    let mut shift = f64::NAN;
+    let mut differs = Vec::new();
+    for ((a, b), (id, _)) in ours.iter().zip(truth).zip(fibres) {
+        if a.spikes.len() != b.spikes.len() {
+            differs.push(*id);
+            continue;
+        }
+        for (x, y) in a.spikes.iter().zip(&b.spikes) {
+            shift = f64::max(shift, (x.time_ms - y.time_ms).abs());
+        }
+    }
+    Agreement {
+        fibres: fibres.iter().map(|f| f.0).collect(),
+        variables,
+        features,
+        spike_shift_ms: shift,
+        spike_count_differs: differs,
+    }
+}
