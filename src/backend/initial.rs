@@ -23,7 +23,7 @@ impl InitialStates {
         let model = &experiment.model;
         let free = experiment.free_literals();
         let (rhs, values) = initial_state(model, &free)?;
-        let place = |id| experiment.varied.iter().position(|&v| v == id);
+        let place = |id| experiment.varied.iter().position(|&v| v == Some(id));
         let inputs = rhs
             .inputs
             .iter()

@@ -19,8 +19,9 @@ use crate::protocol::{Drive, Level, Schedule, Segment, Target};
 pub struct Experiment {
     /// The model.
     pub model: Model,
-    /// What varies by fibre: literals, and states for their initial values. [`Level::Parameter`] indexes this list.
-    pub varied: Vec<VariableId>,
+    /// What varies by fibre: literals, states for their initial values, and (`None`) levels of the protocol that are no part
+    /// of the model. [`Level::Parameter`] indexes this list.
+    pub varied: Vec<Option<VariableId>>,
     /// What is done and when; its first segment starts at minus the settling time.
     pub schedule: Schedule,
     /// Quantities that are recorded, then those that features watch beside them.
@@ -39,7 +40,7 @@ impl Experiment {
     /// The literals that are inputs of the program: varied ones, then those that the protocol drives.
     pub fn free_literals(&self) -> Vec<VariableId> {
         let is_literal = |id: &VariableId| matches!(self.model.variable(*id).kind, VariableKind::Literal(_));
-        let mut free: Vec<VariableId> = self.varied.iter().copied().filter(is_literal).collect();
+        let mut free: Vec<VariableId> = self.varied.iter().copied().flatten().filter(is_literal).collect();
         for target in &self.schedule.targets {
             if let Target::Parameter(id) = target {
                 if !free.contains(id) {
@@ -52,7 +53,7 @@ impl Experiment {
 
     /// The value that a literal has in a fibre before any protocol touches it.
     pub fn own_value(&self, literal: VariableId, parameters: &[f64]) -> f64 {
-        if let Some(i) = self.varied.iter().position(|&v| v == literal) {
+        if let Some(i) = self.varied.iter().position(|&v| v == Some(literal)) {
             return parameters[i];
         }
         match self.model.variable(literal).kind {

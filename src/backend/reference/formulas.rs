@@ -1,0 +1,200 @@
+//! The programs of one experiment: right-hand side as written, its exact derivatives, observables with their rates.
+
+use crate::backend::Experiment;
+use crate::model::{Bound, VariableId, VariableKind};
+use crate::ops::Algebra;
+use crate::program::{self, Input, Program, Rhs, Style, Tangents, Value, lower, program};
+use crate::protocol::Target;
+
+use super::ReferenceError;
+use super::linear::Pattern;
+
+/// Where the driven value and its rate go.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Driven {
+    /// Input that takes the value; none if no formula asks, or for a clamp.
+    pub(super) value: Option<usize>,
+    /// Input that takes the rate per unit of the model's time.
+    pub(super) slope: Option<usize>,
+    /// For a clamp, the state's index and the input that is 1 while it is held.
+    pub(super) clamp: Option<(usize, Option<usize>)>,
+}
+
+/// Everything that is evaluated, compiled.
+#[derive(Clone, Debug)]
+pub(super) struct Formulas {
+    pub(super) n_states: usize,
+    pub(super) n_inputs: usize,
+    /// Derivatives of the states, per unit of the model's time, unoptimised.
+    pub(super) rates: Program,
+    /// Outputs: the entries of the Jacobian, in the order of `entries`, then the derivatives by time of `by_time`.
+    pub(super) jacobian: Program,
+    pub(super) pattern: Pattern,
+    /// Places in the pattern.
+    pub(super) entries: Vec<usize>,
+    /// States whose derivatives depend on time.
+    pub(super) by_time: Vec<usize>,
+    /// Outputs: the observables, then their rates per unit of the model's time along the solution.
+    pub(super) observe: Program,
+    /// The initial values of the states, from the free literals.
+    pub(super) initial: Program,
+    pub(super) initial_inputs: Vec<Input>,
+    /// Literals that are inputs, and their places.
+    pub(super) parameters: Vec<(VariableId, usize)>,
+    pub(super) time: Option<usize>,
+    /// One for each target of the schedule.
+    pub(super) driven: Vec<Driven>,
+}
+
+impl Formulas {
+    pub(super) fn new(experiment: &Experiment) -> Result<Self, ReferenceError> {
+        let model = &experiment.model;
+        let n_states = model.states.len();
+        let free = experiment.free_literals();
+        let mut rhs = lower(model, &free, Style::Plain)?;
+        let rates = program(&rhs.graph, &rhs.derivatives);
+
+        // Derivatives of the formulas as written; only what is new is simplified, or the sums of products with 0 and 1
+        // would outweigh it.
+        rhs.graph.set_style(Style::Simplified);
+        let one = rhs.graph.constant(1.0);
+        let mut found: Vec<(usize, usize, Value)> = Vec::new();
+        for j in 0..n_states {
+            let state = rhs.input(Input::State(j));
+            let mut tangents = Tangents::new([(state, one)]);
+            for i in 0..n_states {
+                let of = rhs.derivatives[i];
+                if let Some(value) = tangents.of(&mut rhs.graph, of) {
+                    found.push((i, j, value));
+                }
+            }
+        }
+        let pattern = Pattern::new(n_states, found.iter().map(|&(i, j, _)| (i, j)));
+        let entries = found.iter().map(|&(i, j, _)| pattern.place(i, j)).collect();
+
+        let mut moving = vec![(rhs.input(Input::Time), one)];
+        for target in &experiment.schedule.targets {
+            if let Some((input, id)) = moving_input(experiment, target) {
+                let slope = rhs.input(Input::Slope(id));
+                moving.push((rhs.input(input), slope));
+            }
+        }
+        let mut along = Tangents::new(moving.iter().copied());
+        let mut by_time = Vec::new();
+        let mut outputs: Vec<Value> = found.iter().map(|&(_, _, value)| value).collect();
+        for i in 0..n_states {
+            let of = rhs.derivatives[i];
+            if let Some(value) = along.of(&mut rhs.graph, of) {
+                by_time.push(i);
+                outputs.push(value);
+            }
+        }
+        let jacobian = program(&rhs.graph, &outputs);
+
+        let observe = observables(experiment, &mut rhs, &moving)?;
+        let (initial, values) = program::initial_state(model, &free)?;
+        let place = |input: Input| rhs.inputs.iter().position(|&known| known == input);
+        let driven = experiment
+            .schedule
+            .targets
+            .iter()
+            .map(|&target| driven(experiment, target, &place));
+        Ok(Formulas {
+            n_states,
+            n_inputs: rhs.inputs.len(),
+            rates,
+            jacobian,
+            pattern,
+            entries,
+            by_time,
+            observe,
+            initial: program(&initial.graph, &values),
+            initial_inputs: initial.inputs,
+            parameters: free
+                .iter()
+                .filter_map(|&id| Some((id, place(Input::Parameter(id))?)))
+                .collect(),
+            time: place(Input::Time),
+            driven: driven.collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+/// The input that a target sets, if it can be a ramp, and the variable whose slope it has.
+fn moving_input(experiment: &Experiment, target: &Target) -> Option<(Input, VariableId)> {
+    match *target {
+        Target::Pace => Some((Input::Pace, experiment.model.bound(&Bound::Pace)?)),
+        Target::Parameter(id) => Some((Input::Parameter(id), id)),
+        Target::Clamp(_) => None,
+    }
+}
+
+fn driven(
+    experiment: &Experiment,
+    target: Target,
+    place: &impl Fn(Input) -> Option<usize>,
+) -> Result<Driven, ReferenceError> {
+    let mut driven = Driven {
+        value: None,
+        slope: None,
+        clamp: None,
+    };
+    match target {
+        Target::Pace | Target::Parameter(_) => {
+            if let Some((input, id)) = moving_input(experiment, &target) {
+                driven.value = place(input);
+                driven.slope = place(Input::Slope(id));
+            }
+        }
+        Target::Clamp(id) => {
+            let index = state_index(experiment, id)?;
+            driven.clamp = Some((index, place(Input::Clamped(index))));
+            driven.slope = place(Input::Slope(id));
+        }
+    }
+    Ok(driven)
+}
+
+fn state_index(experiment: &Experiment, id: VariableId) -> Result<usize, ReferenceError> {
+    match experiment.model.variable(id).kind {
+        VariableKind::State { index, .. } => Ok(index),
+        VariableKind::Bound(_)
+        | VariableKind::Literal(_)
+        | VariableKind::Constant
+        | VariableKind::Intermediate => Err(ReferenceError::NotAState(
+            experiment.model.variable(id).name.clone(),
+        )),
+    }
+}
+
+/// Observables and their rates while every state moves at its derivative, a held one at the clamp's slope.
+fn observables(
+    experiment: &Experiment,
+    rhs: &mut Rhs,
+    moving: &[(Value, Value)],
+) -> Result<Program, ReferenceError> {
+    let mut seeds = moving.to_vec();
+    for i in 0..experiment.model.states.len() {
+        let id = experiment.model.states[i];
+        let mut rate = rhs.derivatives[i];
+        if experiment.schedule.targets.contains(&Target::Clamp(id)) {
+            let held = rhs.input(Input::Clamped(i));
+            let slope = rhs.input(Input::Slope(id));
+            rate = rhs
+                .graph
+                .apply(crate::ops::Op::Select, &[held, slope, rate]);
+        }
+        seeds.push((rhs.input(Input::State(i)), rate));
+    }
+    let mut tangents = Tangents::new(seeds);
+    let zero = rhs.graph.constant(0.0);
+    let mut outputs = Vec::new();
+    let mut rates = Vec::new();
+    for &id in &experiment.observables {
+        let value = rhs.variables[id.0];
+        outputs.push(value);
+        rates.push(tangents.of(&mut rhs.graph, value).unwrap_or(zero));
+    }
+    outputs.extend(rates);
+    Ok(program(&rhs.graph, &outputs))
+}

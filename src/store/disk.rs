@@ -1,0 +1,94 @@
+//! What the store asks of the operating system: positioned reads and writes, space, and syncs.
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+
+/// Fills `bytes` from offset `at`.
+#[cfg(unix)]
+pub(super) fn read_at(file: &File, at: u64, bytes: &mut [u8]) -> io::Result<()> {
+    std::os::unix::fs::FileExt::read_exact_at(file, bytes, at)
+}
+
+/// Writes all of `bytes` at offset `at`; threads may do so at once.
+#[cfg(unix)]
+pub(super) fn write_at(file: &File, at: u64, bytes: &[u8]) -> io::Result<()> {
+    std::os::unix::fs::FileExt::write_all_at(file, bytes, at)
+}
+
+/// Fills `bytes` from offset `at`.
+#[cfg(not(unix))]
+pub(super) fn read_at(mut file: &File, at: u64, bytes: &mut [u8]) -> io::Result<()> {
+    use std::io::{Read, Seek, SeekFrom};
+    file.seek(SeekFrom::Start(at))?;
+    file.read_exact(bytes)
+}
+
+/// Writes all of `bytes` at offset `at`; only one thread may do so.
+#[cfg(not(unix))]
+pub(super) fn write_at(mut file: &File, at: u64, bytes: &[u8]) -> io::Result<()> {
+    use std::io::{Seek, SeekFrom, Write};
+    file.seek(SeekFrom::Start(at))?;
+    file.write_all(bytes)
+}
+
+/// Writes `element` over and over into `length` bytes from `at`.
+pub(super) fn fill(file: &File, at: u64, length: u64, element: &[u8]) -> io::Result<()> {
+    const BLOCK: usize = 1 << 20;
+    let block = element.repeat((BLOCK / element.len()).min((length as usize).div_ceil(element.len())));
+    let mut done = 0;
+    while done < length {
+        let now = (length - done).min(block.len() as u64);
+        write_at(file, at + done, &block[..now as usize])?;
+        done += now;
+    }
+    Ok(())
+}
+
+/// Makes the file `size` bytes long with all of them reserved on the disk, so that no later write finds it full.
+pub(super) fn reserve(file: &File, size: u64) -> io::Result<()> {
+    #[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple", target_os = "freebsd"))]
+    {
+        use rustix::fs::{FallocateFlags, fallocate};
+        use rustix::io::Errno;
+        loop {
+            match fallocate(file, FallocateFlags::empty(), 0, size) {
+                Ok(()) => break,
+                Err(Errno::INTR) => {}
+                // A file system that cannot reserve: the length is all that can be set, a full disk shows later.
+                Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => break,
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+    if file.metadata()?.len() < size {
+        file.set_len(size)?;
+    }
+    Ok(())
+}
+
+/// Makes a rename or a new name in `directory` survive a power cut.
+pub(super) fn sync_directory(directory: &Path) -> io::Result<()> {
+    // Windows opens no directory as a file, and writes its names through.
+    if cfg!(unix) { File::open(directory)?.sync_all() } else { Ok(()) }
+}
+
+/// Bytes that an ordinary user may still write to the disk of `directory`; `None` where the system does not tell.
+pub fn bytes_free(directory: &Path) -> Option<u64> {
+    #[cfg(unix)]
+    {
+        let told = rustix::fs::statvfs(directory).ok()?;
+        told.f_bavail.checked_mul(told.f_frsize)
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = directory;
+        None
+    }
+}
+
+/// Whether the system said that the disk is full, or the user's share of it.
+pub(super) fn is_full(error: &io::Error) -> bool {
+    use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
+}

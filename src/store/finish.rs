@@ -1,0 +1,86 @@
+//! The end of a run: features, how each fibre ended, agreement with the reference, and the file's own status.
+
+use super::StoreError;
+use super::netcdf::MOST_RERUNS;
+use super::offsets::{set_length, set_status};
+use super::writer::ResultFile;
+use crate::run::sink::{Agreement, FibreStatus, Outcome};
+
+/// Writes what is known at the end; the file still says that it is running.
+pub(super) fn write(to: &ResultFile, outcome: &Outcome) -> Result<(), StoreError> {
+    let names = &to.names;
+    let n = names.n_fibres;
+    let fits = outcome.features.len() == names.features.len()
+        && outcome.features.iter().all(|values| values.len() == n)
+        && outcome.status.len() == n;
+    if !fits {
+        return Err(StoreError::BadLayout(format!(
+            "the outcome does not have {} features and a status for each of {n} fibres",
+            names.features.len()
+        )));
+    }
+    for (name, values) in names.features.iter().zip(&outcome.features) {
+        to.put(name, 0, bytemuck::cast_slice(values))?;
+    }
+    let mut codes = Vec::with_capacity(n);
+    let mut times = Vec::with_capacity(n);
+    let mut variables: Vec<i16> = Vec::with_capacity(n);
+    for status in &outcome.status {
+        let (code, time, variable) = match *status {
+            FibreStatus::Finished => (0u8, f64::NAN, -1),
+            FibreStatus::Lost { at_ms, variable } => {
+                let known = i16::try_from(variable).ok().filter(|_| variable < names.n_states);
+                let unknown = || StoreError::BadLayout(format!("a fibre was lost by state number {variable}"));
+                (1, at_ms, known.ok_or_else(unknown)?)
+            }
+            FibreStatus::Stopped => (2, f64::NAN, -1),
+        };
+        codes.push(code);
+        times.push(time);
+        variables.push(variable);
+    }
+    to.put("status", 0, &codes)?;
+    to.put("lost_at", 0, bytemuck::cast_slice(&times))?;
+    to.put("lost_variable", 0, bytemuck::cast_slice(&variables))?;
+    if let Some(agreement) = &outcome.agreement {
+        write_agreement(to, agreement)?;
+    }
+    if !outcome.interrupted {
+        let reruns = outcome.agreement.as_ref().map_or(0, |a| a.fibres.len() as u64);
+        for name in ["agreement/rerun", "agreement/rerun_fibre", "agreement/spike_count_differs"] {
+            set_length(&to.file, &to.path, to.place(name)?, reruns, None)?;
+        }
+    }
+    Ok(())
+}
+
+fn write_agreement(to: &ResultFile, agreement: &Agreement) -> Result<(), StoreError> {
+    if agreement.fibres.len() as u64 > MOST_RERUNS {
+        return Err(StoreError::BadLayout(format!(
+            "{} fibres were run again; the file has room for {MOST_RERUNS}",
+            agreement.fibres.len()
+        )));
+    }
+    let at = |names: &[String], name: &str| names.iter().position(|known| known == name).map(|i| i as u64);
+    for (name, max, rms) in &agreement.variables {
+        let Some(i) = at(&to.names.variables, name) else { continue };
+        to.put("agreement/max_difference", i, &max.to_le_bytes())?;
+        to.put("agreement/rms_difference", i, &rms.to_le_bytes())?;
+    }
+    for (name, difference) in &agreement.features {
+        let Some(i) = at(&to.names.features, name) else { continue };
+        to.put("agreement/feature_difference", i, &difference.to_le_bytes())?;
+    }
+    to.put("agreement/spike_shift", 0, &agreement.spike_shift_ms.to_le_bytes())?;
+    let ids: Vec<u8> = agreement.fibres.iter().flat_map(|&id| (id as i64).to_le_bytes()).collect();
+    let differs: Vec<u8> =
+        agreement.fibres.iter().map(|id| u8::from(agreement.spike_count_differs.contains(id))).collect();
+    to.put("agreement/rerun_fibre", 0, &ids)?;
+    to.put("agreement/spike_count_differs", 0, &differs)
+}
+
+/// Says in the file that the run ended.
+pub(super) fn mark(to: &ResultFile, outcome: &Outcome) -> Result<(), StoreError> {
+    let lost = outcome.status.iter().filter(|s| matches!(s, FibreStatus::Lost { .. })).count();
+    set_status(&to.file, &to.path, to.map.root, if outcome.interrupted { 2 } else { 1 }, Some(lost as i64))
+}

@@ -1,0 +1,313 @@
+//! Writing a result file: rows, events, commits and checkpoints at known places, without an HDF5 library in the way.
+//!
+//! From the first row to the last nothing but numbers is written: no byte of the file's HDF5 structure changes, so any reader
+//! opens the file while it grows, and a killed process leaves nothing torn. A commit writes data, then `time`, then the
+//! record of whole rows. Syncs are thinned: a killed process needs none, and after a power cut a run goes on from its last checkpoint,
+//! which is always synced, with all before it.
+
+use std::fs::{File, OpenOptions};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use super::checkpoint::{Checkpoint, Head};
+use super::chunks;
+use super::create::{self, CreateOptions};
+use super::events::{EventPlaces, Events};
+use super::offsets::{self, Map, Place};
+use super::reader::{self, RunStatus};
+use super::{StoreError, disk};
+use crate::run::sink::{Layout, Outcome, Precision, Samples, Sink, SinkError, SpikeEvent, Traces};
+
+/// Longest time that committed rows wait for a sync.
+const SYNC_EVERY: Duration = Duration::from_secs(3);
+
+/// A result file that is being written.
+#[derive(Debug)]
+pub struct ResultFile {
+    pub(super) file: File,
+    pub(super) path: PathBuf,
+    pub(super) map: Map,
+    pub(super) names: Names,
+    pub(super) events: Events,
+    /// Times of all samples of the whole run.
+    time_ms: Vec<f64>,
+    n_traces: u64,
+    precision: Precision,
+    committed: u64,
+    /// The newest checkpoint's slot and sequence number.
+    newest: (usize, u64),
+    /// What the commit record and `/events` still say beyond the point of resumption, until the first write.
+    stale: Option<(u64, u64)>,
+    last_sync: Instant,
+    block: Vec<u8>,
+}
+
+/// The names of the layout that writing needs.
+#[derive(Debug)]
+pub(super) struct Names {
+    pub variables: Vec<String>,
+    pub features: Vec<String>,
+    pub n_fibres: usize,
+    pub n_states: usize,
+}
+
+fn missing(path: &Path, what: &str) -> StoreError {
+    StoreError::Missing { path: path.to_path_buf(), what: what.to_string() }
+}
+
+impl ResultFile {
+    /// Makes the whole file at its final size, checks it, reserves its room on the disk, and puts it under its name.
+    pub fn create(path: &Path, layout: &Layout, options: CreateOptions) -> Result<Self, StoreError> {
+        let (file, map) = create::create(path, layout, options)?;
+        Ok(Self::assemble(file, path, map, layout, 0, 0))
+    }
+
+    /// Opens an interrupted file to go on from its newest checkpoint, which is returned with it, or from the start where
+    /// there is none. The file stays as it is until the first write.
+    pub fn reopen(path: &Path) -> Result<(Self, Option<Checkpoint>), StoreError> {
+        let read = reader::open(path)?;
+        if read.run_status() == RunStatus::Complete {
+            return Err(StoreError::Complete(path.to_path_buf()));
+        }
+        let layout = read.layout()?;
+        let newest = read.latest_slot()?;
+        let had = (read.committed_rows() as u64, read.committed_events());
+        drop(read);
+        let mut open = OpenOptions::new();
+        let file = open.read(true).write(true).open(path).map_err(StoreError::io("cannot open", path))?;
+        let map = offsets::map(&file, path)?;
+        let (rows, events) = newest.as_ref().map_or((0, 0), |(_, c)| (c.rows as u64, c.events));
+        let mut this = Self::assemble(file, path, map, &layout, rows, events);
+        this.newest = newest.as_ref().map_or((1, 0), |(slot, c)| (*slot, c.sequence));
+        this.stale = Some(had);
+        Ok((this, newest.map(|(_, checkpoint)| checkpoint)))
+    }
+
+    fn assemble(file: File, path: &Path, map: Map, layout: &Layout, committed: u64, events: u64) -> Self {
+        let events = Events::new(path, EventPlaces::of(&map), events);
+        let name = |c: &crate::run::sink::Column| c.name.clone();
+        ResultFile {
+            file,
+            path: path.to_path_buf(),
+            map,
+            names: Names {
+                variables: layout.variables.iter().map(name).collect(),
+                features: layout.features.iter().map(name).collect(),
+                n_fibres: layout.n_fibres,
+                n_states: layout.state_names.len(),
+            },
+            events,
+            time_ms: layout.time_ms.clone(),
+            n_traces: match &layout.traces {
+                Traces::All => layout.n_fibres as u64,
+                Traces::Some(ids) => ids.len() as u64,
+            },
+            precision: layout.precision,
+            committed,
+            newest: (1, 0),
+            stale: None,
+            last_sync: Instant::now(),
+            block: Vec::new(),
+        }
+    }
+
+    /// Where the file is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Rows that are committed.
+    pub fn committed_rows(&self) -> usize {
+        self.committed as usize
+    }
+
+    pub(super) fn place(&self, path: &str) -> Result<&Place, StoreError> {
+        self.map.get(path).ok_or_else(|| missing(&self.path, &format!("`{path}`")))
+    }
+
+    /// Writes `bytes` into a dataset, from its `first`-th number on.
+    pub(super) fn put(&self, path: &str, first: u64, bytes: &[u8]) -> Result<(), StoreError> {
+        let place = self.place(path)?;
+        let room = place.len().checked_sub(first).map(|n| n * place.bytes);
+        let (Some(at), true) = (place.at, room.is_some_and(|room| bytes.len() as u64 <= room)) else {
+            return Err(StoreError::BadLayout(format!("{} bytes at {first} do not fit into `{path}`", bytes.len())));
+        };
+        disk::write_at(&self.file, at + first * place.bytes, bytes).map_err(StoreError::io("cannot write", &self.path))
+    }
+
+    /// Puts everything written so far onto the disk.
+    pub(super) fn sync(&mut self) -> Result<(), StoreError> {
+        self.events.sync()?;
+        self.file.sync_data().map_err(StoreError::io("cannot write", &self.path))?;
+        self.last_sync = Instant::now();
+        Ok(())
+    }
+
+    fn record(&self, rows: u64, events: u64) -> Result<(), StoreError> {
+        let mut bytes = rows.to_le_bytes().to_vec();
+        bytes.extend_from_slice(&events.to_le_bytes());
+        self.put("checkpoint/committed", 0, &bytes)
+    }
+
+    /// Before the first write after a reopening: takes back what lies beyond the point of resumption.
+    pub(super) fn begin(&mut self) -> Result<(), StoreError> {
+        let Some((rows, events)) = self.stale.take() else { return Ok(()) };
+        self.record(self.committed, self.events.written())?;
+        if rows > self.committed {
+            let nan = f64::NAN.to_le_bytes().repeat((rows - self.committed) as usize);
+            self.put("time", self.committed, &nan)?;
+        }
+        let (file, path) = (&self.file, &self.path);
+        self.events.roll_back(file, path, events)?;
+        offsets::set_status(file, path, self.map.root, 0, None)?;
+        self.sync()
+    }
+
+    fn write_slab(&mut self, variable: usize, first: usize, bytes: &[u8]) -> Result<(), StoreError> {
+        let name = self.names.variables.get(variable);
+        let name = name.ok_or_else(|| missing(&self.path, &format!("recorded variable number {variable}")))?;
+        let place = self.place(name)?.clone();
+        let width = self.n_traces * place.bytes;
+        let rows = (bytes.len() as u64).checked_div(width).unwrap_or(0);
+        let first = first as u64;
+        let total = self.time_ms.len() as u64;
+        if rows * width != bytes.len() as u64 || first.checked_add(rows).is_none_or(|end| end > total) {
+            return Err(StoreError::BadLayout(format!(
+                "{} bytes from row {first} are not whole rows of {} traces below row {total}",
+                bytes.len(),
+                self.n_traces
+            )));
+        }
+        let io = || StoreError::io("cannot write", &self.path);
+        let at = place.at.unwrap_or(0);
+        let Some(chunk) = place.chunk else {
+            return disk::write_at(&self.file, at + first * width, bytes).map_err(io());
+        };
+        let mut block = std::mem::take(&mut self.block);
+        for piece in chunks::pieces([total, self.n_traces], chunk, first, rows) {
+            let source = |row: u64| {
+                let start = ((piece.row - first + row) * width + piece.column * place.bytes) as usize;
+                &bytes[start..start + (piece.columns * place.bytes) as usize]
+            };
+            let to = at + piece.at * place.bytes;
+            let stride = (piece.stride * place.bytes) as usize;
+            // A chunk as wide as the slab lies in the slab as it is.
+            let whole = piece.columns == self.n_traces && piece.stride == self.n_traces;
+            if whole {
+                let start = ((piece.row - first) * width) as usize;
+                let part = &bytes[start..start + (piece.rows * width) as usize];
+                disk::write_at(&self.file, to, part).map_err(io())?;
+                continue;
+            }
+            block.resize(piece.rows as usize * stride, 0);
+            for (row, target) in block.chunks_exact_mut(stride).enumerate() {
+                let source = source(row as u64);
+                target[..source.len()].copy_from_slice(source);
+                target[source.len()..].fill(0);
+            }
+            disk::write_at(&self.file, to, &block).map_err(io())?;
+        }
+        self.block = block;
+        Ok(())
+    }
+
+    fn commit_rows(&mut self, rows: usize) -> Result<(), StoreError> {
+        self.begin()?;
+        let rows = rows as u64;
+        if rows > self.time_ms.len() as u64 || rows < self.committed {
+            return Err(StoreError::BadLayout(format!(
+                "{rows} rows cannot be committed: {} are, of {}",
+                self.committed,
+                self.time_ms.len()
+            )));
+        }
+        self.events.flush(&self.file, &self.path)?;
+        if rows > self.committed {
+            let times = &self.time_ms[self.committed as usize..rows as usize];
+            self.put("time", self.committed, bytemuck::cast_slice(times))?;
+        }
+        let due = self.last_sync.elapsed() >= SYNC_EVERY;
+        if due {
+            self.sync()?;
+        }
+        self.record(rows, self.events.written())?;
+        self.committed = rows;
+        if due {
+            self.sync()?;
+        }
+        Ok(())
+    }
+
+    fn take_checkpoint(&mut self, state: &[u8]) -> Result<(), StoreError> {
+        self.begin()?;
+        let (slot, sequence) = (1 - self.newest.0, self.newest.1 + 1);
+        let name = ["checkpoint/slot_a", "checkpoint/slot_b"][slot];
+        let room = self.map.get(name).map_or(0, Place::len);
+        if state.len() as u64 > room {
+            return Err(StoreError::BadLayout(format!(
+                "a checkpoint of {} bytes does not fit into the {room} that were laid out",
+                state.len()
+            )));
+        }
+        if !state.is_empty() {
+            self.put(name, 0, state)?;
+        }
+        self.sync()?;
+        let head = Head::of(sequence, self.committed, self.events.written(), state);
+        self.put("checkpoint/slots", slot as u64 * super::netcdf::SLOT_WORDS, &head.encode())?;
+        self.sync()?;
+        self.newest = (slot, sequence);
+        Ok(())
+    }
+}
+
+impl Sink for ResultFile {
+    fn write_rows(&mut self, variable: usize, first_row: usize, rows: Samples<'_>) -> Result<(), SinkError> {
+        self.begin()?;
+        let (precision, bytes) = match rows {
+            Samples::F32(values) => (Precision::F32, bytemuck::cast_slice(values)),
+            Samples::F64(values) => (Precision::F64, bytemuck::cast_slice(values)),
+        };
+        if precision != self.precision {
+            let (got, wanted) = (precision.name(), self.precision.name());
+            return Err(SinkError::Format(format!("rows of {got} for a file of {wanted}")));
+        }
+        Ok(self.write_slab(variable, first_row, bytes)?)
+    }
+
+    fn write_events(&mut self, events: &[SpikeEvent]) -> Result<(), SinkError> {
+        self.begin()?;
+        Ok(self.events.push(&self.file, &self.path, events)?)
+    }
+
+    fn commit(&mut self, rows: usize) -> Result<(), SinkError> {
+        Ok(self.commit_rows(rows)?)
+    }
+
+    fn checkpoint(&mut self, state: &[u8]) -> Result<(), SinkError> {
+        Ok(self.take_checkpoint(state)?)
+    }
+
+    fn finish(&mut self, outcome: &Outcome) -> Result<u64, SinkError> {
+        Ok(self.write_outcome(outcome)?)
+    }
+}
+
+impl ResultFile {
+    fn write_outcome(&mut self, outcome: &Outcome) -> Result<u64, StoreError> {
+        self.begin()?;
+        self.commit_rows(self.committed as usize)?;
+        super::finish::write(self, outcome)?;
+        if !outcome.interrupted {
+            let (file, path) = (&self.file, &self.path);
+            self.events.settle(file, path)?;
+        }
+        self.sync()?;
+        super::finish::mark(self, outcome)?;
+        self.file.sync_all().map_err(StoreError::io("cannot write", &self.path))?;
+        if !outcome.interrupted {
+            self.events.remove_side()?;
+        }
+        Ok(self.file.metadata().map_err(StoreError::io("cannot read", &self.path))?.len())
+    }
+}
