@@ -108,9 +108,9 @@ fn features_of_a_smooth_course_equal_dense_sampling() {
         .copied()
         .min_by(|a, b| a.1.total_cmp(&b.1))
         .unwrap();
-    close(one(FeatureKind::Max, f64::NAN), high.1, 1e-9);
+    close(one(FeatureKind::Max, f64::NAN), high.1, 1e-8);
     close(one(FeatureKind::TimeOfMax, f64::NAN), high.0, 1e-4);
-    close(one(FeatureKind::Min, f64::NAN), low.1, 1e-9);
+    close(one(FeatureKind::Min, f64::NAN), low.1, 1e-8);
     close(one(FeatureKind::TimeOfMin, f64::NAN), low.0, 1e-4);
     let area: f64 = samples
         .windows(2)
