@@ -40,12 +40,12 @@ pub enum Failure {
     /// The command line is wrong, or a file that it names.
     Usage(String),
     /// A result lies outside its tolerance.
-    #[expect(dead_code, reason = "for the verbs that compare, and for lost fibres under --strict")]
+    #[allow(dead_code, reason = "for the verbs that compare, and for lost fibres under --strict")]
     Tolerance(String),
     /// The machine failed: disk full, device lost, out of memory.
     Machine(String),
     /// Stopped by the user; the message says how to go on.
-    #[expect(dead_code, reason = "for the verbs that run studies")]
+    #[allow(dead_code, reason = "for the verbs that run studies")]
     Interrupted(String),
     /// Whoever read our standard output has seen enough. Not an error.
     ClosedPipe,

@@ -72,6 +72,7 @@ pub fn error(message: &str) {
 }
 
 /// Says something that deserves a look.
+#[allow(dead_code, reason = "for the verbs that run studies")]
 pub fn warning(message: &str) {
     tell("warning", "1;33", message);
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use crate::diag::{Diagnostic, Source, nearest};
 use crate::model::{self, Model};
+use crate::study::{Loader, Wish};
 
 use super::exit::Failure;
 use super::output;
@@ -93,6 +94,24 @@ pub fn load_shipped(source: &Source) -> Result<Model, Failure> {
     model::read(source)
         .map(|(model, _)| model)
         .map_err(|faults: Vec<Diagnostic>| Failure::input(faults, source.clone()))
+}
+
+/// Finds what a study in `folder` names: a shipped model, or a file by its path relative to that folder.
+#[allow(dead_code, reason = "for the verbs that run studies")]
+pub fn loader(folder: &Path) -> impl Loader + use<> {
+    let folder = folder.to_owned();
+    move |wish: Wish, name: &str| -> Result<Source, String> {
+        if let (Wish::Model, Some(source)) = (wish, find(name)) {
+            return Ok(source);
+        }
+        read_text(&folder.join(name)).map_err(|failure| match failure {
+            Failure::Usage(message) | Failure::Machine(message) => match nearest(name, names()) {
+                Some(near) if wish == Wish::Model => format!("{message}; did you mean the shipped model '{near}'?"),
+                _ => message,
+            },
+            _ => "it cannot be read".to_owned(),
+        })
+    }
 }
 
 fn names() -> impl Iterator<Item = &'static str> {
