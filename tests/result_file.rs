@@ -1,9 +1,15 @@
 //! The result file by its public interface: what is written is read back, by this library and by others'.
 
+#[path = "store/damaged.rs"]
+mod damaged;
+#[path = "store/durable.rs"]
+mod durable;
 #[path = "store/judged.rs"]
 mod judged;
 #[path = "store/synthetic.rs"]
 mod synthetic;
+#[path = "store/throughput.rs"]
+mod throughput;
 
 use sarcolemma::run::sink::*;
 use sarcolemma::store::{self, CreateOptions, ResultFile, RunStatus};
@@ -40,14 +46,25 @@ fn what_is_written_is_read_back() {
         assert_eq!(back.variables, layout.variables);
         assert_eq!(back.parameters, layout.parameters);
         assert_eq!(back.features, layout.features);
-        assert_eq!((back.traces, back.precision, back.first_fibre), (layout.traces.clone(), precision, 100));
-        assert_eq!((back.event_features, back.state_names), (layout.event_features.clone(), layout.state_names.clone()));
+        assert_eq!(
+            (back.traces, back.precision, back.first_fibre),
+            (layout.traces.clone(), precision, 100)
+        );
+        assert_eq!(
+            (back.event_features, back.state_names),
+            (layout.event_features.clone(), layout.state_names.clone())
+        );
         assert_eq!(back.attributes, layout.attributes);
         let n = n_traces(&layout);
         for (number, variable) in layout.variables.iter().enumerate() {
             for range in [0..n_rows, 0..0, 7..8, n_rows - 3..n_rows] {
-                let values = read.read_rows(&variable.name, range.clone()).unwrap().into_f64();
-                let expected: Vec<_> = range.flat_map(|r| (0..n).map(move |t| value(number, r, t))).collect();
+                let values = read
+                    .read_rows(&variable.name, range.clone())
+                    .unwrap()
+                    .into_f64();
+                let expected: Vec<_> = range
+                    .flat_map(|r| (0..n).map(move |t| value(number, r, t)))
+                    .collect();
                 assert!(values == expected, "{name} {}", variable.name);
             }
             let ids = match &layout.traces {
@@ -56,7 +73,12 @@ fn what_is_written_is_read_back() {
             };
             for trace in [0, n / 2, n - 1] {
                 let values = read.read_trace(&variable.name, ids[trace]).unwrap();
-                assert!(values.iter().enumerate().all(|(row, &x)| x == value(number, row, trace)));
+                assert!(
+                    values
+                        .iter()
+                        .enumerate()
+                        .all(|(row, &x)| x == value(number, row, trace))
+                );
                 assert_eq!(values.len(), n_rows);
             }
         }
@@ -64,7 +86,10 @@ fn what_is_written_is_read_back() {
         assert_eq!(read.status().unwrap(), wanted.status);
         assert_eq!(read.agreement().unwrap(), wanted.agreement);
         assert_eq!(read.feature("spikes.count").unwrap(), wanted.features[0]);
-        assert_eq!(read.events().unwrap(), (0..n_rows).map(event).collect::<Vec<_>>());
+        assert_eq!(
+            read.events().unwrap(),
+            (0..n_rows).map(event).collect::<Vec<_>>()
+        );
         assert!(!path.with_file_name(format!("{name}.events")).exists());
     }
 }
@@ -74,11 +99,51 @@ fn other_libraries_read_every_kind_of_file() {
     let dir = tempfile::tempdir().unwrap();
     let subset = || Traces::Some(vec![100, 103, 107]);
     for (name, n_fibres, n_rows, precision, traces, rows, end) in [
-        ("complete.h5", 10, 60, Precision::F32, Traces::All, 60, Some(false)),
-        ("chunked.h5", 3001, 701, Precision::F32, Traces::All, 701, Some(false)),
-        ("double.h5", 10, 60, Precision::F64, subset(), 60, Some(false)),
-        ("interrupted.h5", 10, 300, Precision::F32, Traces::All, 150, Some(true)),
-        ("running.h5", 2000, 400, Precision::F32, Traces::All, 50, None),
+        (
+            "complete.h5",
+            10,
+            60,
+            Precision::F32,
+            Traces::All,
+            60,
+            Some(false),
+        ),
+        (
+            "chunked.h5",
+            3001,
+            701,
+            Precision::F32,
+            Traces::All,
+            701,
+            Some(false),
+        ),
+        (
+            "double.h5",
+            10,
+            60,
+            Precision::F64,
+            subset(),
+            60,
+            Some(false),
+        ),
+        (
+            "interrupted.h5",
+            10,
+            300,
+            Precision::F32,
+            Traces::All,
+            150,
+            Some(true),
+        ),
+        (
+            "running.h5",
+            2000,
+            400,
+            Precision::F32,
+            Traces::All,
+            50,
+            None,
+        ),
     ] {
         let layout = layout(n_fibres, n_rows, precision, traces);
         let path = dir.path().join(name);

@@ -11,6 +11,12 @@ use crate::diag::{Diagnostic, Source, Span};
 use crate::ops::Op;
 use crate::units::Unit;
 
+/// What the rest of the pipeline counts time in.
+pub(super) const MILLISECOND: Unit = Unit {
+    exponents: [0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0],
+    factor: 1e-3,
+};
+
 /// Builds the model. It is fit for use only where no fault was reported, by this stage or an earlier one.
 pub(super) fn check(
     source: &Source,
@@ -41,12 +47,15 @@ pub(super) fn check(
                 .meta
                 .iter()
                 .find(|meta| meta.key.text == "desc");
+            // A literal's unit is its variable's; of a state, the initial value is what may be one.
+            let defining = match &kind {
+                VariableKind::State { initial, .. } => initial,
+                _ => &rhs,
+            };
+            let unit = literal(defining).and_then(|(_, unit)| unit);
             Variable {
                 name: draft.name.clone(),
-                unit: draft
-                    .declared
-                    .map(|(unit, _)| unit)
-                    .or_else(|| literal(&rhs).and_then(|(_, unit)| unit)),
+                unit: draft.declared.map(|(unit, _)| unit).or(unit),
                 kind,
                 rhs,
                 description: description
@@ -68,7 +77,7 @@ pub(super) fn check(
         ms_per_time: 1.0,
     };
     head(source, file, &mut model);
-    time(source, drafts, &mut model, faults);
+    time(source, &mut model, faults);
     model
 }
 
@@ -94,45 +103,20 @@ fn head(source: &Source, file: &File, model: &mut Model) {
     }
 }
 
-fn time(source: &Source, drafts: &Drafts<'_>, model: &mut Model, faults: &mut Vec<Diagnostic>) {
-    let Some(id) = model.bound(&Bound::Time) else {
-        if drafts.variables.is_empty() {
-            return;
+fn time(source: &Source, model: &mut Model, faults: &mut Vec<Diagnostic>) {
+    match model.bound(&Bound::Time) {
+        Some(id) => {
+            let unit = model.variable(id).unit;
+            let factor = unit.and_then(|unit| unit.factor_to(MILLISECOND));
+            model.ms_per_time = factor.unwrap_or(1.0);
         }
-        let fault = Diagnostic::warning(codes::NO_TIME, "this model has no time variable");
-        let start = source.text.find("[[model]]").unwrap_or(0);
-        let end = source.text.len().min(start + "[[model]]".len());
-        faults.push(
-            fault
-                .at(Span::new(start, end), "")
-                .help("add 'time = 0 [ms] in [ms] bind time'; without it, time is in ms"),
-        );
-        return;
-    };
-    let millisecond = Unit {
-        factor: 1e-3,
-        exponents: [0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0],
-    };
-    let Some(unit) = model
-        .variable(id)
-        .unit
-        .filter(|unit| !unit.is_dimensionless())
-    else {
-        return;
-    };
-    match unit.factor_to(millisecond) {
-        Some(factor) => model.ms_per_time = factor,
+        None if model.variables.is_empty() => {}
         None => {
-            let draft = &drafts.variables[id.0];
-            let span = draft
-                .declared
-                .map_or(draft.syntax.name.span, |(_, span)| span);
-            let message = format!("the unit of time is a time, found [{unit}]");
-            faults.push(
-                Diagnostic::error(codes::TIME_UNIT, message)
-                    .at(span, "")
-                    .help("write [ms] or [s]"),
-            );
+            let start = source.text.find("[[model]]").unwrap_or(0);
+            let span = Span::new(start, start + "[[model]]".len());
+            let fault = Diagnostic::warning(codes::NO_TIME, "this model has no time variable");
+            let help = "add 'time = 0 [ms] in [ms] bind time'; without it, time is in ms";
+            faults.push(fault.at(span, "").help(help));
         }
     }
 }

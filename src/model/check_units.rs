@@ -3,7 +3,8 @@
 //! A number or variable without a unit fits anything, and so does every product it takes part in. Nothing is converted: a
 //! fault here means that the arithmetic of the model adds or compares numbers of different scales.
 
-use super::checked::{Expr, ExprKind, Model, VariableId, VariableKind};
+use super::check::MILLISECOND;
+use super::checked::{Bound, Expr, ExprKind, Model, VariableId, VariableKind};
 use super::resolve::Drafts;
 use super::{codes, functions};
 use crate::diag::{Diagnostic, Source, Span};
@@ -13,7 +14,7 @@ use crate::units::Unit;
 /// Every fault of units in a model, as errors.
 pub(super) fn check_units(source: &Source, drafts: &Drafts<'_>, model: &Model) -> Vec<Diagnostic> {
     let time = model
-        .bound(&super::Bound::Time)
+        .bound(&Bound::Time)
         .and_then(|id| model.variable(id).unit);
     let mut checker = Checker {
         source,
@@ -24,6 +25,7 @@ pub(super) fn check_units(source: &Source, drafts: &Drafts<'_>, model: &Model) -
         faults: Vec::new(),
     };
     checker.constants();
+    checker.time_unit();
     for i in 0..model.variables.len() {
         checker.variable(VariableId(i));
     }
@@ -55,38 +57,59 @@ impl Checker<'_> {
         self.constants = constants;
     }
 
+    /// The unit of time is a time, or none.
+    fn time_unit(&mut self) {
+        let (Some(id), Some(unit)) = (self.model.bound(&Bound::Time), self.time) else {
+            return;
+        };
+        if unit.is_dimensionless() || unit.same_dimension(MILLISECOND) {
+            return;
+        }
+        let draft = &self.drafts.variables[id.0];
+        let span = draft
+            .declared
+            .map_or(draft.syntax.name.span, |(_, span)| span);
+        let message = format!("the unit of time is a time, found [{unit}]");
+        let fault = Diagnostic::error(codes::TIME_UNIT, message).at(span, "");
+        self.faults.push(fault.help("write [ms] or [s]"));
+    }
+
     fn variable(&mut self, id: VariableId) {
         let model = self.model;
         let variable = model.variable(id);
         let found = self.unit(&variable.rhs);
-        if let VariableKind::State { initial, .. } = &variable.kind {
-            let found = self.unit(initial);
-            let what = format!("the initial value of '{}'", variable.name);
-            self.declared(&what, initial, found, variable.unit, id);
-            let rate = variable
-                .unit
-                .zip(self.time)
-                .map(|(unit, time)| unit.over(time));
-            let what = format!("the derivative of '{}'", variable.name);
-            self.declared(&what, &variable.rhs, found, rate, id);
-        } else {
-            self.declared(
-                &format!("'{}'", variable.name),
-                &variable.rhs,
-                found,
-                variable.unit,
-                id,
-            );
-        }
+        let (name, unit) = (&variable.name, variable.unit);
+        let VariableKind::State { initial, .. } = &variable.kind else {
+            let wanted = (unit, self.spelled(id));
+            return self.declared(&format!("'{name}'"), &variable.rhs, found, wanted, id);
+        };
+        let rate = unit.zip(self.time).map(|(unit, time)| unit.over(time));
+        let wanted = (rate, self.spelled_rate(id));
+        self.declared(
+            &format!("the derivative of '{name}'"),
+            &variable.rhs,
+            found,
+            wanted,
+            id,
+        );
+        let found = self.unit(initial);
+        let wanted = (unit, self.spelled(id));
+        self.declared(
+            &format!("the initial value of '{name}'"),
+            initial,
+            found,
+            wanted,
+            id,
+        );
     }
 
-    /// Compares what was found with what is declared.
+    /// Compares what was found with what is wanted, which is `wanted.0` and shown as `wanted.1`.
     fn declared(
         &mut self,
         what: &str,
         expr: &Expr,
         found: Option<Unit>,
-        wanted: Option<Unit>,
+        (wanted, spelled): (Option<Unit>, String),
         id: VariableId,
     ) {
         let (Some(found), Some(wanted)) = (found, wanted) else {
@@ -95,44 +118,42 @@ impl Checker<'_> {
         if found.is_close(wanted) {
             return;
         }
-        let draft = &self.drafts.variables[id.0];
-        let shown = match draft.declared {
-            Some((_, span)) if draft.syntax.state && what.starts_with("the derivative") => {
-                self.rate(span).unwrap_or_else(|| format!("[{wanted}]"))
-            }
-            Some((_, span)) => self.source.slice(span).to_owned(),
-            None => format!("[{wanted}]"),
-        };
-        let found_text = self.shown(expr, found);
-        let message = format!("{what} should be in {shown}, but is in {found_text}");
+        let shown = self.shown(expr, found);
+        let message = format!("{what} should be in {spelled}, but is in {shown}");
         let mut fault = Diagnostic::error(codes::NOT_AS_DECLARED, message)
-            .at(expr.span, format!("this is in {found_text}"));
-        if let Some((_, span)) = draft.declared {
+            .at(expr.span, format!("this is in {shown}"));
+        if let Some((_, span)) = self.drafts.variables[id.0].declared {
             fault = fault.also(span, "declared here");
         }
         self.faults.push(scale_help(fault, found, wanted));
     }
 
+    /// A variable's unit as its declaration spells it.
+    fn spelled(&self, id: VariableId) -> String {
+        match (
+            self.drafts.variables[id.0].declared,
+            self.model.variable(id).unit,
+        ) {
+            (Some((_, span)), _) => self.source.slice(span).to_owned(),
+            (None, Some(unit)) => format!("[{unit}]"),
+            (None, None) => String::new(),
+        }
+    }
+
     /// `[mV/ms]` for a state in `[mV]`.
-    fn rate(&self, state: Span) -> Option<String> {
-        let time = self.model.bound(&super::Bound::Time)?;
-        let (_, span) = self.drafts.variables[time.0].declared?;
-        let inner = |span: Span| {
-            self.source
-                .slice(span)
-                .trim_matches(['[', ']'])
-                .trim()
-                .to_owned()
-        };
-        let (state, time) = (inner(state), inner(span));
-        let plain = |text: &str| text.chars().all(char::is_alphanumeric);
-        plain(&time).then(|| {
-            if plain(&state) {
-                format!("[{state}/{time}]")
-            } else {
-                format!("[{state}]/[{time}]")
-            }
-        })
+    fn spelled_rate(&self, state: VariableId) -> String {
+        let time = self
+            .model
+            .bound(&Bound::Time)
+            .map_or_else(String::new, |id| self.spelled(id));
+        let time = time.trim_matches(['[', ']']).trim();
+        let state = self.spelled(state);
+        let state = state.trim_matches(['[', ']']).trim();
+        if time.chars().all(char::is_alphanumeric) && !state.contains('(') {
+            format!("[{state}/{time}]")
+        } else {
+            format!("[{state}] per [{time}]")
+        }
     }
 
     /// A unit as the text spells it where it does, else as it is printed.

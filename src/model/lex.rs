@@ -144,7 +144,12 @@ impl Lexer<'_> {
         let end = self.text.len();
         match std::mem::replace(&mut self.mode, Mode::Lines) {
             Mode::Lines => {}
-            Mode::Comment(span) => self.unclosed(span, "this comment is never closed", "\"\"\""),
+            Mode::Comment(span) => {
+                // The rest of the file is comment: no fault, but hardly meant.
+                let fault = Diagnostic::warning(codes::UNCLOSED, "this comment is never closed");
+                self.faults
+                    .push(fault.at(span, "opened here").help("close it with '\"\"\"'"));
+            }
             Mode::Quoted(_, span) => self.unclosed(span, "this text is never closed", "\"\"\""),
             Mode::Continued(text, span) => {
                 self.tokens.push((Token::Text(text), span));

@@ -22,11 +22,15 @@ mod functions;
 mod lex;
 mod parse;
 mod parse_expr;
+mod parse_variable;
+mod print;
 mod protocol;
 mod resolve;
 mod syntax;
+mod templates;
 
 pub use checked::{Bound, Expr, ExprKind, Model, PacingEvent, Variable, VariableId, VariableKind};
+pub use print::print;
 
 use crate::diag::{Diagnostic, Severity, Source};
 
@@ -37,9 +41,16 @@ use crate::diag::{Diagnostic, Severity, Source};
 /// Every fault of the text, in the order of their places, warnings included.
 pub fn read(source: &Source) -> Result<(Model, Vec<Diagnostic>), Vec<Diagnostic>> {
     let (model, mut faults, units) = analyse(source);
-    faults.extend(units.into_iter().map(|fault| Diagnostic { severity: Severity::Warning, ..fault }));
+    faults.extend(units.into_iter().map(|fault| Diagnostic {
+        severity: Severity::Warning,
+        ..fault
+    }));
     faults.sort_by_key(Diagnostic::place);
-    if faults.iter().any(Diagnostic::is_error) { Err(faults) } else { Ok((model, faults)) }
+    if faults.iter().any(Diagnostic::is_error) {
+        Err(faults)
+    } else {
+        Ok((model, faults))
+    }
 }
 
 /// Every fault of a model's text, in the order of their places. Units that do not fit are errors.

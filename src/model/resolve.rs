@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::checked::{Expr, ExprKind, VariableId};
 use super::syntax::{self, File};
-use super::{codes, functions};
+use super::{codes, functions, templates};
 use crate::diag::{Diagnostic, Span, nearest};
 use crate::units::Unit;
 
@@ -53,7 +53,7 @@ pub(super) fn resolve<'a>(file: &'a File, faults: &mut Vec<Diagnostic>) -> Draft
     };
     resolver.declare();
     resolver.declare_aliases();
-    functions::declare(&mut resolver);
+    templates::declare(&mut resolver);
     resolver.expressions();
     let initials = resolver.initials();
     Drafts {

@@ -38,12 +38,10 @@ pub struct Progress {
     pub share: f64,
     /// Rows handed over.
     pub rows: usize,
-    /// Fibres lost so far.
-    pub lost: usize,
 }
 
 /// What a run did.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Done {
     /// Features of each fibre, feature column by feature column.
     pub features: Vec<Vec<f64>>,
@@ -63,16 +61,20 @@ pub struct Done {
     pub interrupted: bool,
 }
 
-/// Lanes of a block: four cache lines of single precision. Smaller blocks cost decoding, larger ones leave the second-level cache.
-const LANES: usize = 64;
+/// Scratch memory of a block, bytes: what the second-level cache of a present core holds.
+const BLOCK_BYTES: usize = 640 * 1024;
+/// Most and fewest lanes of a block: beyond 256 the decoding of instructions no longer shows; 16 fill one vector.
+const LANES: (usize, usize) = (16, 256);
 /// Fibres of a group for each lane, so that lanes are refilled and seldom wait for the last fibre of a slab.
 const FIBRES_PER_LANE: usize = 8;
 
 /// Lanes and fibres per group for so many fibres on so many threads: few fibres are spread over all threads.
-fn dealing(n_fibres: usize, threads: usize) -> (usize, usize) {
-    let per_thread = n_fibres.div_ceil(threads.max(1));
-    let lanes = per_thread.next_multiple_of(16).clamp(16, LANES);
-    let group = (lanes * FIBRES_PER_LANE).min(per_thread.div_ceil(2)).max(lanes.min(per_thread)).max(1);
+fn dealing(n_fibres: usize, threads: usize, bytes_per_lane: usize) -> (usize, usize) {
+    let per_thread = n_fibres.div_ceil(threads.max(1)).max(1);
+    let fits = BLOCK_BYTES / bytes_per_lane.max(1) / LANES.0 * LANES.0;
+    let lanes = per_thread.next_multiple_of(LANES.0).min(fits).clamp(LANES.0, LANES.1);
+    // At least two groups a thread where there are fibres for two full blocks, so that threads end together.
+    let group = (lanes * FIBRES_PER_LANE).min(per_thread.div_ceil(2)).max(lanes.min(per_thread));
     (lanes, group)
 }
 
@@ -90,7 +92,7 @@ pub fn drive<T: Lane>(
 ) -> Result<Done, SinkError> {
     let threads = if job.threads == 0 { rayon::current_num_threads() } else { job.threads };
     let n_fibres = job.parameters.len();
-    let (n_lanes, group_size) = dealing(n_fibres, threads);
+    let (n_lanes, group_size) = dealing(n_fibres, threads, cpu.bytes_per_lane());
     let mut groups: Vec<Group<T>> = Vec::new();
     let mut first = job.first_fibre;
     for chunk in job.parameters.chunks(group_size) {
@@ -103,16 +105,7 @@ pub fn drive<T: Lane>(
 
     let scratch: Mutex<Vec<Lanes<T>>> = Mutex::new(Vec::new());
     let n_slabs = experiment.n_samples.div_ceil(job.rows_per_slab).max(1);
-    let mut done = Done {
-        features: Vec::new(),
-        status: Vec::new(),
-        accepted: 0,
-        rejected: 0,
-        at_floor: 0,
-        compute_s: 0.0,
-        n_events: 0,
-        interrupted: false,
-    };
+    let mut done = Done::default();
     let mut last_checkpoint = Instant::now();
     for slab in 0..n_slabs {
         let first_row = slab * job.rows_per_slab;
@@ -135,7 +128,7 @@ pub fn drive<T: Lane>(
                 cpu.advance(group, &mut lanes, samples, to_end, &mut spikes, &cancelled);
                 scratch.lock().unwrap_or_else(|e| e.into_inner()).push(lanes);
                 let share = (slab as f64 + (groups_done.fetch_add(1, Ordering::Relaxed) + 1) as f64 / n_groups) / n_slabs as f64;
-                progress(Progress { share, rows: first_row, lost: 0 });
+                progress(Progress { share, rows: first_row });
                 (values, n_own, spikes)
             })
             .collect();
@@ -161,7 +154,7 @@ pub fn drive<T: Lane>(
 }
 
 /// The place of each fibre among the traces.
-fn place_traces(first: u64, n_fibres: usize, traces: Option<&[u64]>) -> Vec<Option<u32>> {
+pub(super) fn place_traces(first: u64, n_fibres: usize, traces: Option<&[u64]>) -> Vec<Option<u32>> {
     match traces {
         None => (0..n_fibres as u32).map(Some).collect(),
         Some(ids) => {
@@ -216,7 +209,7 @@ fn hand_over<T: Lane>(
 }
 
 /// The spikes of a slab in order of fibre and time, with features numbered among those that give events.
-fn events<T>(experiment: &Experiment, results: &[(Vec<T>, usize, Vec<Spike>)]) -> Vec<SpikeEvent> {
+pub(super) fn events<T>(experiment: &Experiment, results: &[(Vec<T>, usize, Vec<Spike>)]) -> Vec<SpikeEvent> {
     let mut number = Vec::new();
     let mut n = 0u8;
     for f in &experiment.features {

@@ -1,9 +1,16 @@
 //! A run: fibres moved through time by a backend, what they give handed on slab by slab.
+//!
+//! [`prepare`] makes a [`Batch`] of a study and the choices of whoever starts it; [`Batch::run`] runs it into a
+//! [`sink::Sink`] and says how it went.
 
-
-
-pub mod driver;
-mod scales;
+mod agreement;
+mod batch;
+mod driver;
+mod pilot;
+mod reference;
 pub mod sink;
 
-pub use scales::{Scales, scales};
+pub use agreement::agreement;
+pub use batch::{Backend, Batch, Choices, PrepareError, RunError, RunReport, prepare};
+pub use driver::{Done, Job, Progress, drive};
+pub use pilot::{DEFAULT_STEP_MS, DEFAULT_TOLERANCE, Pilot, PilotError};

@@ -38,18 +38,36 @@ impl Heaps {
         let data = &attribute.data;
         let found = match attribute.datatype {
             DatatypeMessage::VarLenString { .. } if attribute.dataspace.dims.is_empty() => {
-                let (_, heap, index) = decode_vlen_reference(data, ctx).map_err(|e| e.to_string())?;
+                let (_, heap, index) =
+                    decode_vlen_reference(data, ctx).map_err(|e| e.to_string())?;
                 Found::Text(self.text(heap, index, ctx, read)?)
             }
             DatatypeMessage::FixedString { .. } => Found::Text(until_nul(data)),
-            DatatypeMessage::FixedPoint { size, byte_order: ByteOrder::LittleEndian, signed, .. } => {
-                Found::Integers(data.chunks_exact((size as usize).max(1)).map(|word| integer(word, signed)).collect())
-            }
-            DatatypeMessage::FloatingPoint { size: 8, byte_order: ByteOrder::LittleEndian, .. } if data.len() == 8 => {
+            DatatypeMessage::FixedPoint {
+                size,
+                byte_order: ByteOrder::LittleEndian,
+                signed,
+                ..
+            } => Found::Integers(
+                data.chunks_exact((size as usize).max(1))
+                    .map(|word| integer(word, signed))
+                    .collect(),
+            ),
+            DatatypeMessage::FloatingPoint {
+                size: 8,
+                byte_order: ByteOrder::LittleEndian,
+                ..
+            } if data.len() == 8 => {
                 Found::Real(f64::from_le_bytes(std::array::from_fn(|i| data[i])))
             }
-            DatatypeMessage::FloatingPoint { size: 4, byte_order: ByteOrder::LittleEndian, .. } if data.len() == 4 => {
-                Found::Real(f64::from(f32::from_le_bytes(std::array::from_fn(|i| data[i]))))
+            DatatypeMessage::FloatingPoint {
+                size: 4,
+                byte_order: ByteOrder::LittleEndian,
+                ..
+            } if data.len() == 4 => {
+                Found::Real(f64::from(f32::from_le_bytes(std::array::from_fn(|i| {
+                    data[i]
+                }))))
             }
             _ => Found::Other,
         };
@@ -65,12 +83,21 @@ impl Heaps {
     ) -> Result<String, Fault> {
         if let std::collections::hash_map::Entry::Vacant(place) = self.0.entry(at) {
             let head = read(at, HEAP_HEAD)?;
-            let length = GlobalHeapCollection::decode_size(&head, ctx).map_err(|e| e.to_string())?;
+            let length =
+                GlobalHeapCollection::decode_size(&head, ctx).map_err(|e| e.to_string())?;
             let bytes = read(at, length as u64)?;
-            place.insert(GlobalHeapCollection::decode(&bytes, ctx).map_err(|e| e.to_string())?.0);
+            place.insert(
+                GlobalHeapCollection::decode(&bytes, ctx)
+                    .map_err(|e| e.to_string())?
+                    .0,
+            );
         }
-        let object = u16::try_from(index).ok().and_then(|index| self.0[&at].get_object(index));
-        Ok(until_nul(object.ok_or("a text that the file refers to is not there")?))
+        let object = u16::try_from(index)
+            .ok()
+            .and_then(|index| self.0[&at].get_object(index));
+        Ok(until_nul(
+            object.ok_or("a text that the file refers to is not there")?,
+        ))
     }
 }
 
@@ -84,5 +111,9 @@ fn integer(word: &[u8], signed: bool) -> i64 {
     bytes[..n].copy_from_slice(&word[..n]);
     let value = i64::from_le_bytes(bytes);
     let unused = 64 - 8 * n as u32;
-    if signed { value << unused >> unused } else { value }
+    if signed {
+        value << unused >> unused
+    } else {
+        value
+    }
 }

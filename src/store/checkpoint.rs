@@ -34,11 +34,23 @@ pub struct Checkpoint {
 
 impl Head {
     pub(super) fn of(sequence: u64, rows: u64, events: u64, state: &[u8]) -> Self {
-        Head { sequence, rows, events, length: state.len() as u64, crc: crc32fast::hash(state) }
+        Head {
+            sequence,
+            rows,
+            events,
+            length: state.len() as u64,
+            crc: crc32fast::hash(state),
+        }
     }
 
     pub(super) fn encode(&self) -> Vec<u8> {
-        let words = [self.sequence, self.rows, self.events, self.length, u64::from(self.crc)];
+        let words = [
+            self.sequence,
+            self.rows,
+            self.events,
+            self.length,
+            u64::from(self.crc),
+        ];
         let mut bytes: Vec<u8> = words.iter().flat_map(|w| w.to_le_bytes()).collect();
         let crc = u64::from(crc32fast::hash(&bytes));
         bytes.extend_from_slice(&crc.to_le_bytes());
@@ -47,8 +59,16 @@ impl Head {
 
     /// The head in six words, if it was written whole and a checkpoint was ever taken.
     pub(super) fn decode(words: &[u64]) -> Option<Self> {
-        let &[sequence, rows, events, length, crc, _] = words else { return None };
-        let head = Head { sequence, rows, events, length, crc: u32::try_from(crc).ok()? };
+        let &[sequence, rows, events, length, crc, _] = words else {
+            return None;
+        };
+        let head = Head {
+            sequence,
+            rows,
+            events,
+            length,
+            crc: u32::try_from(crc).ok()?,
+        };
         let bytes: Vec<u8> = words.iter().flat_map(|w| w.to_le_bytes()).collect();
         (sequence > 0 && head.encode() == bytes).then_some(head)
     }
@@ -56,7 +76,12 @@ impl Head {
     /// The checkpoint, if `state` is what the head was made for.
     pub(super) fn with(self, state: Vec<u8>) -> Option<Checkpoint> {
         let good = state.len() as u64 == self.length && crc32fast::hash(&state) == self.crc;
-        good.then_some(Checkpoint { sequence: self.sequence, rows: self.rows as usize, events: self.events, state })
+        good.then_some(Checkpoint {
+            sequence: self.sequence,
+            rows: self.rows as usize,
+            events: self.events,
+            state,
+        })
     }
 }
 
@@ -66,8 +91,12 @@ pub(super) fn newest<E>(
     most_bytes: u64,
     mut read: impl FnMut(usize, u64) -> Result<Vec<u8>, E>,
 ) -> Result<Option<(usize, Checkpoint)>, E> {
-    let mut heads: Vec<(usize, Head)> =
-        words.chunks(WORDS).take(2).enumerate().filter_map(|(slot, words)| Some((slot, Head::decode(words)?))).collect();
+    let mut heads: Vec<(usize, Head)> = words
+        .chunks(WORDS)
+        .take(2)
+        .enumerate()
+        .filter_map(|(slot, words)| Some((slot, Head::decode(words)?)))
+        .collect();
     heads.sort_by_key(|(_, head)| std::cmp::Reverse(head.sequence));
     for (slot, head) in heads {
         if head.length > most_bytes {
@@ -88,13 +117,22 @@ mod tests {
         let bytes: Vec<u8> = states
             .iter()
             .enumerate()
-            .flat_map(|(slot, state)| Head::of(slot as u64 + 1, 10 * slot as u64, 0, state).encode())
+            .flat_map(|(slot, state)| {
+                Head::of(slot as u64 + 1, 10 * slot as u64, 0, state).encode()
+            })
             .collect();
-        bytes.chunks(8).map(|b| u64::from_le_bytes(b.try_into().unwrap())).collect()
+        bytes
+            .chunks(8)
+            .map(|b| u64::from_le_bytes(b.try_into().unwrap()))
+            .collect()
     }
 
     fn pick(words: &[u64], states: [&[u8]; 2]) -> Option<usize> {
-        newest(words, 100, |slot, n| Ok::<_, ()>(states[slot][..n as usize].to_vec())).unwrap().map(|(slot, _)| slot)
+        newest(words, 100, |slot, n| {
+            Ok::<_, ()>(states[slot][..n as usize].to_vec())
+        })
+        .unwrap()
+        .map(|(slot, _)| slot)
     }
 
     #[test]

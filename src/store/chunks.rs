@@ -59,16 +59,26 @@ pub(super) struct Piece {
 }
 
 /// The pieces of the storage that rows `first .. first + rows` of an array cover, in file order.
-pub(super) fn pieces(dims: [u64; 2], chunk: [u64; 2], first: u64, rows: u64) -> impl Iterator<Item = Piece> {
+pub(super) fn pieces(
+    dims: [u64; 2],
+    chunk: [u64; 2],
+    first: u64,
+    rows: u64,
+) -> impl Iterator<Item = Piece> {
     let across = dims[1].div_ceil(chunk[1]);
     let end = first + rows;
-    let bands = if rows == 0 { 0..0 } else { first / chunk[0]..end.div_ceil(chunk[0]) };
+    let bands = if rows == 0 {
+        0..0
+    } else {
+        first / chunk[0]..end.div_ceil(chunk[0])
+    };
     bands.flat_map(move |band| {
         (0..across).map(move |file| {
             let row = first.max(band * chunk[0]);
             let column = file * chunk[1];
             Piece {
-                at: (band * across + file) * chunk[0] * chunk[1] + (row - band * chunk[0]) * chunk[1],
+                at: (band * across + file) * chunk[0] * chunk[1]
+                    + (row - band * chunk[0]) * chunk[1],
                 row,
                 rows: end.min((band + 1) * chunk[0]) - row,
                 column,
@@ -93,9 +103,15 @@ mod tests {
                         continue;
                     };
                     let size = chunk[0] * chunk[1] * bytes;
-                    assert!((CHUNK_BYTES / 4..=CHUNK_BYTES).contains(&size), "{rows} x {columns}: {chunk:?}");
+                    assert!(
+                        (CHUNK_BYTES / 4..=CHUNK_BYTES).contains(&size),
+                        "{rows} x {columns}: {chunk:?}"
+                    );
                     let stored = stored_bytes([rows, columns], chunk, bytes).unwrap();
-                    assert!(stored as f64 <= 1.3 * (rows * columns * bytes) as f64, "{rows} x {columns}: {chunk:?}");
+                    assert!(
+                        stored as f64 <= 1.3 * (rows * columns * bytes) as f64,
+                        "{rows} x {columns}: {chunk:?}"
+                    );
                 }
             }
         }
@@ -114,7 +130,10 @@ mod tests {
                         for c in 0..piece.columns {
                             let (row, column) = (piece.row + r, piece.column + c);
                             let chunk_index = row / 5 * 5 + column / 4;
-                            assert_eq!(piece.at + r * piece.stride + c, chunk_index * 20 + row % 5 * 4 + column % 4);
+                            assert_eq!(
+                                piece.at + r * piece.stride + c,
+                                chunk_index * 20 + row % 5 * 4 + column % 4
+                            );
                             assert!(seen.insert((row, column)));
                         }
                     }

@@ -37,7 +37,11 @@ impl Drop for Temporary {
 }
 
 /// Creates the file and returns it open, with the map of its datasets.
-pub(super) fn create(path: &Path, layout: &Layout, options: CreateOptions) -> Result<(File, offsets::Map), StoreError> {
+pub(super) fn create(
+    path: &Path,
+    layout: &Layout,
+    options: CreateOptions,
+) -> Result<(File, offsets::Map), StoreError> {
     let directory = directory_of(path);
     if !directory.is_dir() {
         return Err(StoreError::NoDirectory(directory.to_path_buf()));
@@ -45,22 +49,33 @@ pub(super) fn create(path: &Path, layout: &Layout, options: CreateOptions) -> Re
     if path.symlink_metadata().is_ok() && !options.overwrite {
         return Err(StoreError::Exists(path.to_path_buf()));
     }
-    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
+    let seconds = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |d| d.as_secs());
     let contents = contents(layout, &timestamp(seconds))?;
     let skeleton = build(&contents)?;
 
     let mut name = std::ffi::OsString::from(".");
     name.push(path.file_name().unwrap_or_default());
     name.push(format!(".{}.part", std::process::id()));
-    let mut temporary = Temporary { path: path.with_file_name(name), keep: false };
+    let mut temporary = Temporary {
+        path: path.with_file_name(name),
+        keep: false,
+    };
     let mut open = OpenOptions::new();
     let file = open.read(true).write(true).create(true).truncate(true);
-    let file = file.open(&temporary.path).map_err(StoreError::io("cannot create", path))?;
+    let file = file
+        .open(&temporary.path)
+        .map_err(StoreError::io("cannot create", path))?;
     let full = |error: std::io::Error| {
         if disk::is_full(&error) {
             // What was reserved so far counts as free.
             let _ = file.set_len(0);
-            StoreError::DiskFull { path: path.to_path_buf(), needed: skeleton.size, free: disk::bytes_free(directory) }
+            StoreError::DiskFull {
+                path: path.to_path_buf(),
+                needed: skeleton.size,
+                free: disk::bytes_free(directory),
+            }
         } else {
             StoreError::io("cannot write", path)(error)
         }
@@ -73,7 +88,9 @@ pub(super) fn create(path: &Path, layout: &Layout, options: CreateOptions) -> Re
     // A side file of an earlier run under this name is not this run's.
     match std::fs::remove_file(events::side_path(path)) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            return Err(StoreError::io("cannot remove", &events::side_path(path))(error));
+            return Err(StoreError::io("cannot remove", &events::side_path(path))(
+                error,
+            ));
         }
         _ => {}
     }
@@ -99,7 +116,12 @@ fn write_initial(file: &File, contents: &Contents, skeleton: &Skeleton) -> std::
             Initial::Nothing => {}
             Initial::Bytes(bytes) => disk::write_at(file, at, bytes)?,
             Initial::Repeat(element) => {
-                disk::fill(file, at, dataset.dims.iter().product::<u64>() * dataset.kind.bytes(), element)?;
+                disk::fill(
+                    file,
+                    at,
+                    dataset.dims.iter().product::<u64>() * dataset.kind.bytes(),
+                    element,
+                )?;
             }
         }
     }
@@ -123,7 +145,10 @@ fn probe(
     skeleton: &Skeleton,
     map: &offsets::Map,
 ) -> Result<(), StoreError> {
-    let wrong = |dataset: &Dataset| StoreError::Probe { path: path.to_path_buf(), dataset: dataset.path() };
+    let wrong = |dataset: &Dataset| StoreError::Probe {
+        path: path.to_path_buf(),
+        dataset: dataset.path(),
+    };
     let io = || StoreError::io("cannot check", path);
     let mut marks: Vec<Mark> = Vec::new();
     for (number, (dataset, at)) in contents.datasets.iter().zip(&skeleton.storage).enumerate() {
@@ -131,7 +156,9 @@ fn probe(
         if place.at != *at || place.dims != dataset.dims {
             return Err(wrong(dataset));
         }
-        let (Some(start), false) = (*at, dataset.dims.contains(&0)) else { continue };
+        let (Some(start), false) = (*at, dataset.dims.contains(&0)) else {
+            continue;
+        };
         let corners = [
             dataset.dims.iter().map(|_| 0).collect::<Vec<_>>(),
             dataset.dims.iter().map(|n| n / 2).collect(),
@@ -145,16 +172,29 @@ fn probe(
             }
             let mut before = vec![0; bytes as usize];
             disk::read_at(file, at, &mut before).map_err(io())?;
-            let mark: Vec<u8> = (0..bytes).map(|i| (number as u64 * 7 + which as u64 * 3 + i) as u8 | 1).collect();
+            let mark: Vec<u8> = (0..bytes)
+                .map(|i| (number as u64 * 7 + which as u64 * 3 + i) as u8 | 1)
+                .collect();
             disk::write_at(file, at, &mark).map_err(io())?;
-            marks.push(Mark { dataset: number, index, at, before, mark });
+            marks.push(Mark {
+                dataset: number,
+                index,
+                at,
+                before,
+                mark,
+            });
         }
     }
     let fault = |e: hdf5::Hdf5Error| StoreError::format(path, e.to_string());
-    let read = hdf5::H5File::options().no_locking().open(path).map_err(fault)?;
+    let read = hdf5::H5File::options()
+        .no_locking()
+        .open(path)
+        .map_err(fault)?;
     for mark in &marks {
         let dataset = &contents.datasets[mark.dataset];
-        let found = read.dataset(&dataset.path()).and_then(|d| element_bytes(&d, dataset.kind, &mark.index));
+        let found = read
+            .dataset(&dataset.path())
+            .and_then(|d| element_bytes(&d, dataset.kind, &mark.index));
         if found.map_err(fault)? != mark.mark {
             return Err(wrong(dataset));
         }
@@ -169,7 +209,8 @@ fn probe(
 fn element(dataset: &Dataset, index: &[u64]) -> u64 {
     match (dataset.chunk, dataset.dims.as_slice(), index) {
         (Some(chunk), &[rows, columns], &[row, column]) => {
-            let piece = super::chunks::pieces([rows, columns], chunk, row, 1).find(|p| column < p.column + p.columns);
+            let piece = super::chunks::pieces([rows, columns], chunk, row, 1)
+                .find(|p| column < p.column + p.columns);
             piece.map_or(0, |p| p.at + column - p.column)
         }
         (_, dims, index) => index.iter().zip(dims).fold(0, |at, (i, n)| at * n + i),
@@ -179,8 +220,16 @@ fn element(dataset: &Dataset, index: &[u64]) -> u64 {
 fn element_bytes(dataset: &hdf5::H5Dataset, kind: Kind, index: &[u64]) -> hdf5::Result<Vec<u8>> {
     let starts: Vec<usize> = index.iter().map(|&i| i as usize).collect();
     let counts = vec![1; starts.len()];
-    fn bytes<T: hdf5::H5Type + bytemuck::Pod>(d: &hdf5::H5Dataset, s: &[usize], c: &[usize]) -> hdf5::Result<Vec<u8>> {
-        let values = if s.is_empty() { d.read_raw::<T>()? } else { d.read_slice::<T>(s, c)? };
+    fn bytes<T: hdf5::H5Type + bytemuck::Pod>(
+        d: &hdf5::H5Dataset,
+        s: &[usize],
+        c: &[usize],
+    ) -> hdf5::Result<Vec<u8>> {
+        let values = if s.is_empty() {
+            d.read_raw::<T>()?
+        } else {
+            d.read_slice::<T>(s, c)?
+        };
         Ok(bytemuck::cast_slice(&values).to_vec())
     }
     match kind {
@@ -202,9 +251,17 @@ fn timestamp(seconds: u64) -> String {
     let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
     let day = day - (365 * year + year / 4 - year / 100);
     let month = (5 * day + 2) / 153;
-    let (day, month) = (day - (153 * month + 2) / 5 + 1, if month < 10 { month + 3 } else { month - 9 });
+    let (day, month) = (
+        day - (153 * month + 2) / 5 + 1,
+        if month < 10 { month + 3 } else { month - 9 },
+    );
     let year = era * 400 + year + u64::from(month <= 2);
-    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", second / 3600, second / 60 % 60, second % 60)
+    format!(
+        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z",
+        second / 3600,
+        second / 60 % 60,
+        second % 60
+    )
 }
 
 #[cfg(test)]

@@ -35,7 +35,8 @@ pub(super) fn write_at(mut file: &File, at: u64, bytes: &[u8]) -> io::Result<()>
 /// Writes `element` over and over into `length` bytes from `at`.
 pub(super) fn fill(file: &File, at: u64, length: u64, element: &[u8]) -> io::Result<()> {
     const BLOCK: usize = 1 << 20;
-    let block = element.repeat((BLOCK / element.len()).min((length as usize).div_ceil(element.len())));
+    let block =
+        element.repeat((BLOCK / element.len()).min((length as usize).div_ceil(element.len())));
     let mut done = 0;
     while done < length {
         let now = (length - done).min(block.len() as u64);
@@ -47,7 +48,12 @@ pub(super) fn fill(file: &File, at: u64, length: u64, element: &[u8]) -> io::Res
 
 /// Makes the file `size` bytes long with all of them reserved on the disk, so that no later write finds it full.
 pub(super) fn reserve(file: &File, size: u64) -> io::Result<()> {
-    #[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple", target_os = "freebsd"))]
+    #[cfg(any(
+        target_os = "linux",
+        target_os = "android",
+        target_vendor = "apple",
+        target_os = "freebsd"
+    ))]
     {
         use rustix::fs::{FallocateFlags, fallocate};
         use rustix::io::Errno;
@@ -70,7 +76,11 @@ pub(super) fn reserve(file: &File, size: u64) -> io::Result<()> {
 /// Makes a rename or a new name in `directory` survive a power cut.
 pub(super) fn sync_directory(directory: &Path) -> io::Result<()> {
     // Windows opens no directory as a file, and writes its names through.
-    if cfg!(unix) { File::open(directory)?.sync_all() } else { Ok(()) }
+    if cfg!(unix) {
+        File::open(directory)?.sync_all()
+    } else {
+        Ok(())
+    }
 }
 
 /// Bytes that an ordinary user may still write to the disk of `directory`; `None` where the system does not tell.

@@ -41,7 +41,9 @@ pub enum StoreError {
     #[error("two variables of the result would both be called `{0}`; rename one of them")]
     DuplicateName(String),
     /// A name that HDF5 or netCDF cannot hold.
-    #[error("`{0}` cannot be a variable's name in the result: it is empty, or holds `/` or a control character")]
+    #[error(
+        "`{0}` cannot be a variable's name in the result: it is empty, or holds `/` or a control character"
+    )]
     BadName(String),
     /// The layout contradicts itself.
     #[error("the layout of the result is inconsistent: {0}")]
@@ -82,16 +84,20 @@ impl StoreError {
     }
 
     pub(super) fn format(path: &Path, why: impl Into<String>) -> Self {
-        StoreError::Format { path: path.to_path_buf(), why: why.into() }
+        StoreError::Format {
+            path: path.to_path_buf(),
+            why: why.into(),
+        }
     }
 }
 
 impl From<StoreError> for SinkError {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Io { what, path, source } => {
-                SinkError::Io { what: format!("{what} {}", path.display()), source }
-            }
+            StoreError::Io { what, path, source } => SinkError::Io {
+                what: format!("{what} {}", path.display()),
+                source,
+            },
             other => SinkError::Format(other.to_string()),
         }
     }

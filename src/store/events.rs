@@ -55,7 +55,11 @@ impl EventPlaces {
     /// Events that the file itself has room for. The least of all lengths: a kill while the file was being settled leaves
     /// some columns moved and others not.
     pub(super) fn room(&self) -> u64 {
-        self.columns().chain([&self.dimension]).map(Place::len).min().unwrap_or(0)
+        self.columns()
+            .chain([&self.dimension])
+            .map(Place::len)
+            .min()
+            .unwrap_or(0)
     }
 
     fn columns(&self) -> impl Iterator<Item = &Place> {
@@ -77,8 +81,14 @@ pub(super) struct Events {
 /// Columns of events as the file holds them.
 fn columns(events: &[SpikeEvent]) -> [Vec<u8>; 3] {
     [
-        events.iter().flat_map(|e| e.time_ms.to_le_bytes()).collect(),
-        events.iter().flat_map(|e| (e.fibre as i64).to_le_bytes()).collect(),
+        events
+            .iter()
+            .flat_map(|e| e.time_ms.to_le_bytes())
+            .collect(),
+        events
+            .iter()
+            .flat_map(|e| (e.fibre as i64).to_le_bytes())
+            .collect(),
         events.iter().map(|e| e.feature).collect(),
     ]
 }
@@ -86,7 +96,13 @@ fn columns(events: &[SpikeEvent]) -> [Vec<u8>; 3] {
 impl Events {
     /// For an output whose first `written` events are good; anything beyond is forgotten.
     pub(super) fn new(output: &Path, places: Option<EventPlaces>, written: u64) -> Self {
-        Events { places, pending: Vec::new(), written, side: None, side_path: side_path(output) }
+        Events {
+            places,
+            pending: Vec::new(),
+            written,
+            side: None,
+            side_path: side_path(output),
+        }
     }
 
     pub(super) fn written(&self) -> u64 {
@@ -97,12 +113,19 @@ impl Events {
         self.places.as_ref().map_or(0, EventPlaces::room)
     }
 
-    pub(super) fn push(&mut self, file: &File, path: &Path, events: &[SpikeEvent]) -> Result<(), StoreError> {
+    pub(super) fn push(
+        &mut self,
+        file: &File,
+        path: &Path,
+        events: &[SpikeEvent],
+    ) -> Result<(), StoreError> {
         if events.is_empty() {
             return Ok(());
         }
         if self.places.is_none() {
-            return Err(StoreError::BadLayout("events came, but no feature of the layout has any".to_string()));
+            return Err(StoreError::BadLayout(
+                "events came, but no feature of the layout has any".to_string(),
+            ));
         }
         for part in events.chunks(MOST_PENDING) {
             if self.pending.len() + part.len() > MOST_PENDING {
@@ -120,9 +143,15 @@ impl Events {
         }
         let mut events = std::mem::take(&mut self.pending);
         events.sort_by(|a, b| {
-            a.time_ms.total_cmp(&b.time_ms).then(a.fibre.cmp(&b.fibre)).then(a.feature.cmp(&b.feature))
+            a.time_ms
+                .total_cmp(&b.time_ms)
+                .then(a.fibre.cmp(&b.fibre))
+                .then(a.feature.cmp(&b.feature))
         });
-        let room = self.capacity().saturating_sub(self.written).min(events.len() as u64) as usize;
+        let room = self
+            .capacity()
+            .saturating_sub(self.written)
+            .min(events.len() as u64) as usize;
         let (inside, outside) = events.split_at(room);
         if let (Some(places), false) = (&self.places, inside.is_empty()) {
             for (place, bytes) in places.columns().zip(columns(inside)) {
@@ -145,7 +174,13 @@ impl Events {
             Some(file) => file,
             None => {
                 let mut options = OpenOptions::new();
-                options.read(true).write(true).create(true).truncate(false).open(&self.side_path).map_err(fault())?
+                options
+                    .read(true)
+                    .write(true)
+                    .create(true)
+                    .truncate(false)
+                    .open(&self.side_path)
+                    .map_err(fault())?
             }
         };
         let end = opened.metadata().map_err(fault())?.len();
@@ -157,13 +192,20 @@ impl Events {
 
     pub(super) fn sync(&self) -> Result<(), StoreError> {
         match &self.side {
-            Some(side) => side.sync_data().map_err(StoreError::io("cannot write", &self.side_path)),
+            Some(side) => side
+                .sync_data()
+                .map_err(StoreError::io("cannot write", &self.side_path)),
             None => Ok(()),
         }
     }
 
     /// Forgets events beyond `written`: in the side file too, and marks freed rows of the file as unused.
-    pub(super) fn roll_back(&mut self, file: &File, path: &Path, had: u64) -> Result<(), StoreError> {
+    pub(super) fn roll_back(
+        &mut self,
+        file: &File,
+        path: &Path,
+        had: u64,
+    ) -> Result<(), StoreError> {
         let capacity = self.capacity();
         if let Some(places) = &self.places {
             let (from, to) = (self.written.min(capacity), had.min(capacity));
@@ -171,7 +213,8 @@ impl Events {
             for (place, element) in places.columns().zip(unused) {
                 let at = place.at.unwrap_or(0) + from * place.bytes;
                 let length = to.saturating_sub(from) * place.bytes;
-                disk::fill(file, at, length, element).map_err(StoreError::io("cannot write", path))?;
+                disk::fill(file, at, length, element)
+                    .map_err(StoreError::io("cannot write", path))?;
             }
         }
         let fault = || StoreError::io("cannot write", &self.side_path);
@@ -186,7 +229,10 @@ impl Events {
         if kept.len() < wanted {
             return Err(StoreError::format(
                 &self.side_path,
-                format!("it holds {} whole events of the {wanted} that the run needs to go on", kept.len()),
+                format!(
+                    "it holds {} whole events of the {wanted} that the run needs to go on",
+                    kept.len()
+                ),
             ));
         }
         kept.truncate(wanted);
@@ -199,13 +245,17 @@ impl Events {
             first += part.len() as u64;
         }
         std::fs::write(&fresh, &bytes).map_err(fault())?;
-        File::open(&fresh).and_then(|f| f.sync_all()).map_err(fault())?;
+        File::open(&fresh)
+            .and_then(|f| f.sync_all())
+            .map_err(fault())?;
         std::fs::rename(&fresh, &self.side_path).map_err(fault())
     }
 
     /// Brings `/events` to its exact length, overflow included.
     pub(super) fn settle(&mut self, file: &File, path: &Path) -> Result<(), StoreError> {
-        let Some(places) = self.places.clone() else { return Ok(()) };
+        let Some(places) = self.places.clone() else {
+            return Ok(());
+        };
         let n = self.written;
         if n <= self.capacity() {
             for place in places.columns().chain([&places.dimension]) {
@@ -215,10 +265,20 @@ impl Events {
         }
         let beyond = read_side(&self.side_path, self.capacity())?;
         if beyond.len() as u64 != n - self.capacity() {
-            return Err(StoreError::format(&self.side_path, "it does not hold all events that were written to it"));
+            return Err(StoreError::format(
+                &self.side_path,
+                "it does not hold all events that were written to it",
+            ));
         }
-        let start = file.metadata().map_err(StoreError::io("cannot read", path))?.len().next_multiple_of(4096);
-        let needed: u64 = places.columns().map(|p| (n * p.bytes).next_multiple_of(4096)).sum();
+        let start = file
+            .metadata()
+            .map_err(StoreError::io("cannot read", path))?
+            .len()
+            .next_multiple_of(4096);
+        let needed: u64 = places
+            .columns()
+            .map(|p| (n * p.bytes).next_multiple_of(4096))
+            .sum();
         disk::reserve(file, start + needed).map_err(StoreError::io("cannot lengthen", path))?;
         let mut moved = Vec::new();
         let mut at = start;
@@ -231,7 +291,8 @@ impl Events {
             at += (n * place.bytes).next_multiple_of(4096);
         }
         // The new storage is on the disk before any header points to it; the old one stays whole.
-        file.sync_all().map_err(StoreError::io("cannot write", path))?;
+        file.sync_all()
+            .map_err(StoreError::io("cannot write", path))?;
         set_end(file, path, start + needed)?;
         for (place, at) in moved {
             set_length(file, path, place, n, Some(at))?;
@@ -242,7 +303,8 @@ impl Events {
     /// Takes the side file away once the file holds everything.
     pub(super) fn remove_side(&mut self) -> Result<(), StoreError> {
         if self.side.take().is_some() || self.side_path.exists() {
-            std::fs::remove_file(&self.side_path).map_err(StoreError::io("cannot remove", &self.side_path))?;
+            std::fs::remove_file(&self.side_path)
+                .map_err(StoreError::io("cannot remove", &self.side_path))?;
         }
         Ok(())
     }
@@ -291,7 +353,9 @@ pub(super) fn read_side(path: &Path, first: u64) -> Result<Vec<SpikeEvent>, Stor
         if reader.read_exact(&mut bytes).is_err() || bytes[..4] != MAGIC {
             return Ok(events);
         }
-        let word = |at: usize| u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
+        let word = |at: usize| {
+            u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+        };
         let (count, crc) = (word(4) as usize, word(16));
         let index = u64::from(word(8)) | u64::from(word(12)) << 32;
         if count > FRAME_EVENTS || index != first + events.len() as u64 {
@@ -304,7 +368,11 @@ pub(super) fn read_side(path: &Path, first: u64) -> Result<Vec<SpikeEvent>, Stor
         }
         for event in bytes[FRAME_HEAD..].chunks_exact(EVENT_BYTES) {
             let number = |at: usize| u64::from_le_bytes(std::array::from_fn(|i| event[at + i]));
-            events.push(SpikeEvent { time_ms: f64::from_bits(number(0)), fibre: number(8), feature: event[16] });
+            events.push(SpikeEvent {
+                time_ms: f64::from_bits(number(0)),
+                fibre: number(8),
+                feature: event[16],
+            });
         }
     }
 }
@@ -317,15 +385,29 @@ mod tests {
     fn a_torn_frame_is_dropped_and_whole_ones_are_kept() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("x.h5.events");
-        let event = |n: u64| SpikeEvent { time_ms: n as f64 / 3.0, fibre: n, feature: n as u8 };
+        let event = |n: u64| SpikeEvent {
+            time_ms: n as f64 / 3.0,
+            fibre: n,
+            feature: n as u8,
+        };
         let all: Vec<_> = (0..50).map(event).collect();
         let mut bytes = frame(7, &all[..20]);
         let whole = bytes.len();
         bytes.extend(frame(27, &all[20..]));
         for cut in 0..=bytes.len() {
             std::fs::write(&path, &bytes[..cut]).unwrap();
-            let expected = if cut == bytes.len() { 50 } else if cut >= whole { 20 } else { 0 };
-            assert_eq!(read_side(&path, 7).unwrap(), all[..expected], "cut at {cut}");
+            let expected = if cut == bytes.len() {
+                50
+            } else if cut >= whole {
+                20
+            } else {
+                0
+            };
+            assert_eq!(
+                read_side(&path, 7).unwrap(),
+                all[..expected],
+                "cut at {cut}"
+            );
         }
         for at in 0..bytes.len() {
             let mut damaged = bytes.clone();
@@ -333,7 +415,11 @@ mod tests {
             std::fs::write(&path, &damaged).unwrap();
             let kept = read_side(&path, 7).unwrap();
             // Four reserved bytes are covered by the CRC as well.
-            assert_eq!(kept, all[..if at < whole { 0 } else { 20 }], "damaged at {at}");
+            assert_eq!(
+                kept,
+                all[..if at < whole { 0 } else { 20 }],
+                "damaged at {at}"
+            );
         }
     }
 }

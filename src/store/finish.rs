@@ -29,8 +29,12 @@ pub(super) fn write(to: &ResultFile, outcome: &Outcome) -> Result<(), StoreError
         let (code, time, variable) = match *status {
             FibreStatus::Finished => (0u8, f64::NAN, -1),
             FibreStatus::Lost { at_ms, variable } => {
-                let known = i16::try_from(variable).ok().filter(|_| variable < names.n_states);
-                let unknown = || StoreError::BadLayout(format!("a fibre was lost by state number {variable}"));
+                let known = i16::try_from(variable)
+                    .ok()
+                    .filter(|_| variable < names.n_states);
+                let unknown = || {
+                    StoreError::BadLayout(format!("a fibre was lost by state number {variable}"))
+                };
                 (1, at_ms, known.ok_or_else(unknown)?)
             }
             FibreStatus::Stopped => (2, f64::NAN, -1),
@@ -46,8 +50,15 @@ pub(super) fn write(to: &ResultFile, outcome: &Outcome) -> Result<(), StoreError
         write_agreement(to, agreement)?;
     }
     if !outcome.interrupted {
-        let reruns = outcome.agreement.as_ref().map_or(0, |a| a.fibres.len() as u64);
-        for name in ["agreement/rerun", "agreement/rerun_fibre", "agreement/spike_count_differs"] {
+        let reruns = outcome
+            .agreement
+            .as_ref()
+            .map_or(0, |a| a.fibres.len() as u64);
+        for name in [
+            "agreement/rerun",
+            "agreement/rerun_fibre",
+            "agreement/spike_count_differs",
+        ] {
             set_length(&to.file, &to.path, to.place(name)?, reruns, None)?;
         }
     }
@@ -61,26 +72,56 @@ fn write_agreement(to: &ResultFile, agreement: &Agreement) -> Result<(), StoreEr
             agreement.fibres.len()
         )));
     }
-    let at = |names: &[String], name: &str| names.iter().position(|known| known == name).map(|i| i as u64);
+    let at = |names: &[String], name: &str| {
+        names
+            .iter()
+            .position(|known| known == name)
+            .map(|i| i as u64)
+    };
     for (name, max, rms) in &agreement.variables {
-        let Some(i) = at(&to.names.variables, name) else { continue };
+        let Some(i) = at(&to.names.variables, name) else {
+            continue;
+        };
         to.put("agreement/max_difference", i, &max.to_le_bytes())?;
         to.put("agreement/rms_difference", i, &rms.to_le_bytes())?;
     }
     for (name, difference) in &agreement.features {
-        let Some(i) = at(&to.names.features, name) else { continue };
+        let Some(i) = at(&to.names.features, name) else {
+            continue;
+        };
         to.put("agreement/feature_difference", i, &difference.to_le_bytes())?;
     }
-    to.put("agreement/spike_shift", 0, &agreement.spike_shift_ms.to_le_bytes())?;
-    let ids: Vec<u8> = agreement.fibres.iter().flat_map(|&id| (id as i64).to_le_bytes()).collect();
-    let differs: Vec<u8> =
-        agreement.fibres.iter().map(|id| u8::from(agreement.spike_count_differs.contains(id))).collect();
+    to.put(
+        "agreement/spike_shift",
+        0,
+        &agreement.spike_shift_ms.to_le_bytes(),
+    )?;
+    let ids: Vec<u8> = agreement
+        .fibres
+        .iter()
+        .flat_map(|&id| (id as i64).to_le_bytes())
+        .collect();
+    let differs: Vec<u8> = agreement
+        .fibres
+        .iter()
+        .map(|id| u8::from(agreement.spike_count_differs.contains(id)))
+        .collect();
     to.put("agreement/rerun_fibre", 0, &ids)?;
     to.put("agreement/spike_count_differs", 0, &differs)
 }
 
 /// Says in the file that the run ended.
 pub(super) fn mark(to: &ResultFile, outcome: &Outcome) -> Result<(), StoreError> {
-    let lost = outcome.status.iter().filter(|s| matches!(s, FibreStatus::Lost { .. })).count();
-    set_status(&to.file, &to.path, to.map.root, if outcome.interrupted { 2 } else { 1 }, Some(lost as i64))
+    let lost = outcome
+        .status
+        .iter()
+        .filter(|s| matches!(s, FibreStatus::Lost { .. }))
+        .count();
+    set_status(
+        &to.file,
+        &to.path,
+        to.map.root,
+        if outcome.interrupted { 2 } else { 1 },
+        Some(lost as i64),
+    )
 }

@@ -6,6 +6,7 @@ use std::collections::HashSet;
 
 use super::StoreError;
 use super::chunks;
+use super::groups;
 use crate::run::sink::{Attribute, Column, Layout, Precision, Traces};
 
 /// Runs of the reference that `/agreement` has room for.
@@ -84,10 +85,20 @@ pub(super) struct Dataset {
 
 impl Dataset {
     pub(super) fn path(&self) -> String {
-        if self.group.is_empty() { self.name.clone() } else { format!("{}/{}", self.group, self.name) }
+        if self.group.is_empty() {
+            self.name.clone()
+        } else {
+            format!("{}/{}", self.group, self.name)
+        }
     }
 
-    fn new(group: &'static str, name: &str, kind: Kind, units: &str, long_name: &str) -> Self {
+    pub(super) fn new(
+        group: &'static str,
+        name: &str,
+        kind: Kind,
+        units: &str,
+        long_name: &str,
+    ) -> Self {
         Dataset {
             group,
             name: name.to_string(),
@@ -106,48 +117,57 @@ impl Dataset {
         }
     }
 
-    fn with(mut self, name: &str, value: Value) -> Self {
+    pub(super) fn with(mut self, name: &str, value: Value) -> Self {
         self.attributes.push((name.to_string(), value));
         self
     }
 
-    fn text(self, name: &str, value: &str) -> Self {
+    pub(super) fn text(self, name: &str, value: &str) -> Self {
         self.with(name, Value::Text(value.to_string()))
     }
 
-    fn holds(mut self, initial: Initial) -> Self {
+    pub(super) fn holds(mut self, initial: Initial) -> Self {
         self.initial = initial;
         self
     }
 
     /// NaN until something better is known, and said to be so.
-    fn nan(self) -> Self {
+    pub(super) fn nan(self) -> Self {
         match self.kind {
             Kind::F32 => self.with("_FillValue", Value::F32(f32::NAN)),
-            _ => self.with("_FillValue", Value::F64(f64::NAN)).holds(Initial::Repeat(f64::NAN.to_le_bytes().to_vec())),
+            _ => self
+                .with("_FillValue", Value::F64(f64::NAN))
+                .holds(Initial::Repeat(f64::NAN.to_le_bytes().to_vec())),
         }
     }
 
-    fn along(mut self, axes: &[(&str, u64)]) -> Self {
-        let prefix = if self.group.is_empty() { String::new() } else { format!("{}/", self.group) };
-        self.axes = axes.iter().map(|(name, _)| format!("{prefix}{name}")).collect();
+    pub(super) fn along(mut self, axes: &[(&str, u64)]) -> Self {
+        let prefix = if self.group.is_empty() {
+            String::new()
+        } else {
+            format!("{}/", self.group)
+        };
+        self.axes = axes
+            .iter()
+            .map(|(name, _)| format!("{prefix}{name}"))
+            .collect();
         self.dims = axes.iter().map(|(_, length)| *length).collect();
         self
     }
 
-    fn scale(mut self, length: u64) -> Self {
+    pub(super) fn scale(mut self, length: u64) -> Self {
         self.is_scale = true;
         self.dims = vec![length];
         self
     }
 
-    fn resizable(mut self) -> Self {
+    pub(super) fn resizable(mut self) -> Self {
         self.resizable = true;
         self
     }
 
     /// A netCDF dimension that has no variable.
-    fn dimension(group: &'static str, name: &str, length: u64) -> Self {
+    pub(super) fn dimension(group: &'static str, name: &str, length: u64) -> Self {
         let mut scale = Dataset::new(group, name, Kind::F32, "", "").scale(length);
         scale.attributes.clear();
         scale.stored = false;
@@ -156,7 +176,11 @@ impl Dataset {
 
     /// The `NAME` attribute of a dimension scale.
     pub(super) fn scale_name(&self) -> String {
-        if self.stored { self.name.clone() } else { format!("{NO_VARIABLE}{:10}", self.dims[0]) }
+        if self.stored {
+            self.name.clone()
+        } else {
+            format!("{NO_VARIABLE}{:10}", self.dims[0])
+        }
     }
 
     /// Bytes of its storage; an error where the size is beyond all bounds.
@@ -165,12 +189,21 @@ impl Dataset {
             return Ok(0);
         }
         let size = match self.chunk {
-            Some(chunk) => chunks::stored_bytes([self.dims[0], self.dims[1]], chunk, self.kind.bytes()),
-            None => self.dims.iter().try_fold(self.kind.bytes(), |size, &n| size.checked_mul(n)),
+            Some(chunk) => {
+                chunks::stored_bytes([self.dims[0], self.dims[1]], chunk, self.kind.bytes())
+            }
+            None => self
+                .dims
+                .iter()
+                .try_fold(self.kind.bytes(), |size, &n| size.checked_mul(n)),
         };
         // The largest file of any system in use.
-        size.filter(|&n| n < 1 << 60)
-            .ok_or_else(|| StoreError::BadLayout(format!("`{}` of shape {:?} is too large for any file", self.name, self.dims)))
+        size.filter(|&n| n < 1 << 60).ok_or_else(|| {
+            StoreError::BadLayout(format!(
+                "`{}` of shape {:?} is too large for any file",
+                self.name, self.dims
+            ))
+        })
     }
 }
 
@@ -183,7 +216,7 @@ pub(super) struct Contents {
 }
 
 /// `n` flags as CF wants them: names joined by blanks.
-fn meanings<S: AsRef<str>>(names: &[S]) -> String {
+pub(super) fn meanings<S: AsRef<str>>(names: &[S]) -> String {
     let clean = |name: &S| name.as_ref().replace(char::is_whitespace, "_");
     names.iter().map(clean).collect::<Vec<_>>().join(" ")
 }
@@ -196,15 +229,20 @@ fn described(group: &'static str, column: &Column, kind: Kind, role: &str) -> Da
     dataset.text("role", role)
 }
 
-fn f64s(values: impl IntoIterator<Item = f64>) -> Initial {
+pub(super) fn f64s(values: impl IntoIterator<Item = f64>) -> Initial {
     Initial::Bytes(values.into_iter().flat_map(f64::to_le_bytes).collect())
 }
 
 fn i64s(values: impl IntoIterator<Item = u64>) -> Initial {
-    Initial::Bytes(values.into_iter().flat_map(|n| (n as i64).to_le_bytes()).collect())
+    Initial::Bytes(
+        values
+            .into_iter()
+            .flat_map(|n| (n as i64).to_le_bytes())
+            .collect(),
+    )
 }
 
-fn names(list: &[Column]) -> Vec<&str> {
+pub(super) fn names(list: &[Column]) -> Vec<&str> {
     list.iter().map(|column| column.name.as_str()).collect()
 }
 
@@ -250,17 +288,28 @@ pub(super) fn contents(layout: &Layout, created: &str) -> Result<Contents, Store
     };
     if rows > 0 {
         for column in &layout.variables {
-            let mut trace = described("", column, kind, "trace").along(&[("time", rows), columns]).nan();
+            let mut trace = described("", column, kind, "trace")
+                .along(&[("time", rows), columns])
+                .nan();
             trace.chunk = chunks::shape(rows, columns.1, kind.bytes());
             trace.initial = Initial::Nothing;
             list.push(trace);
         }
     }
     for (column, values) in &layout.parameters {
-        list.push(described("", column, Kind::F64, "parameter").along(&fibre).nan().holds(f64s(values.iter().copied())));
+        list.push(
+            described("", column, Kind::F64, "parameter")
+                .along(&fibre)
+                .nan()
+                .holds(f64s(values.iter().copied())),
+        );
     }
     for column in &layout.features {
-        list.push(described("", column, Kind::F64, "feature").along(&fibre).nan());
+        list.push(
+            described("", column, Kind::F64, "feature")
+                .along(&fibre)
+                .nan(),
+        );
     }
     list.push(
         Dataset::new("", "status", Kind::U8, "1", "how the fibre ended")
@@ -269,151 +318,78 @@ pub(super) fn contents(layout: &Layout, created: &str) -> Result<Contents, Store
             .along(&fibre)
             .holds(Initial::Repeat(vec![2])),
     );
-    list.push(Dataset::new("", "lost_at", Kind::F64, "ms", "time at which the fibre was lost").along(&fibre).nan());
+    list.push(
+        Dataset::new(
+            "",
+            "lost_at",
+            Kind::F64,
+            "ms",
+            "time at which the fibre was lost",
+        )
+        .along(&fibre)
+        .nan(),
+    );
     let states: Vec<i16> = (0..layout.state_names.len() as i16).collect();
     list.push(
-        Dataset::new("", "lost_variable", Kind::I16, "1", "state that first was not finite; -1 where none was")
-            .with("flag_values", Value::I16s(std::iter::once(-1).chain(states).collect()))
-            .text("flag_meanings", format!("none {}", meanings(&layout.state_names)).trim_end())
-            .along(&fibre)
-            .holds(Initial::Repeat((-1i16).to_le_bytes().to_vec())),
+        Dataset::new(
+            "",
+            "lost_variable",
+            Kind::I16,
+            "1",
+            "state that first was not finite; -1 where none was",
+        )
+        .with(
+            "flag_values",
+            Value::I16s(std::iter::once(-1).chain(states).collect()),
+        )
+        .text(
+            "flag_meanings",
+            format!("none {}", meanings(&layout.state_names)).trim_end(),
+        )
+        .along(&fibre)
+        .holds(Initial::Repeat((-1i16).to_le_bytes().to_vec())),
     );
 
-    events(layout, &mut list);
-    agreement(layout, &mut list);
-    checkpoint(layout, &mut list);
+    groups::events(layout, &mut list);
+    groups::agreement(layout, &mut list);
+    groups::checkpoint(layout, &mut list);
     check_names(&list)?;
-    Ok(Contents { datasets: list, attributes: root_attributes(layout, created) })
-}
-
-fn events(layout: &Layout, list: &mut Vec<Dataset>) {
-    if layout.event_features.is_empty() {
-        return;
-    }
-    let event = [("event", layout.event_capacity as u64)];
-    let features = meanings(&layout.event_features);
-    list.push(Dataset::dimension("events", "event", event[0].1).resizable());
-    list.push(
-        Dataset::new("events", "spike_time", Kind::F64, "ms", "time of the threshold crossing")
-            .text("features", &features)
-            .along(&event)
-            .nan()
-            .resizable(),
-    );
-    list.push(
-        Dataset::new("events", "spike_fibre", Kind::I64, "1", "fibre of the threshold crossing")
-            .text("instance_dimension", "fibre")
-            .along(&event)
-            .holds(Initial::Repeat((-1i64).to_le_bytes().to_vec()))
-            .resizable(),
-    );
-    if layout.event_features.len() > 1 {
-        list.push(
-            Dataset::new("events", "spike_feature", Kind::U8, "1", "feature whose threshold was crossed")
-                .with("flag_values", Value::U8s((0..layout.event_features.len()).map(|n| n as u8).collect()))
-                .text("flag_meanings", &features)
-                .along(&event)
-                .holds(Initial::Repeat(vec![0]))
-                .resizable(),
-        );
-    }
-}
-
-fn agreement(layout: &Layout, list: &mut Vec<Dataset>) {
-    let mut axis = |name: &'static str, long_name: &str, names: &[&str]| {
-        let numbers: Vec<i32> = (0..names.len() as i32).collect();
-        let bytes = numbers.iter().flat_map(|n| n.to_le_bytes()).collect();
-        list.push(
-            Dataset::new("agreement", name, Kind::I32, "1", long_name)
-                .with("flag_values", Value::I32s(numbers))
-                .text("flag_meanings", &meanings(names))
-                .scale(names.len() as u64)
-                .holds(Initial::Bytes(bytes)),
-        );
-    };
-    let traced: &[Column] = if layout.time_ms.is_empty() { &[] } else { &layout.variables };
-    if !traced.is_empty() {
-        axis("variable", "recorded variable", &names(traced));
-    }
-    if !layout.features.is_empty() {
-        axis("feature", "feature", &names(&layout.features));
-    }
-    let number = |name: &str, units: &str, long_name: &str, axes: &[(&str, u64)]| {
-        Dataset::new("agreement", name, Kind::F64, units, long_name).along(axes).nan()
-    };
-    if !traced.is_empty() {
-        let along = [("variable", traced.len() as u64)];
-        list.push(number("max_difference", "1", "largest difference from the reference, over the range of the variable", &along));
-        list.push(number("rms_difference", "1", "root mean square difference from the reference, over the range of the variable", &along));
-    }
-    if !layout.features.is_empty() {
-        let along = [("feature", layout.features.len() as u64)];
-        list.push(
-            number("feature_difference", "1", "largest absolute difference from the reference", &along)
-                .text("comment", "each value is in the unit of its feature"),
-        );
-    }
-    list.push(number("spike_shift", "ms", "largest shift of a spike from the reference", &[]));
-    let reruns = [("rerun", MOST_RERUNS)];
-    list.push(Dataset::dimension("agreement", "rerun", MOST_RERUNS).resizable());
-    list.push(
-        Dataset::new("agreement", "rerun_fibre", Kind::I64, "1", "fibre that was run again by the reference")
-            .along(&reruns)
-            .holds(Initial::Repeat((-1i64).to_le_bytes().to_vec()))
-            .resizable(),
-    );
-    list.push(
-        Dataset::new("agreement", "spike_count_differs", Kind::U8, "1", "whether the fibre's number of spikes differs")
-            .with("flag_values", Value::U8s(vec![0, 1]))
-            .text("flag_meanings", "same differs")
-            .along(&reruns)
-            .holds(Initial::Repeat(vec![0]))
-            .resizable(),
-    );
-}
-
-fn checkpoint(layout: &Layout, list: &mut Vec<Dataset>) {
-    let rows = layout.time_ms.len() as u64;
-    let new = |name: &str, kind: Kind, long_name: &str| Dataset::new("checkpoint", name, kind, "1", long_name);
-    list.push(Dataset::dimension("checkpoint", "record", 2));
-    list.push(
-        new("committed", Kind::U64, "whole rows, and whole events, that the file holds")
-            .with("rows_per_slab", Value::I64(layout.rows_per_slab as i64))
-            .along(&[("record", 2)])
-            .holds(Initial::Repeat(vec![0; 8])),
-    );
-    list.push(Dataset::dimension("checkpoint", "slot", 2));
-    list.push(Dataset::dimension("checkpoint", "word", SLOT_WORDS));
-    list.push(
-        new("slots", Kind::U64, "sequence number, rows, events, bytes, CRC-32 of the bytes, CRC-32 of these words; for A and B")
-            .along(&[("slot", 2), ("word", SLOT_WORDS)])
-            .holds(Initial::Repeat(vec![0; 8])),
-    );
-    if layout.checkpoint_bytes > 0 {
-        let byte = [("byte", layout.checkpoint_bytes as u64)];
-        list.push(Dataset::dimension("checkpoint", "byte", byte[0].1));
-        list.push(new("slot_a", Kind::U8, "exact state of the run").along(&byte));
-        list.push(new("slot_b", Kind::U8, "exact state of the run").along(&byte));
-    }
-    if rows > 0 {
-        list.push(Dataset::dimension("checkpoint", "sample", rows));
-        let mut planned = new("planned_time", Kind::F64, "time of every sample of the whole run");
-        planned.attributes[0].1 = Value::Text("ms".to_string());
-        list.push(planned.along(&[("sample", rows)]).holds(f64s(layout.time_ms.iter().copied())));
-    }
+    Ok(Contents {
+        datasets: list,
+        attributes: root_attributes(layout, created),
+    })
 }
 
 fn root_attributes(layout: &Layout, created: &str) -> Vec<(String, Value)> {
     let version = env!("CARGO_PKG_VERSION");
     let mut attributes = vec![
-        ("Conventions".to_string(), Value::Text("CF-1.11".to_string())),
-        ("source".to_string(), Value::Text(format!("sarcolemma {version}"))),
-        ("sarcolemma_version".to_string(), Value::Text(version.to_string())),
+        (
+            "Conventions".to_string(),
+            Value::Text("CF-1.11".to_string()),
+        ),
+        (
+            "source".to_string(),
+            Value::Text(format!("sarcolemma {version}")),
+        ),
+        (
+            "sarcolemma_version".to_string(),
+            Value::Text(version.to_string()),
+        ),
         ("created".to_string(), Value::Text(created.to_string())),
-        ("history".to_string(), Value::Text(format!("{created} created by sarcolemma {version}"))),
+        (
+            "history".to_string(),
+            Value::Text(format!("{created} created by sarcolemma {version}")),
+        ),
     ];
     for (name, value) in &layout.attributes {
-        let own = ["Conventions", "sarcolemma_version", "created", "status", "n_lost"].contains(&name.as_str());
+        let own = [
+            "Conventions",
+            "sarcolemma_version",
+            "created",
+            "status",
+            "n_lost",
+        ]
+        .contains(&name.as_str());
         if own {
             continue;
         }
@@ -435,7 +411,10 @@ fn check(layout: &Layout) -> Result<(), StoreError> {
     }
     let last = layout.first_fibre.checked_add(layout.n_fibres as u64);
     let Some(last) = last.filter(|&n| n <= i64::MAX as u64) else {
-        return bad(format!("the first fibre's id {} is too large", layout.first_fibre));
+        return bad(format!(
+            "the first fibre's id {} is too large",
+            layout.first_fibre
+        ));
     };
     if let Traces::Some(ids) = &layout.traces {
         if ids.is_empty() && !layout.variables.is_empty() && !layout.time_ms.is_empty() {
@@ -444,8 +423,14 @@ fn check(layout: &Layout) -> Result<(), StoreError> {
         if !ids.is_sorted_by(|a, b| a < b) {
             return bad("the recorded fibres' ids are not ascending".to_string());
         }
-        if let Some(id) = ids.iter().find(|id| !(layout.first_fibre..last).contains(id)) {
-            return bad(format!("the recorded fibre {id} is not among the fibres {}..{last}", layout.first_fibre));
+        if let Some(id) = ids
+            .iter()
+            .find(|id| !(layout.first_fibre..last).contains(id))
+        {
+            return bad(format!(
+                "the recorded fibre {id} is not among the fibres {}..{last}",
+                layout.first_fibre
+            ));
         }
     }
     if !layout.time_ms.is_sorted_by(|a, b| a < b) {
@@ -456,7 +441,12 @@ fn check(layout: &Layout) -> Result<(), StoreError> {
     }
     for (column, values) in &layout.parameters {
         if values.len() != layout.n_fibres {
-            return bad(format!("`{}` has {} values for {} fibres", column.name, values.len(), layout.n_fibres));
+            return bad(format!(
+                "`{}` has {} values for {} fibres",
+                column.name,
+                values.len(),
+                layout.n_fibres
+            ));
         }
     }
     if layout.event_features.len() > 256 || layout.state_names.len() >= i16::MAX as usize {
@@ -466,10 +456,16 @@ fn check(layout: &Layout) -> Result<(), StoreError> {
 }
 
 fn check_names(list: &[Dataset]) -> Result<(), StoreError> {
-    let mut seen: HashSet<String> = ["events", "agreement", "checkpoint"].map(String::from).into();
+    let mut seen: HashSet<String> = ["events", "agreement", "checkpoint"]
+        .map(String::from)
+        .into();
     for dataset in list {
         let name = &dataset.name;
-        if name.is_empty() || name.contains('/') || name == "." || name.chars().any(char::is_control) {
+        if name.is_empty()
+            || name.contains('/')
+            || name == "."
+            || name.chars().any(char::is_control)
+        {
             return Err(StoreError::BadName(name.clone()));
         }
         if !seen.insert(dataset.path()) {

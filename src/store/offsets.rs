@@ -16,7 +16,8 @@ use hdf5::format::messages::dataspace::DataspaceMessage;
 use hdf5::format::messages::datatype::DatatypeMessage;
 use hdf5::format::messages::link::{LinkMessage, LinkTarget};
 use hdf5::format::messages::{
-    MSG_ATTRIBUTE, MSG_DATA_LAYOUT, MSG_DATASPACE, MSG_DATATYPE, MSG_LINK, MSG_OBJ_HEADER_CONTINUATION,
+    MSG_ATTRIBUTE, MSG_DATA_LAYOUT, MSG_DATASPACE, MSG_DATATYPE, MSG_LINK,
+    MSG_OBJ_HEADER_CONTINUATION,
 };
 use hdf5::format::superblock::SuperblockV2V3;
 
@@ -53,7 +54,9 @@ impl Place {
     /// Bytes of storage.
     fn stored(&self) -> Option<u64> {
         match (self.chunk, self.dims.as_slice()) {
-            (Some(chunk), &[rows, columns]) => chunks::stored_bytes([rows, columns], chunk, self.bytes),
+            (Some(chunk), &[rows, columns]) => {
+                chunks::stored_bytes([rows, columns], chunk, self.bytes)
+            }
             (Some(_), _) => None,
             (None, dims) => dims.iter().try_fold(self.bytes, |n, &d| n.checked_mul(d)),
         }
@@ -89,7 +92,9 @@ struct Message {
 pub(super) type Fault = String;
 
 fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
-    Some(u64::from_le_bytes(bytes.get(at..at.checked_add(8)?)?.try_into().ok()?))
+    Some(u64::from_le_bytes(
+        bytes.get(at..at.checked_add(8)?)?.try_into().ok()?,
+    ))
 }
 
 /// The messages in `bytes[start..end]`, in version 2 form without creation indices.
@@ -98,9 +103,15 @@ fn messages(bytes: &[u8], start: usize, end: usize) -> Result<Vec<Message>, Faul
     let mut at = start;
     while at + 4 <= end {
         let length = usize::from(u16::from_le_bytes([bytes[at + 1], bytes[at + 2]]));
-        let body = bytes.get(at + 4..at + 4 + length).filter(|_| at + 4 + length <= end);
+        let body = bytes
+            .get(at + 4..at + 4 + length)
+            .filter(|_| at + 4 + length <= end);
         let body = body.ok_or("a header's message is longer than its header")?;
-        found.push(Message { kind: bytes[at], start: at + 4, body: body.to_vec() });
+        found.push(Message {
+            kind: bytes[at],
+            start: at + 4,
+            body: body.to_vec(),
+        });
         at += 4 + length;
     }
     Ok(found)
@@ -115,7 +126,8 @@ struct Walker<'a> {
 
 impl Walker<'_> {
     fn bytes(&self, at: u64, length: u64) -> Result<Vec<u8>, Fault> {
-        if length > MOST_HEADER_BYTES || at.checked_add(length).is_none_or(|end| end > self.length) {
+        if length > MOST_HEADER_BYTES || at.checked_add(length).is_none_or(|end| end > self.length)
+        {
             return Err(format!("{length} bytes at {at} lie outside the file"));
         }
         let mut bytes = vec![0; length as usize];
@@ -133,7 +145,9 @@ impl Walker<'_> {
         let mut size = [0; 8];
         size[..width].copy_from_slice(&prefix[6..6 + width]);
         let (start, area) = (6 + width, u64::from_le_bytes(size));
-        let total = area.checked_add(start as u64 + 4).ok_or("a header of absurd size")?;
+        let total = area
+            .checked_add(start as u64 + 4)
+            .ok_or("a header of absurd size")?;
         let bytes = self.bytes(at, total)?;
         checked(&bytes)?;
         let end = bytes.len() - 4;
@@ -146,8 +160,9 @@ impl Walker<'_> {
         let mut all = messages(&bytes, start, end)?;
         let next = all.iter().find(|m| m.kind == MSG_OBJ_HEADER_CONTINUATION);
         if let Some(next) = next {
-            let (at, length) =
-                u64_at(&next.body, 0).zip(u64_at(&next.body, 8)).ok_or("a broken continuation of a header")?;
+            let (at, length) = u64_at(&next.body, 0)
+                .zip(u64_at(&next.body, 8))
+                .ok_or("a broken continuation of a header")?;
             let bytes = self.bytes(at, length)?;
             if bytes.len() < 8 || &bytes[..4] != b"OCHK" {
                 return Err(format!("no continuation at {at}"));
@@ -161,7 +176,8 @@ impl Walker<'_> {
     fn links(&self, header: &[Message]) -> Result<Vec<(String, u64)>, Fault> {
         let mut links = Vec::new();
         for message in header.iter().filter(|m| m.kind == MSG_LINK) {
-            let (link, _) = LinkMessage::decode(&message.body, &self.ctx).map_err(|e| e.to_string())?;
+            let (link, _) =
+                LinkMessage::decode(&message.body, &self.ctx).map_err(|e| e.to_string())?;
             if let LinkTarget::Hard { address } = link.target {
                 links.push((link.name, address));
             }
@@ -169,32 +185,60 @@ impl Walker<'_> {
         Ok(links)
     }
 
-    fn attributes(&self, header: &[Message], heaps: &mut Heaps) -> Result<Vec<(String, Found)>, Fault> {
+    fn attributes(
+        &self,
+        header: &[Message],
+        heaps: &mut Heaps,
+    ) -> Result<Vec<(String, Found)>, Fault> {
         let attributes = header.iter().filter(|m| m.kind == MSG_ATTRIBUTE);
-        attributes.map(|m| heaps.attribute(&m.body, &self.ctx, |at, length| self.bytes(at, length))).collect()
+        attributes
+            .map(|m| heaps.attribute(&m.body, &self.ctx, |at, length| self.bytes(at, length)))
+            .collect()
     }
 
     fn place(&self, at: u64, header: &[Message]) -> Result<Option<Place>, Fault> {
-        let body = |kind| header.iter().find(|m| m.kind == kind).map(|m| m.body.as_slice());
-        let (Some(space), Some(datatype), Some(layout)) =
-            (body(MSG_DATASPACE), body(MSG_DATATYPE), body(MSG_DATA_LAYOUT))
-        else {
+        let body = |kind| {
+            header
+                .iter()
+                .find(|m| m.kind == kind)
+                .map(|m| m.body.as_slice())
+        };
+        let (Some(space), Some(datatype), Some(layout)) = (
+            body(MSG_DATASPACE),
+            body(MSG_DATATYPE),
+            body(MSG_DATA_LAYOUT),
+        ) else {
             return Ok(None);
         };
         let (space, _) = DataspaceMessage::decode(space, &self.ctx).map_err(|e| e.to_string())?;
-        let (datatype, _) = DatatypeMessage::decode(datatype, &self.ctx).map_err(|e| e.to_string())?;
-        let (layout, _) = DataLayoutMessage::decode(layout, &self.ctx).map_err(|e| e.to_string())?;
+        let (datatype, _) =
+            DatatypeMessage::decode(datatype, &self.ctx).map_err(|e| e.to_string())?;
+        let (layout, _) =
+            DataLayoutMessage::decode(layout, &self.ctx).map_err(|e| e.to_string())?;
         let bytes = u64::from(datatype.element_size());
-        let mut place = Place { header: at, dims: space.dims, bytes, at: None, chunk: None };
+        let mut place = Place {
+            header: at,
+            dims: space.dims,
+            bytes,
+            at: None,
+            chunk: None,
+        };
         match layout {
-            DataLayoutMessage::Contiguous { address, .. } if address == u64::MAX => return Ok(Some(place)),
+            DataLayoutMessage::Contiguous { address, .. } if address == u64::MAX => {
+                return Ok(Some(place));
+            }
             DataLayoutMessage::Contiguous { address, size } => {
                 place.at = Some(address);
                 if place.stored() != Some(size) {
                     return Err("a dataset's size contradicts its shape".to_string());
                 }
             }
-            DataLayoutMessage::ChunkedV4 { chunk_dims, index_type: ChunkIndexType::Implicit, index_address, .. } => {
+            DataLayoutMessage::ChunkedV4 {
+                chunk_dims,
+                index_type: ChunkIndexType::Implicit,
+                index_address,
+                ..
+            } => {
                 let &[rows, columns, element] = chunk_dims.as_slice() else {
                     return Err("a chunk of a rank that we do not write".to_string());
                 };
@@ -206,7 +250,10 @@ impl Walker<'_> {
             }
             _ => return Err("a storage that we do not write".to_string()),
         }
-        let end = place.at.zip(place.stored()).and_then(|(at, size)| at.checked_add(size));
+        let end = place
+            .at
+            .zip(place.stored())
+            .and_then(|(at, size)| at.checked_add(size));
         if end.is_none_or(|end| end > self.length) {
             return Err("a dataset reaches beyond the file's end".to_string());
         }
@@ -217,40 +264,69 @@ impl Walker<'_> {
 /// Whether the last four bytes are the checksum of the others.
 fn checked(bytes: &[u8]) -> Result<(), Fault> {
     let (content, checksum) = bytes.split_at(bytes.len() - 4);
-    if checksum_metadata(content).to_le_bytes() == checksum { Ok(()) } else { Err("a checksum does not fit".to_string()) }
+    if checksum_metadata(content).to_le_bytes() == checksum {
+        Ok(())
+    } else {
+        Err("a checksum does not fit".to_string())
+    }
 }
 
 fn superblock(walker: &Walker<'_>) -> Result<SuperblockV2V3, Fault> {
-    let bytes = walker.bytes(0, SUPERBLOCK_BYTES as u64).map_err(|_| "it is too short")?;
+    let bytes = walker
+        .bytes(0, SUPERBLOCK_BYTES as u64)
+        .map_err(|_| "it is too short")?;
     if bytes[..8] != hdf5::format::superblock::HDF5_SIGNATURE {
         return Err("it is not an HDF5 file".to_string());
     }
-    let block = SuperblockV2V3::decode(&bytes).map_err(|e| format!("its superblock is not one of ours: {e}"))?;
+    let block = SuperblockV2V3::decode(&bytes)
+        .map_err(|e| format!("its superblock is not one of ours: {e}"))?;
     if block.sizeof_offsets != 8 || block.sizeof_lengths != 8 || block.base_address != 0 {
         return Err("its superblock is not one of ours".to_string());
     }
     if block.end_of_file_address > walker.length {
-        return Err(format!("it is truncated: {} bytes of {}", walker.length, block.end_of_file_address));
+        return Err(format!(
+            "it is truncated: {} bytes of {}",
+            walker.length, block.end_of_file_address
+        ));
     }
     Ok(block)
 }
 
 /// Finds every dataset of a file.
 pub(super) fn map(file: &File, path: &Path) -> Result<Map, StoreError> {
-    let length = file.metadata().map_err(StoreError::io("cannot read", path))?.len();
-    let walker = Walker { file, length, ctx: FormatContext::default_v3() };
+    let length = file
+        .metadata()
+        .map_err(StoreError::io("cannot read", path))?
+        .len();
+    let walker = Walker {
+        file,
+        length,
+        ctx: FormatContext::default_v3(),
+    };
     walk(&walker).map_err(|why| StoreError::format(path, why))
 }
 
 fn walk(walker: &Walker<'_>) -> Result<Map, Fault> {
     let root = superblock(walker)?.root_group_object_header_address;
-    let mut map = Map { root, places: HashMap::new(), order: Vec::new(), attributes: HashMap::new() };
+    let mut map = Map {
+        root,
+        places: HashMap::new(),
+        order: Vec::new(),
+        attributes: HashMap::new(),
+    };
     let mut heaps = Heaps::default();
     let header = walker.header(root)?;
-    map.attributes.insert(String::new(), walker.attributes(&header, &mut heaps)?);
+    map.attributes
+        .insert(String::new(), walker.attributes(&header, &mut heaps)?);
     let mut add = |path: String, at: u64, header: &[Message]| -> Result<bool, Fault> {
-        let Some(place) = walker.place(at, header).map_err(|why| format!("`{path}`: {why}"))? else { return Ok(false) };
-        map.attributes.insert(path.clone(), walker.attributes(header, &mut heaps)?);
+        let Some(place) = walker
+            .place(at, header)
+            .map_err(|why| format!("`{path}`: {why}"))?
+        else {
+            return Ok(false);
+        };
+        map.attributes
+            .insert(path.clone(), walker.attributes(header, &mut heaps)?);
         map.order.push(path.clone());
         map.places.insert(path, place);
         Ok(true)
@@ -269,13 +345,28 @@ fn walk(walker: &Walker<'_>) -> Result<Map, Fault> {
 }
 
 /// Changes message bodies in the first chunk of the header at `at`, and its checksum, in one write within a sector.
-fn edit(file: &File, path: &Path, at: u64, change: impl Fn(u8, &mut [u8]) -> bool) -> Result<(), StoreError> {
+fn edit(
+    file: &File,
+    path: &Path,
+    at: u64,
+    change: impl Fn(u8, &mut [u8]) -> bool,
+) -> Result<(), StoreError> {
     let fault = |why: String| StoreError::format(path, why);
-    let length = file.metadata().map_err(StoreError::io("cannot read", path))?.len();
-    let walker = Walker { file, length, ctx: FormatContext::default_v3() };
+    let length = file
+        .metadata()
+        .map_err(StoreError::io("cannot read", path))?
+        .len();
+    let walker = Walker {
+        file,
+        length,
+        ctx: FormatContext::default_v3(),
+    };
     let (mut bytes, start, end) = walker.first_chunk(at).map_err(fault)?;
-    if bytes.len() as u64 > SECTOR || at % SECTOR != 0 {
-        return Err(StoreError::format(path, "a header that must change is not in a sector of its own"));
+    if bytes.len() as u64 > SECTOR || !at.is_multiple_of(SECTOR) {
+        return Err(StoreError::format(
+            path,
+            "a header that must change is not in a sector of its own",
+        ));
     }
     let mut changed = false;
     for message in messages(&bytes, start, end).map_err(fault)? {
@@ -297,19 +388,30 @@ fn overwrite_tail(body: &mut [u8], tail: &[u8]) {
 }
 
 /// Points `status` to the `index`-th of [`super::skeleton::RUN_STATUS`] and sets `n_lost`.
-pub(super) fn set_status(file: &File, path: &Path, root: u64, index: usize, n_lost: Option<i64>) -> Result<(), StoreError> {
+pub(super) fn set_status(
+    file: &File,
+    path: &Path,
+    root: u64,
+    index: usize,
+    n_lost: Option<i64>,
+) -> Result<(), StoreError> {
     let text = super::skeleton::RUN_STATUS[index];
     edit(file, path, root, |kind, body| {
         // Version 3: nine bytes of sizes, then the name; the value comes last.
-        let is = |body: &[u8], name: &[u8]| kind == MSG_ATTRIBUTE && body.len() >= 40 && body[9..].starts_with(name);
+        let is = |body: &[u8], name: &[u8]| {
+            kind == MSG_ATTRIBUTE && body.len() >= 40 && body[9..].starts_with(name)
+        };
         if is(body, b"status\0") {
             let heap = u64_at(body, body.len() - 12).unwrap_or(0);
-            overwrite_tail(body, &hdf5::format::global_heap::encode_vlen_reference(
-                text.len() as u32,
-                heap,
-                index as u32 + 1,
-                &FormatContext::default_v3(),
-            ));
+            overwrite_tail(
+                body,
+                &hdf5::format::global_heap::encode_vlen_reference(
+                    text.len() as u32,
+                    heap,
+                    index as u32 + 1,
+                    &FormatContext::default_v3(),
+                ),
+            );
             true
         } else if let (true, Some(n_lost)) = (is(body, b"n_lost\0"), n_lost) {
             overwrite_tail(body, &n_lost.to_le_bytes());
@@ -321,7 +423,13 @@ pub(super) fn set_status(file: &File, path: &Path, root: u64, index: usize, n_lo
 }
 
 /// Sets the length of a one-dimensional dataset, and where its storage starts if that changed.
-pub(super) fn set_length(file: &File, path: &Path, place: &Place, length: u64, at: Option<u64>) -> Result<(), StoreError> {
+pub(super) fn set_length(
+    file: &File,
+    path: &Path,
+    place: &Place,
+    length: u64,
+    at: Option<u64>,
+) -> Result<(), StoreError> {
     edit(file, path, place.header, |kind, body| match kind {
         MSG_DATASPACE => {
             overwrite_tail(body, &length.to_le_bytes());
@@ -340,8 +448,15 @@ pub(super) fn set_length(file: &File, path: &Path, place: &Place, length: u64, a
 
 /// Moves the file's end as the superblock states it.
 pub(super) fn set_end(file: &File, path: &Path, end: u64) -> Result<(), StoreError> {
-    let length = file.metadata().map_err(StoreError::io("cannot read", path))?.len();
-    let walker = Walker { file, length, ctx: FormatContext::default_v3() };
+    let length = file
+        .metadata()
+        .map_err(StoreError::io("cannot read", path))?
+        .len();
+    let walker = Walker {
+        file,
+        length,
+        ctx: FormatContext::default_v3(),
+    };
     let mut block = superblock(&walker).map_err(|why| StoreError::format(path, why))?;
     block.end_of_file_address = end;
     write_at(file, 0, &block.encode()).map_err(StoreError::io("cannot write", path))

@@ -10,14 +10,12 @@ use std::path::{Path, PathBuf};
 
 use super::attributes::Found;
 use super::checkpoint::{Checkpoint, newest};
-use super::chunks;
 use super::offsets::{self, Map, Place};
 use super::skeleton::RUN_STATUS;
 use super::{StoreError, disk, events};
-use crate::run::sink::{Agreement, Attribute, Column, FibreStatus, Layout, Precision, Samples, SpikeEvent, Traces};
-
-/// Rows further apart than this are read one by one, nearer ones in one piece.
-const FAR: u64 = 16 << 10;
+use crate::run::sink::{
+    Agreement, Attribute, Column, FibreStatus, Layout, Precision, SpikeEvent, Traces,
+};
 
 /// What a result file says of its run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,49 +35,28 @@ impl RunStatus {
     }
 }
 
-/// Values of a trace in the file's precision.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Values {
-    /// Single precision.
-    F32(Vec<f32>),
-    /// Double precision.
-    F64(Vec<f64>),
-}
-
-impl Values {
-    /// As a sink takes them.
-    pub fn samples(&self) -> Samples<'_> {
-        match self {
-            Values::F32(values) => Samples::F32(values),
-            Values::F64(values) => Samples::F64(values),
-        }
-    }
-
-    /// In double precision, exactly.
-    pub fn into_f64(self) -> Vec<f64> {
-        match self {
-            Values::F32(values) => values.into_iter().map(f64::from).collect(),
-            Values::F64(values) => values,
-        }
-    }
-}
-
 /// A result file, open for reading.
 #[derive(Debug)]
 pub struct ResultReader {
     file: File,
-    path: PathBuf,
-    map: Map,
+    pub(super) path: PathBuf,
+    pub(super) map: Map,
     status: RunStatus,
-    committed: (u64, u64),
+    /// Whole rows, whole events.
+    pub(super) committed: (u64, u64),
 }
 
 /// Opens a result file.
 pub fn open(path: &Path) -> Result<ResultReader, StoreError> {
     let file = File::open(path).map_err(StoreError::io("cannot open", path))?;
     let map = offsets::map(&file, path)?;
-    let mut reader =
-        ResultReader { file, path: path.to_path_buf(), map, status: RunStatus::Running, committed: (0, 0) };
+    let mut reader = ResultReader {
+        file,
+        path: path.to_path_buf(),
+        map,
+        status: RunStatus::Running,
+        committed: (0, 0),
+    };
     if reader.text("sarcolemma_version").is_none() {
         return Err(reader.wrong("it was not written by sarcolemma"));
     }
@@ -89,11 +66,23 @@ pub fn open(path: &Path) -> Result<ResultReader, StoreError> {
         Some("interrupted") => RunStatus::Interrupted,
         other => return Err(reader.wrong(format!("its status is {other:?}"))),
     };
-    for name in ["fibre", "status", "lost_at", "lost_variable", "checkpoint/committed", "checkpoint/slots"] {
+    for name in [
+        "fibre",
+        "status",
+        "lost_at",
+        "lost_variable",
+        "checkpoint/committed",
+        "checkpoint/slots",
+    ] {
         reader.place(name)?;
     }
     let fibres = reader.place("fibre")?.len();
-    for (name, place) in reader.map.places.iter().filter(|(name, _)| !name.contains('/')) {
+    for (name, place) in reader
+        .map
+        .places
+        .iter()
+        .filter(|(name, _)| !name.contains('/'))
+    {
         let expected: &[u64] = match reader.role(name) {
             Some("trace") => &[reader.n_rows(), reader.n_traces()],
             Some(_) => &[fibres],
@@ -101,14 +90,20 @@ pub fn open(path: &Path) -> Result<ResultReader, StoreError> {
             None => continue,
         };
         if place.dims != expected {
-            return Err(reader.wrong(format!("`{name}` has the shape {:?} where {expected:?} belongs", place.dims)));
+            return Err(reader.wrong(format!(
+                "`{name}` has the shape {:?} where {expected:?} belongs",
+                place.dims
+            )));
         }
     }
     let &[rows, events] = reader.words("checkpoint/committed")?.as_slice() else {
         return Err(reader.wrong("its commit record is broken"));
     };
     if rows > reader.n_rows() {
-        return Err(reader.wrong(format!("it claims {rows} whole rows of {}", reader.n_rows())));
+        return Err(reader.wrong(format!(
+            "it claims {rows} whole rows of {}",
+            reader.n_rows()
+        )));
     }
     reader.committed = (rows, events);
     Ok(reader)
@@ -124,18 +119,24 @@ impl Stored for f32 {}
 impl Stored for f64 {}
 
 impl ResultReader {
-    fn wrong(&self, why: impl Into<String>) -> StoreError {
+    pub(super) fn wrong(&self, why: impl Into<String>) -> StoreError {
         StoreError::format(&self.path, why)
     }
 
     fn place(&self, name: &str) -> Result<&Place, StoreError> {
-        self.map
-            .get(name)
-            .ok_or_else(|| StoreError::Missing { path: self.path.clone(), what: format!("variable `{name}`") })
+        self.map.get(name).ok_or_else(|| StoreError::Missing {
+            path: self.path.clone(),
+            what: format!("variable `{name}`"),
+        })
     }
 
     fn attribute(&self, path: &str, name: &str) -> Option<&Found> {
-        self.map.attributes.get(path)?.iter().find(|(known, _)| known == name).map(|(_, found)| found)
+        self.map
+            .attributes
+            .get(path)?
+            .iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, found)| found)
     }
 
     fn text_of(&self, path: &str, name: &str) -> Option<&str> {
@@ -145,15 +146,18 @@ impl ResultReader {
         }
     }
 
-    fn role(&self, name: &str) -> Option<&str> {
+    pub(super) fn role(&self, name: &str) -> Option<&str> {
         self.text_of(name, "role")
     }
 
     /// Numbers `range` of a dataset that lies in one piece.
     fn numbers<T: Stored>(&self, name: &str, range: Range<u64>) -> Result<Vec<T>, StoreError> {
         let place = self.place(name)?;
-        if place.bytes != size_of::<T>() as u64 || place.chunk.is_some() || range.end > place.len() {
-            return Err(self.wrong(format!("`{name}` is not of the type and shape that it should be")));
+        if place.bytes != size_of::<T>() as u64 || place.chunk.is_some() || range.end > place.len()
+        {
+            return Err(self.wrong(format!(
+                "`{name}` is not of the type and shape that it should be"
+            )));
         }
         let length = range.end.saturating_sub(range.start) as usize;
         let mut values = vec![T::zeroed(); length];
@@ -172,12 +176,15 @@ impl ResultReader {
         self.all(name)
     }
 
-    fn read(&self, at: u64, bytes: &mut [u8]) -> Result<(), StoreError> {
+    pub(super) fn read(&self, at: u64, bytes: &mut [u8]) -> Result<(), StoreError> {
         disk::read_at(&self.file, at, bytes).map_err(StoreError::io("cannot read", &self.path))
     }
 
     fn named(&self, role: &str) -> impl Iterator<Item = &String> {
-        self.map.order.iter().filter(move |name| self.role(name) == Some(role))
+        self.map
+            .order
+            .iter()
+            .filter(move |name| self.role(name) == Some(role))
     }
 
     fn columns(&self, role: &str) -> Vec<Column> {
@@ -185,14 +192,21 @@ impl ResultReader {
             .map(|name| Column {
                 name: name.clone(),
                 units: self.text_of(name, "units").unwrap_or("1").to_string(),
-                long_name: self.text_of(name, "long_name").unwrap_or_default().to_string(),
+                long_name: self
+                    .text_of(name, "long_name")
+                    .unwrap_or_default()
+                    .to_string(),
                 cell_methods: self.text_of(name, "cell_methods").map(str::to_string),
             })
             .collect()
     }
 
     fn words_of(&self, path: &str, attribute: &str) -> Vec<String> {
-        self.text_of(path, attribute).unwrap_or_default().split_whitespace().map(str::to_string).collect()
+        self.text_of(path, attribute)
+            .unwrap_or_default()
+            .split_whitespace()
+            .map(str::to_string)
+            .collect()
     }
 
     /// Where the file is.
@@ -209,7 +223,10 @@ impl ResultReader {
             Found::Real(number) => Some(Attribute::Real(*number)),
             Found::Other => None,
         };
-        found.iter().filter_map(|(name, found)| Some((name.clone(), value(found)?))).collect()
+        found
+            .iter()
+            .filter_map(|(name, found)| Some((name.clone(), value(found)?)))
+            .collect()
     }
 
     /// A root attribute's text: `study`, `model`, `backend`.
@@ -236,17 +253,24 @@ impl ResultReader {
         self.map.get("fibre").map_or(0, |p| p.len() as usize)
     }
 
-    fn n_rows(&self) -> u64 {
+    pub(super) fn n_rows(&self) -> u64 {
         self.map.get("time").map_or(0, Place::len)
     }
 
-    fn n_traces(&self) -> u64 {
-        self.map.get("trace").or(self.map.get("fibre")).map_or(0, Place::len)
+    pub(super) fn n_traces(&self) -> u64 {
+        self.map
+            .get("trace")
+            .or(self.map.get("fibre"))
+            .map_or(0, Place::len)
     }
 
     /// Ids of all fibres.
     pub fn fibre_ids(&self) -> Result<Vec<u64>, StoreError> {
-        Ok(self.all::<i64>("fibre")?.into_iter().map(|id| id as u64).collect())
+        Ok(self
+            .all::<i64>("fibre")?
+            .into_iter()
+            .map(|id| id as u64)
+            .collect())
     }
 
     /// Which fibres are recorded.
@@ -254,12 +278,21 @@ impl ResultReader {
         if self.map.get("trace").is_none() {
             return Ok(Traces::All);
         }
-        Ok(Traces::Some(self.all::<i64>("trace")?.into_iter().map(|id| id as u64).collect()))
+        Ok(Traces::Some(
+            self.all::<i64>("trace")?
+                .into_iter()
+                .map(|id| id as u64)
+                .collect(),
+        ))
     }
 
     /// Times of the samples, ms: NaN where a row is not whole yet.
     pub fn time_ms(&self) -> Result<Vec<f64>, StoreError> {
-        if self.map.get("time").is_none() { Ok(Vec::new()) } else { self.all("time") }
+        if self.map.get("time").is_none() {
+            Ok(Vec::new())
+        } else {
+            self.all("time")
+        }
     }
 
     /// Rows that are whole.
@@ -274,7 +307,11 @@ impl ResultReader {
 
     /// Precision of the traces.
     pub fn precision(&self) -> Precision {
-        let wide = match self.named("trace").next().and_then(|name| self.map.get(name)) {
+        let wide = match self
+            .named("trace")
+            .next()
+            .and_then(|name| self.map.get(name))
+        {
             Some(place) => place.bytes == 8,
             None => self.text("precision") == Some("f64"),
         };
@@ -310,84 +347,10 @@ impl ResultReader {
         if self.role(name) == Some(role) {
             return self.all(name);
         }
-        Err(StoreError::Missing { path: self.path.clone(), what: format!("{role} `{name}`") })
-    }
-
-    fn trace_place(&self, variable: &str) -> Result<(&Place, [u64; 2], [u64; 2]), StoreError> {
-        let missing = || StoreError::Missing { path: self.path.clone(), what: format!("trace `{variable}`") };
-        let place = self.map.get(variable).filter(|_| self.role(variable) == Some("trace")).ok_or_else(missing)?;
-        if place.bytes != 4 && place.bytes != 8 {
-            return Err(self.wrong(format!("`{variable}` is of no known precision")));
-        }
-        let dims = [self.n_rows(), self.n_traces()];
-        Ok((place, dims, place.chunk.unwrap_or(dims)))
-    }
-
-    /// One fibre's trace of a variable, the whole rows of it.
-    pub fn read_trace(&self, variable: &str, fibre: u64) -> Result<Vec<f64>, StoreError> {
-        let (place, dims, chunk) = self.trace_place(variable)?;
-        let ids = match self.traces()? {
-            Traces::All => self.fibre_ids()?,
-            Traces::Some(ids) => ids,
-        };
-        let missing = || StoreError::Missing { path: self.path.clone(), what: format!("trace of fibre {fibre}") };
-        let column = ids.iter().position(|&id| id == fibre).ok_or_else(missing)? as u64;
-        let (bytes, start) = (place.bytes, place.at.unwrap_or(0));
-        let mut trace = Vec::with_capacity(self.committed_rows());
-        let mut block = Vec::new();
-        for piece in chunks::pieces(dims, chunk, 0, self.committed.0) {
-            if !(piece.column..piece.column + piece.columns).contains(&column) {
-                continue;
-            }
-            let at = start + (piece.at + column - piece.column) * bytes;
-            let stride = piece.stride * bytes;
-            if stride >= FAR {
-                for row in 0..piece.rows {
-                    block.resize(bytes as usize, 0);
-                    self.read(at + row * stride, &mut block)?;
-                    trace.push(real(&block));
-                }
-            } else {
-                block.resize(((piece.rows - 1) * stride + bytes) as usize, 0);
-                self.read(at, &mut block)?;
-                trace.extend(block.chunks(stride as usize).map(|row| real(&row[..bytes as usize])));
-            }
-        }
-        Ok(trace)
-    }
-
-    /// Rows of a variable, row-major `[row][trace]`, in the file's precision.
-    pub fn read_rows(&self, variable: &str, rows: Range<usize>) -> Result<Values, StoreError> {
-        let (place, dims, chunk) = self.trace_place(variable)?;
-        let (first, end) = (rows.start as u64, rows.end as u64);
-        if end > dims[0] || first > end {
-            let what = format!("rows {first}..{end} of `{variable}`; it has {}", dims[0]);
-            return Err(StoreError::Missing { path: self.path.clone(), what });
-        }
-        let width = (dims[1] * place.bytes) as usize;
-        let mut out = match self.precision() {
-            Precision::F32 => Values::F32(vec![0.0; ((end - first) * dims[1]) as usize]),
-            Precision::F64 => Values::F64(vec![0.0; ((end - first) * dims[1]) as usize]),
-        };
-        let target: &mut [u8] = match &mut out {
-            Values::F32(values) => bytemuck::cast_slice_mut(values),
-            Values::F64(values) => bytemuck::cast_slice_mut(values),
-        };
-        if target.len() as u64 != (end - first) * dims[1] * place.bytes {
-            return Err(self.wrong("its traces are not all of one precision"));
-        }
-        let mut block = Vec::new();
-        for piece in chunks::pieces(dims, chunk, first, end - first) {
-            let stride = (piece.stride * place.bytes) as usize;
-            let used = (piece.columns * place.bytes) as usize;
-            block.resize((piece.rows as usize - 1) * stride + used, 0);
-            self.read(place.at.unwrap_or(0) + piece.at * place.bytes, &mut block)?;
-            for (row, source) in block.chunks(stride).enumerate() {
-                let to = ((piece.row - first) as usize + row) * width + (piece.column * place.bytes) as usize;
-                target[to..to + used].copy_from_slice(&source[..used]);
-            }
-        }
-        Ok(out)
+        Err(StoreError::Missing {
+            path: self.path.clone(),
+            what: format!("{role} `{name}`"),
+        })
     }
 
     /// How each fibre ended.
@@ -396,20 +359,28 @@ impl ResultReader {
         let times: Vec<f64> = self.all("lost_at")?;
         let variables: Vec<i16> = self.all("lost_variable")?;
         let each = codes.iter().zip(&times).zip(&variables);
-        each.map(|((&code, &at_ms), &variable)| match (code, usize::try_from(variable)) {
-            (0, _) => Ok(FibreStatus::Finished),
-            (1, Ok(variable)) => Ok(FibreStatus::Lost { at_ms, variable }),
-            (2, _) => Ok(FibreStatus::Stopped),
-            _ => Err(self.wrong(format!("a fibre has the status {code}"))),
-        })
+        each.map(
+            |((&code, &at_ms), &variable)| match (code, usize::try_from(variable)) {
+                (0, _) => Ok(FibreStatus::Finished),
+                (1, Ok(variable)) => Ok(FibreStatus::Lost { at_ms, variable }),
+                (2, _) => Ok(FibreStatus::Stopped),
+                _ => Err(self.wrong(format!("a fibre has the status {code}"))),
+            },
+        )
         .collect()
     }
 
     /// All whole events, in the file's order.
     pub fn events(&self) -> Result<Vec<SpikeEvent>, StoreError> {
-        let Some(places) = events::EventPlaces::of(&self.map) else { return Ok(Vec::new()) };
+        let Some(places) = events::EventPlaces::of(&self.map) else {
+            return Ok(Vec::new());
+        };
         let room = places.room();
-        let wanted = if self.status == RunStatus::Complete { room } else { self.committed.1 };
+        let wanted = if self.status == RunStatus::Complete {
+            room
+        } else {
+            self.committed.1
+        };
         let inside = wanted.min(room);
         let times: Vec<f64> = self.numbers("events/spike_time", 0..inside)?;
         let fibres: Vec<i64> = self.numbers("events/spike_fibre", 0..inside)?;
@@ -419,13 +390,20 @@ impl ResultReader {
         };
         let each = times.into_iter().zip(fibres).zip(features);
         let mut all: Vec<_> = each
-            .map(|((time_ms, fibre), feature)| SpikeEvent { time_ms, fibre: fibre as u64, feature })
+            .map(|((time_ms, fibre), feature)| SpikeEvent {
+                time_ms,
+                fibre: fibre as u64,
+                feature,
+            })
             .collect();
         if wanted > room {
             let beyond = events::read_side(&events::side_path(&self.path), room)?;
             if (beyond.len() as u64) < wanted - room {
                 let side = events::side_path(&self.path);
-                return Err(StoreError::format(&side, "it does not hold all events of the result beside it"));
+                return Err(StoreError::format(
+                    &side,
+                    "it does not hold all events of the result beside it",
+                ));
             }
             all.extend(beyond.into_iter().take((wanted - room) as usize));
         }
@@ -441,19 +419,47 @@ impl ResultReader {
     pub fn agreement(&self) -> Result<Option<Agreement>, StoreError> {
         let ids: Vec<i64> = self.all("agreement/rerun_fibre")?;
         let differs: Vec<u8> = self.all("agreement/spike_count_differs")?;
-        let fibres: Vec<u64> = ids.iter().filter_map(|&id| u64::try_from(id).ok()).collect();
+        let fibres: Vec<u64> = ids
+            .iter()
+            .filter_map(|&id| u64::try_from(id).ok())
+            .collect();
         if fibres.is_empty() {
             return Ok(None);
         }
-        let optional = |name: &str| if self.map.get(name).is_some() { self.all(name) } else { Ok(Vec::new()) };
+        let optional = |name: &str| {
+            if self.map.get(name).is_some() {
+                self.all(name)
+            } else {
+                Ok(Vec::new())
+            }
+        };
         let max: Vec<f64> = optional("agreement/max_difference")?;
         let rms: Vec<f64> = optional("agreement/rms_difference")?;
         let difference: Vec<f64> = optional("agreement/feature_difference")?;
         Ok(Some(Agreement {
-            variables: self.variables().into_iter().zip(max.into_iter().zip(rms)).map(|(c, (m, r))| (c.name, m, r)).collect(),
-            features: self.features().into_iter().map(|c| c.name).zip(difference).collect(),
-            spike_shift_ms: self.all("agreement/spike_shift")?.first().copied().unwrap_or(f64::NAN),
-            spike_count_differs: fibres.iter().zip(&differs).filter(|(_, d)| **d != 0).map(|(id, _)| *id).collect(),
+            variables: self
+                .variables()
+                .into_iter()
+                .zip(max.into_iter().zip(rms))
+                .map(|(c, (m, r))| (c.name, m, r))
+                .collect(),
+            features: self
+                .features()
+                .into_iter()
+                .map(|c| c.name)
+                .zip(difference)
+                .collect(),
+            spike_shift_ms: self
+                .all("agreement/spike_shift")?
+                .first()
+                .copied()
+                .unwrap_or(f64::NAN),
+            spike_count_differs: fibres
+                .iter()
+                .zip(&differs)
+                .filter(|(_, d)| **d != 0)
+                .map(|(id, _)| *id)
+                .collect(),
             fibres,
         }))
     }
@@ -466,7 +472,11 @@ impl ResultReader {
     pub(super) fn latest_slot(&self) -> Result<Option<(usize, Checkpoint)>, StoreError> {
         let room = self.map.get("checkpoint/slot_a").map_or(0, Place::len);
         let found = newest(&self.words("checkpoint/slots")?, room, |slot, length| {
-            if length == 0 { Ok(Vec::new()) } else { self.numbers(["checkpoint/slot_a", "checkpoint/slot_b"][slot], 0..length) }
+            if length == 0 {
+                Ok(Vec::new())
+            } else {
+                self.numbers(["checkpoint/slot_a", "checkpoint/slot_b"][slot], 0..length)
+            }
         })?;
         match found {
             Some((_, checkpoint)) if checkpoint.rows as u64 > self.n_rows() => {
@@ -479,20 +489,34 @@ impl ResultReader {
     /// The layout that the file was made from; its attributes are those that were given, and after the end the room for
     /// events is their number.
     pub fn layout(&self) -> Result<Layout, StoreError> {
-        const OWN: [&str; 7] =
-            ["Conventions", "source", "sarcolemma_version", "created", "history", "status", "n_lost"];
+        const OWN: [&str; 7] = [
+            "Conventions",
+            "source",
+            "sarcolemma_version",
+            "created",
+            "history",
+            "status",
+            "n_lost",
+        ];
         let mut parameters = Vec::new();
         for column in self.parameters() {
             let values = self.parameter(&column.name)?;
             parameters.push((column, values));
         }
         let planned = "checkpoint/planned_time";
-        let time_ms: Vec<f64> = if self.map.get(planned).is_some() { self.all(planned)? } else { Vec::new() };
+        let time_ms: Vec<f64> = if self.map.get(planned).is_some() {
+            self.all(planned)?
+        } else {
+            Vec::new()
+        };
         if time_ms.len() as u64 != self.n_rows() {
             return Err(self.wrong("its planned times are not those of its rows"));
         }
         let rows_per_slab = match self.attribute("checkpoint/committed", "rows_per_slab") {
-            Some(Found::Integers(n)) => n.first().and_then(|&n| usize::try_from(n).ok()).unwrap_or(1),
+            Some(Found::Integers(n)) => n
+                .first()
+                .and_then(|&n| usize::try_from(n).ok())
+                .unwrap_or(1),
             _ => 1,
         };
         let first_fibre = self.numbers::<i64>("fibre", 0..1.min(self.n_fibres() as u64))?;
@@ -508,17 +532,20 @@ impl ResultReader {
             features: self.features(),
             event_features: self.event_features(),
             event_capacity: events::EventPlaces::of(&self.map).map_or(0, |p| p.room() as usize),
-            state_names: self.words_of("lost_variable", "flag_meanings").into_iter().skip(1).collect(),
-            checkpoint_bytes: self.map.get("checkpoint/slot_a").map_or(0, |p| p.len() as usize),
-            attributes: self.attributes().into_iter().filter(|(name, _)| !OWN.contains(&name.as_str())).collect(),
+            state_names: self
+                .words_of("lost_variable", "flag_meanings")
+                .into_iter()
+                .skip(1)
+                .collect(),
+            checkpoint_bytes: self
+                .map
+                .get("checkpoint/slot_a")
+                .map_or(0, |p| p.len() as usize),
+            attributes: self
+                .attributes()
+                .into_iter()
+                .filter(|(name, _)| !OWN.contains(&name.as_str()))
+                .collect(),
         })
-    }
-}
-
-/// A stored number of either precision.
-fn real(bytes: &[u8]) -> f64 {
-    match bytes.len() {
-        4 => f64::from(f32::from_le_bytes(std::array::from_fn(|i| bytes[i]))),
-        _ => f64::from_le_bytes(std::array::from_fn(|i| bytes[i])),
     }
 }

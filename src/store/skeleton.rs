@@ -23,8 +23,8 @@ use hdf5::format::messages::group_info::GroupInfoMessage;
 use hdf5::format::messages::link::LinkMessage;
 use hdf5::format::messages::link_info::LinkInfoMessage;
 use hdf5::format::messages::{
-    MSG_ATTRIBUTE, MSG_DATA_LAYOUT, MSG_DATASPACE, MSG_DATATYPE, MSG_FILL_VALUE, MSG_FLAG_CONSTANT, MSG_GROUP_INFO, MSG_LINK,
-    MSG_LINK_INFO, MSG_OBJ_HEADER_CONTINUATION,
+    MSG_ATTRIBUTE, MSG_DATA_LAYOUT, MSG_DATASPACE, MSG_DATATYPE, MSG_FILL_VALUE, MSG_FLAG_CONSTANT,
+    MSG_GROUP_INFO, MSG_LINK, MSG_LINK_INFO, MSG_OBJ_HEADER_CONTINUATION,
 };
 use hdf5::format::object_header::{MAX_MESSAGE_SIZE, ObjectHeader, ObjectHeaderMessage};
 use hdf5::format::superblock::{SUPERBLOCK_V3, SuperblockV2V3};
@@ -76,8 +76,17 @@ struct Builder<'a> {
 }
 
 pub(super) fn message(msg_type: u8, data: Vec<u8>) -> ObjectHeaderMessage {
-    let flags = if msg_type == MSG_DATATYPE { MSG_FLAG_CONSTANT } else { 0 };
-    ObjectHeaderMessage { msg_type, flags, creation_index: 0, data }
+    let flags = if msg_type == MSG_DATATYPE {
+        MSG_FLAG_CONSTANT
+    } else {
+        0
+    };
+    ObjectHeaderMessage {
+        msg_type,
+        flags,
+        creation_index: 0,
+        data,
+    }
 }
 
 fn datatype(kind: Kind) -> DatatypeMessage {
@@ -96,16 +105,27 @@ impl Builder<'_> {
     /// A string in the heap, as an attribute's value points to it.
     fn string(&mut self, text: &str) -> Result<Vec<u8>, FormatError> {
         // The C library wants at least one byte of a string that is not null.
-        let bytes = if text.is_empty() { vec![0] } else { text.as_bytes().to_vec() };
+        let bytes = if text.is_empty() {
+            vec![0]
+        } else {
+            text.as_bytes().to_vec()
+        };
         let length = u32::try_from(bytes.len())
             .map_err(|_| FormatError::InvalidData("a text of more than 4 GiB".to_string()))?;
         let index = self.heap.add_object(bytes)?;
-        Ok(encode_vlen_reference(length, self.places.heap, u32::from(index), &self.ctx))
+        Ok(encode_vlen_reference(
+            length,
+            self.places.heap,
+            u32::from(index),
+            &self.ctx,
+        ))
     }
 
     fn attribute(&mut self, name: &str, value: &Value) -> Result<ObjectHeaderMessage, FormatError> {
         let scalar = |datatype, data| AttributeMessage::scalar_numeric(name, datatype, data);
-        let list = |datatype, n: usize, data| AttributeMessage::array_numeric(name, datatype, &[n as u64], data);
+        let list = |datatype, n: usize, data| {
+            AttributeMessage::array_numeric(name, datatype, &[n as u64], data)
+        };
         let attribute = match value {
             Value::Text(text) => {
                 let data = self.string(text)?;
@@ -115,12 +135,16 @@ impl Builder<'_> {
             Value::F64(x) => scalar(DatatypeMessage::f64_type(), x.to_le_bytes().to_vec()),
             Value::I64(x) => scalar(DatatypeMessage::i64_type(), x.to_le_bytes().to_vec()),
             Value::U8s(x) => list(DatatypeMessage::u8_type(), x.len(), x.clone()),
-            Value::I16s(x) => {
-                list(DatatypeMessage::i16_type(), x.len(), x.iter().flat_map(|n| n.to_le_bytes()).collect())
-            }
-            Value::I32s(x) => {
-                list(DatatypeMessage::i32_type(), x.len(), x.iter().flat_map(|n| n.to_le_bytes()).collect())
-            }
+            Value::I16s(x) => list(
+                DatatypeMessage::i16_type(),
+                x.len(),
+                x.iter().flat_map(|n| n.to_le_bytes()).collect(),
+            ),
+            Value::I32s(x) => list(
+                DatatypeMessage::i32_type(),
+                x.len(),
+                x.iter().flat_map(|n| n.to_le_bytes()).collect(),
+            ),
         };
         self.encoded(&attribute)
     }
@@ -128,7 +152,10 @@ impl Builder<'_> {
     fn encoded(&self, attribute: &AttributeMessage) -> Result<ObjectHeaderMessage, FormatError> {
         let data = attribute.encode(&self.ctx);
         if data.len() > MAX_MESSAGE_SIZE {
-            return Err(FormatError::InvalidData(format!("attribute `{}` is too large", attribute.name)));
+            return Err(FormatError::InvalidData(format!(
+                "attribute `{}` is too large",
+                attribute.name
+            )));
         }
         Ok(message(MSG_ATTRIBUTE, data))
     }
@@ -145,7 +172,10 @@ impl Builder<'_> {
     }
 
     /// `CLASS`, `NAME` and `REFERENCE_LIST` of a dimension scale; `DIMENSION_LIST` of what has axes.
-    fn scale_attributes(&mut self, dataset: &Dataset) -> Result<Vec<ObjectHeaderMessage>, FormatError> {
+    fn scale_attributes(
+        &mut self,
+        dataset: &Dataset,
+    ) -> Result<Vec<ObjectHeaderMessage>, FormatError> {
         let mut attributes = Vec::new();
         if dataset.is_scale {
             attributes.push(self.fixed_string("CLASS", "DIMENSION_SCALE")?);
@@ -153,13 +183,22 @@ impl Builder<'_> {
             let path = dataset.path();
             let mut list = Vec::new();
             for other in &self.contents.datasets {
-                for (axis, _) in other.axes.iter().enumerate().filter(|(_, scale)| **scale == path) {
+                for (axis, _) in other
+                    .axes
+                    .iter()
+                    .enumerate()
+                    .filter(|(_, scale)| **scale == path)
+                {
                     list.extend_from_slice(&self.header_of(&other.path()).to_le_bytes());
                     list.extend_from_slice(&(axis as u64).to_le_bytes());
                 }
             }
             if !list.is_empty() {
-                let member = |name: &str, offset, datatype| CompoundMember { name: name.to_string(), offset, datatype };
+                let member = |name: &str, offset, datatype| CompoundMember {
+                    name: name.to_string(),
+                    offset,
+                    datatype,
+                };
                 let pair = DatatypeMessage::compound(
                     16,
                     vec![
@@ -168,14 +207,26 @@ impl Builder<'_> {
                     ],
                 );
                 let n = list.len() as u64 / 16;
-                attributes.push(self.encoded(&AttributeMessage::array_numeric("REFERENCE_LIST", pair, &[n], list))?);
+                attributes.push(self.encoded(&AttributeMessage::array_numeric(
+                    "REFERENCE_LIST",
+                    pair,
+                    &[n],
+                    list,
+                ))?);
             }
         }
         if !dataset.axes.is_empty() {
             let mut data = Vec::new();
             for scale in &dataset.axes {
-                let index = self.heap.add_object(self.header_of(scale).to_le_bytes().to_vec())?;
-                data.extend(encode_vlen_reference(1, self.places.heap, u32::from(index), &self.ctx));
+                let index = self
+                    .heap
+                    .add_object(self.header_of(scale).to_le_bytes().to_vec())?;
+                data.extend(encode_vlen_reference(
+                    1,
+                    self.places.heap,
+                    u32::from(index),
+                    &self.ctx,
+                ));
             }
             let base = Box::new(DatatypeMessage::object_reference(&self.ctx));
             attributes.push(self.encoded(&AttributeMessage {
@@ -201,7 +252,11 @@ impl Builder<'_> {
                 address.unwrap_or(0),
             ),
             None => DataLayoutMessage::contiguous(
-                if dataset.stored { address.unwrap_or(0) } else { UNDEF_ADDR },
+                if dataset.stored {
+                    address.unwrap_or(0)
+                } else {
+                    UNDEF_ADDR
+                },
                 dataset.dims.iter().product::<u64>() * dataset.kind.bytes(),
             ),
         };
@@ -209,12 +264,18 @@ impl Builder<'_> {
             alloc_time: ALLOC_TIME_EARLY,
             fill_write_time: FILL_TIME_NEVER,
             ..match dataset.kind {
-                Kind::F32 if dataset.stored => FillValueMessage::with_value(f32::NAN.to_le_bytes().to_vec()),
+                Kind::F32 if dataset.stored => {
+                    FillValueMessage::with_value(f32::NAN.to_le_bytes().to_vec())
+                }
                 Kind::F64 => FillValueMessage::with_value(f64::NAN.to_le_bytes().to_vec()),
                 _ => FillValueMessage::default(),
             }
         };
-        let fill = if dataset.stored { fill } else { FillValueMessage::default() };
+        let fill = if dataset.stored {
+            fill
+        } else {
+            FillValueMessage::default()
+        };
         let mut first = vec![
             message(MSG_DATASPACE, space.encode(&self.ctx)),
             message(MSG_DATATYPE, datatype(dataset.kind).encode(&self.ctx)),
@@ -231,21 +292,36 @@ impl Builder<'_> {
             first.append(&mut rest);
             None
         };
-        Ok(Object { path: dataset.path(), first, rest })
+        Ok(Object {
+            path: dataset.path(),
+            first,
+            rest,
+        })
     }
 
     fn links(&self, group: &str, extra: &[&str]) -> Vec<ObjectHeaderMessage> {
-        let members = self.contents.datasets.iter().filter(|d| d.group == group).map(|d| (d.name.clone(), d.path()));
-        let groups = extra.iter().map(|name| (name.to_string(), name.to_string()));
+        let members = self
+            .contents
+            .datasets
+            .iter()
+            .filter(|d| d.group == group)
+            .map(|d| (d.name.clone(), d.path()));
+        let groups = extra
+            .iter()
+            .map(|name| (name.to_string(), name.to_string()));
         let links: Vec<_> = members
             .chain(groups)
             .enumerate()
             .map(|(order, (name, path))| {
-                let link = LinkMessage::hard(&name, self.header_of(&path)).with_creation_order(order as i64);
+                let link = LinkMessage::hard(&name, self.header_of(&path))
+                    .with_creation_order(order as i64);
                 message(MSG_LINK, link.encode(&self.ctx))
             })
             .collect();
-        let info = LinkInfoMessage { max_creation_order: Some(links.len() as u64), ..LinkInfoMessage::compact() };
+        let info = LinkInfoMessage {
+            max_creation_order: Some(links.len() as u64),
+            ..LinkInfoMessage::compact()
+        };
         let mut messages = vec![
             message(MSG_LINK_INFO, info.encode(&self.ctx)),
             message(MSG_GROUP_INFO, GroupInfoMessage::default().encode()),
@@ -260,9 +336,17 @@ impl Builder<'_> {
         for text in &RUN_STATUS[1..] {
             self.string(text)?;
         }
-        let status = AttributeMessage::scalar_numeric("status", DatatypeMessage::vlen_string_utf8(), status);
-        let lost = AttributeMessage::scalar_numeric("n_lost", DatatypeMessage::i64_type(), vec![0; 8]);
-        let mut groups: Vec<&str> = self.contents.datasets.iter().map(|d| d.group).filter(|g| !g.is_empty()).collect();
+        let status =
+            AttributeMessage::scalar_numeric("status", DatatypeMessage::vlen_string_utf8(), status);
+        let lost =
+            AttributeMessage::scalar_numeric("n_lost", DatatypeMessage::i64_type(), vec![0; 8]);
+        let mut groups: Vec<&str> = self
+            .contents
+            .datasets
+            .iter()
+            .map(|d| d.group)
+            .filter(|g| !g.is_empty())
+            .collect();
         groups.dedup();
 
         let first = vec![self.encoded(&status)?, self.encoded(&lost)?];
@@ -270,12 +354,20 @@ impl Builder<'_> {
         for (name, value) in &self.contents.attributes {
             rest.push(self.attribute(name, value)?);
         }
-        let mut objects = vec![Object { path: String::new(), first, rest: Some(rest) }];
+        let mut objects = vec![Object {
+            path: String::new(),
+            first,
+            rest: Some(rest),
+        }];
         for index in 0..self.contents.datasets.len() {
             objects.push(self.dataset(index)?);
         }
         for group in groups {
-            objects.push(Object { path: group.to_string(), first: self.links(group, &[]), rest: None });
+            objects.push(Object {
+                path: group.to_string(),
+                first: self.links(group, &[]),
+                rest: None,
+            });
         }
         Ok(objects)
     }
@@ -284,7 +376,12 @@ impl Builder<'_> {
 /// A continuation chunk: signature, messages, checksum.
 fn continuation(messages: &[ObjectHeaderMessage]) -> Result<Vec<u8>, FormatError> {
     // A header's message area is what a continuation holds too: take it from an encoded header.
-    let encoded = ObjectHeader { flags: 0, times: None, messages: messages.to_vec() }.encode()?;
+    let encoded = ObjectHeader {
+        flags: 0,
+        times: None,
+        messages: messages.to_vec(),
+    }
+    .encode()?;
     let area: usize = messages.iter().map(|m| 4 + m.data.len()).sum();
     let start = encoded.len() - 4 - area;
     let mut bytes = b"OCHK".to_vec();
@@ -298,10 +395,18 @@ fn align(address: u64, to: u64) -> u64 {
     address.next_multiple_of(to)
 }
 
+/// Pieces of the file, each with its address.
+type Images = Vec<(u64, Vec<u8>)>;
+
 /// One pass: the images of all objects at the given places, and the places that they turn out to need.
-fn pass(contents: &Contents, places: &Places) -> Result<(Vec<(u64, Vec<u8>)>, Places), FormatError> {
+fn pass(contents: &Contents, places: &Places) -> Result<(Images, Places), FormatError> {
     let ctx = FormatContext::default_v3();
-    let mut builder = Builder { contents, places, heap: GlobalHeapCollection::new(), ctx };
+    let mut builder = Builder {
+        contents,
+        places,
+        heap: GlobalHeapCollection::new(),
+        ctx,
+    };
     let objects = builder.objects()?;
     let mut next = Places::default();
     let mut images = Vec::new();
@@ -314,9 +419,17 @@ fn pass(contents: &Contents, places: &Places) -> Result<(Vec<(u64, Vec<u8>)>, Pl
         let mut target = address.to_le_bytes().to_vec();
         target.extend_from_slice(&(rest.len() as u64).to_le_bytes());
         messages.push(message(MSG_OBJ_HEADER_CONTINUATION, target));
-        let image = ObjectHeader { flags: 0, times: None, messages }.encode()?;
+        let image = ObjectHeader {
+            flags: 0,
+            times: None,
+            messages,
+        }
+        .encode()?;
         if image.len() as u64 > SECTOR {
-            return Err(FormatError::InvalidData(format!("the header of `{}` is too large", object.path)));
+            return Err(FormatError::InvalidData(format!(
+                "the header of `{}` is too large",
+                object.path
+            )));
         }
         next.headers.insert(object.path.clone(), at);
         images.push((at, image));
@@ -324,7 +437,12 @@ fn pass(contents: &Contents, places: &Places) -> Result<(Vec<(u64, Vec<u8>)>, Pl
         at += SECTOR;
     }
     for object in objects.iter().filter(|o| o.rest.is_none()) {
-        let image = ObjectHeader { flags: 0, times: None, messages: object.first.clone() }.encode()?;
+        let image = ObjectHeader {
+            flags: 0,
+            times: None,
+            messages: object.first.clone(),
+        }
+        .encode()?;
         next.headers.insert(object.path.clone(), at);
         let length = image.len() as u64;
         images.push((at, image));
@@ -341,7 +459,9 @@ fn pass(contents: &Contents, places: &Places) -> Result<(Vec<(u64, Vec<u8>)>, Pl
     at += heap.len() as u64;
     images.push((places.heap, heap));
     for dataset in &contents.datasets {
-        let bytes = dataset.stored_bytes().map_err(|e| FormatError::InvalidData(e.to_string()))?;
+        let bytes = dataset
+            .stored_bytes()
+            .map_err(|e| FormatError::InvalidData(e.to_string()))?;
         if !dataset.stored {
             next.storage.push(None);
             continue;
@@ -371,10 +491,18 @@ pub(super) fn build(contents: &Contents) -> Result<Skeleton, StoreError> {
     // No length depends on an address: the first pass gives the places, the second the bytes.
     let (_, places) = pass(contents, &Places::default()).map_err(fault)?;
     let (images, _) = pass(contents, &places).map_err(fault)?;
-    let end = images.iter().map(|(at, image)| *at as usize + image.len()).max().unwrap_or(0);
+    let end = images
+        .iter()
+        .map(|(at, image)| *at as usize + image.len())
+        .max()
+        .unwrap_or(0);
     let mut metadata = vec![0; end];
     for (at, image) in images {
         metadata[at as usize..at as usize + image.len()].copy_from_slice(&image);
     }
-    Ok(Skeleton { metadata, size: places.end, storage: places.storage })
+    Ok(Skeleton {
+        metadata,
+        size: places.end,
+        storage: places.storage,
+    })
 }

@@ -52,12 +52,19 @@ pub(super) struct Names {
 }
 
 fn missing(path: &Path, what: &str) -> StoreError {
-    StoreError::Missing { path: path.to_path_buf(), what: what.to_string() }
+    StoreError::Missing {
+        path: path.to_path_buf(),
+        what: what.to_string(),
+    }
 }
 
 impl ResultFile {
     /// Makes the whole file at its final size, checks it, reserves its room on the disk, and puts it under its name.
-    pub fn create(path: &Path, layout: &Layout, options: CreateOptions) -> Result<Self, StoreError> {
+    pub fn create(
+        path: &Path,
+        layout: &Layout,
+        options: CreateOptions,
+    ) -> Result<Self, StoreError> {
         let (file, map) = create::create(path, layout, options)?;
         Ok(Self::assemble(file, path, map, layout, 0, 0))
     }
@@ -74,16 +81,31 @@ impl ResultFile {
         let had = (read.committed_rows() as u64, read.committed_events());
         drop(read);
         let mut open = OpenOptions::new();
-        let file = open.read(true).write(true).open(path).map_err(StoreError::io("cannot open", path))?;
+        let file = open
+            .read(true)
+            .write(true)
+            .open(path)
+            .map_err(StoreError::io("cannot open", path))?;
         let map = offsets::map(&file, path)?;
-        let (rows, events) = newest.as_ref().map_or((0, 0), |(_, c)| (c.rows as u64, c.events));
+        let (rows, events) = newest
+            .as_ref()
+            .map_or((0, 0), |(_, c)| (c.rows as u64, c.events));
         let mut this = Self::assemble(file, path, map, &layout, rows, events);
-        this.newest = newest.as_ref().map_or((1, 0), |(slot, c)| (*slot, c.sequence));
+        this.newest = newest
+            .as_ref()
+            .map_or((1, 0), |(slot, c)| (*slot, c.sequence));
         this.stale = Some(had);
         Ok((this, newest.map(|(_, checkpoint)| checkpoint)))
     }
 
-    fn assemble(file: File, path: &Path, map: Map, layout: &Layout, committed: u64, events: u64) -> Self {
+    fn assemble(
+        file: File,
+        path: &Path,
+        map: Map,
+        layout: &Layout,
+        committed: u64,
+        events: u64,
+    ) -> Self {
         let events = Events::new(path, EventPlaces::of(&map), events);
         let name = |c: &crate::run::sink::Column| c.name.clone();
         ResultFile {
@@ -122,23 +144,34 @@ impl ResultFile {
     }
 
     pub(super) fn place(&self, path: &str) -> Result<&Place, StoreError> {
-        self.map.get(path).ok_or_else(|| missing(&self.path, &format!("`{path}`")))
+        self.map
+            .get(path)
+            .ok_or_else(|| missing(&self.path, &format!("`{path}`")))
     }
 
     /// Writes `bytes` into a dataset, from its `first`-th number on.
     pub(super) fn put(&self, path: &str, first: u64, bytes: &[u8]) -> Result<(), StoreError> {
         let place = self.place(path)?;
         let room = place.len().checked_sub(first).map(|n| n * place.bytes);
-        let (Some(at), true) = (place.at, room.is_some_and(|room| bytes.len() as u64 <= room)) else {
-            return Err(StoreError::BadLayout(format!("{} bytes at {first} do not fit into `{path}`", bytes.len())));
+        let (Some(at), true) = (
+            place.at,
+            room.is_some_and(|room| bytes.len() as u64 <= room),
+        ) else {
+            return Err(StoreError::BadLayout(format!(
+                "{} bytes at {first} do not fit into `{path}`",
+                bytes.len()
+            )));
         };
-        disk::write_at(&self.file, at + first * place.bytes, bytes).map_err(StoreError::io("cannot write", &self.path))
+        disk::write_at(&self.file, at + first * place.bytes, bytes)
+            .map_err(StoreError::io("cannot write", &self.path))
     }
 
     /// Puts everything written so far onto the disk.
     pub(super) fn sync(&mut self) -> Result<(), StoreError> {
         self.events.sync()?;
-        self.file.sync_data().map_err(StoreError::io("cannot write", &self.path))?;
+        self.file
+            .sync_data()
+            .map_err(StoreError::io("cannot write", &self.path))?;
         self.last_sync = Instant::now();
         Ok(())
     }
@@ -151,10 +184,14 @@ impl ResultFile {
 
     /// Before the first write after a reopening: takes back what lies beyond the point of resumption.
     pub(super) fn begin(&mut self) -> Result<(), StoreError> {
-        let Some((rows, events)) = self.stale.take() else { return Ok(()) };
+        let Some((rows, events)) = self.stale.take() else {
+            return Ok(());
+        };
         self.record(self.committed, self.events.written())?;
         if rows > self.committed {
-            let nan = f64::NAN.to_le_bytes().repeat((rows - self.committed) as usize);
+            let nan = f64::NAN
+                .to_le_bytes()
+                .repeat((rows - self.committed) as usize);
             self.put("time", self.committed, &nan)?;
         }
         let (file, path) = (&self.file, &self.path);
@@ -163,15 +200,23 @@ impl ResultFile {
         self.sync()
     }
 
-    fn write_slab(&mut self, variable: usize, first: usize, bytes: &[u8]) -> Result<(), StoreError> {
+    fn write_slab(
+        &mut self,
+        variable: usize,
+        first: usize,
+        bytes: &[u8],
+    ) -> Result<(), StoreError> {
         let name = self.names.variables.get(variable);
-        let name = name.ok_or_else(|| missing(&self.path, &format!("recorded variable number {variable}")))?;
+        let name = name
+            .ok_or_else(|| missing(&self.path, &format!("recorded variable number {variable}")))?;
         let place = self.place(name)?.clone();
         let width = self.n_traces * place.bytes;
         let rows = (bytes.len() as u64).checked_div(width).unwrap_or(0);
         let first = first as u64;
         let total = self.time_ms.len() as u64;
-        if rows * width != bytes.len() as u64 || first.checked_add(rows).is_none_or(|end| end > total) {
+        if rows * width != bytes.len() as u64
+            || first.checked_add(rows).is_none_or(|end| end > total)
+        {
             return Err(StoreError::BadLayout(format!(
                 "{} bytes from row {first} are not whole rows of {} traces below row {total}",
                 bytes.len(),
@@ -186,7 +231,8 @@ impl ResultFile {
         let mut block = std::mem::take(&mut self.block);
         for piece in chunks::pieces([total, self.n_traces], chunk, first, rows) {
             let source = |row: u64| {
-                let start = ((piece.row - first + row) * width + piece.column * place.bytes) as usize;
+                let start =
+                    ((piece.row - first + row) * width + piece.column * place.bytes) as usize;
                 &bytes[start..start + (piece.columns * place.bytes) as usize]
             };
             let to = at + piece.at * place.bytes;
@@ -254,7 +300,11 @@ impl ResultFile {
         }
         self.sync()?;
         let head = Head::of(sequence, self.committed, self.events.written(), state);
-        self.put("checkpoint/slots", slot as u64 * super::netcdf::SLOT_WORDS, &head.encode())?;
+        self.put(
+            "checkpoint/slots",
+            slot as u64 * super::netcdf::SLOT_WORDS,
+            &head.encode(),
+        )?;
         self.sync()?;
         self.newest = (slot, sequence);
         Ok(())
@@ -262,7 +312,12 @@ impl ResultFile {
 }
 
 impl Sink for ResultFile {
-    fn write_rows(&mut self, variable: usize, first_row: usize, rows: Samples<'_>) -> Result<(), SinkError> {
+    fn write_rows(
+        &mut self,
+        variable: usize,
+        first_row: usize,
+        rows: Samples<'_>,
+    ) -> Result<(), SinkError> {
         self.begin()?;
         let (precision, bytes) = match rows {
             Samples::F32(values) => (Precision::F32, bytemuck::cast_slice(values)),
@@ -270,7 +325,9 @@ impl Sink for ResultFile {
         };
         if precision != self.precision {
             let (got, wanted) = (precision.name(), self.precision.name());
-            return Err(SinkError::Format(format!("rows of {got} for a file of {wanted}")));
+            return Err(SinkError::Format(format!(
+                "rows of {got} for a file of {wanted}"
+            )));
         }
         Ok(self.write_slab(variable, first_row, bytes)?)
     }
@@ -304,10 +361,16 @@ impl ResultFile {
         }
         self.sync()?;
         super::finish::mark(self, outcome)?;
-        self.file.sync_all().map_err(StoreError::io("cannot write", &self.path))?;
+        self.file
+            .sync_all()
+            .map_err(StoreError::io("cannot write", &self.path))?;
         if !outcome.interrupted {
             self.events.remove_side()?;
         }
-        Ok(self.file.metadata().map_err(StoreError::io("cannot read", &self.path))?.len())
+        Ok(self
+            .file
+            .metadata()
+            .map_err(StoreError::io("cannot read", &self.path))?
+            .len())
     }
 }

@@ -84,7 +84,12 @@ pub struct ConditionError {
 impl Condition {
     /// Reads a condition in which these names may stand.
     pub fn parse(text: &str, names: &[Name]) -> Result<Condition, ConditionError> {
-        let mut parser = Parser { text, at: 0, names, depth: 0 };
+        let mut parser = Parser {
+            text,
+            at: 0,
+            names,
+            depth: 0,
+        };
         let node = parser.either()?;
         match parser.peek() {
             None => Ok(Condition(node)),
@@ -105,7 +110,10 @@ impl Node {
             Node::All(nodes) => nodes.iter().all(|n| n.holds(features, parameters)),
             Node::Not(node) => !node.holds(features, parameters),
             Node::Compare(left, comparison, right) => {
-                let (a, b) = (left.value(features, parameters), right.value(features, parameters));
+                let (a, b) = (
+                    left.value(features, parameters),
+                    right.value(features, parameters),
+                );
                 match comparison {
                     Comparison::More => a > b,
                     Comparison::AtLeast => a >= b,
@@ -177,16 +185,19 @@ impl<'t> Parser<'t> {
             '+' | '-' => (Token::Sign, 1),
             '<' | '>' | '=' | '!' => (Token::Compare, 1 + usize::from(rest[1..].starts_with('='))),
             '0'..='9' | '.' => (Token::Number, number_length(rest)),
-            c if c.is_alphabetic() || c == '_' => {
-                (Token::Word, run(&|c| c.is_alphanumeric() || c == '_' || c == '.'))
-            }
+            c if c.is_alphabetic() || c == '_' => (
+                Token::Word,
+                run(&|c| c.is_alphanumeric() || c == '_' || c == '.'),
+            ),
             c => (Token::Other, c.len_utf8()),
         };
         Some((token, start..start + length))
     }
 
     fn word(&self) -> Option<&'t str> {
-        self.peek().filter(|(token, _)| *token == Token::Word).map(|(_, place)| &self.text[place])
+        self.peek()
+            .filter(|(token, _)| *token == Token::Word)
+            .map(|(_, place)| &self.text[place])
     }
 
     fn take(&mut self) {
@@ -196,7 +207,13 @@ impl<'t> Parser<'t> {
     }
 
     fn error(&self, place: Range<usize>, message: String) -> ConditionError {
-        ConditionError { place, message, help: None, is_unit: false, is_name: false }
+        ConditionError {
+            place,
+            message,
+            help: None,
+            is_unit: false,
+            is_name: false,
+        }
     }
 
     fn unexpected(&self, expected: &str) -> ConditionError {
@@ -218,7 +235,11 @@ impl<'t> Parser<'t> {
             self.take();
             nodes.push(self.all()?);
         }
-        Ok(if nodes.len() == 1 { nodes.remove(0) } else { Node::Any(nodes) })
+        Ok(if nodes.len() == 1 {
+            nodes.remove(0)
+        } else {
+            Node::Any(nodes)
+        })
     }
 
     fn all(&mut self) -> Result<Node, ConditionError> {
@@ -227,13 +248,20 @@ impl<'t> Parser<'t> {
             self.take();
             nodes.push(self.one()?);
         }
-        Ok(if nodes.len() == 1 { nodes.remove(0) } else { Node::All(nodes) })
+        Ok(if nodes.len() == 1 {
+            nodes.remove(0)
+        } else {
+            Node::All(nodes)
+        })
     }
 
     fn one(&mut self) -> Result<Node, ConditionError> {
         self.depth += 1;
         if self.depth > DEEPEST {
-            return Err(self.error(self.at..self.at, "too many brackets inside one another".to_string()));
+            return Err(self.error(
+                self.at..self.at,
+                "too many brackets inside one another".to_string(),
+            ));
         }
         let node = if self.word() == Some("not") {
             self.take();
@@ -275,8 +303,14 @@ impl<'t> Parser<'t> {
         let right = self.sum()?;
         // The first named term sets the unit; without names the first unit written does.
         let all = || left.iter().chain(&right);
-        let unit = all().find_map(|w| w.term.and(w.unit)).or_else(|| all().find_map(|w| w.unit));
-        Ok(Node::Compare(self.convert(&left, unit)?, comparison, self.convert(&right, unit)?))
+        let unit = all()
+            .find_map(|w| w.term.and(w.unit))
+            .or_else(|| all().find_map(|w| w.unit));
+        Ok(Node::Compare(
+            self.convert(&left, unit)?,
+            comparison,
+            self.convert(&right, unit)?,
+        ))
     }
 
     fn sum(&mut self) -> Result<Vec<Written>, ConditionError> {
@@ -288,7 +322,9 @@ impl<'t> Parser<'t> {
         }
         loop {
             terms.push(self.term(factor)?);
-            let Some((Token::Sign, place)) = self.peek() else { return Ok(terms) };
+            let Some((Token::Sign, place)) = self.peek() else {
+                return Ok(terms);
+            };
             factor = if &self.text[place] == "-" { -1.0 } else { 1.0 };
             self.take();
         }
@@ -302,24 +338,44 @@ impl<'t> Parser<'t> {
                 let text = &self.text[place.start..end];
                 let quantity = Quantity::parse(text).map_err(|error| {
                     let at = error.place();
-                    let mut fault = self.error(place.start + at.start..place.start + at.end, error.to_string());
+                    let mut fault = self.error(
+                        place.start + at.start..place.start + at.end,
+                        error.to_string(),
+                    );
                     fault.help = error.help();
                     fault
                 })?;
                 self.at = end;
-                Ok(Written { factor, term: None, number: quantity.value, unit: quantity.unit, place: place.start..end })
+                Ok(Written {
+                    factor,
+                    term: None,
+                    number: quantity.value,
+                    unit: quantity.unit,
+                    place: place.start..end,
+                })
             }
-            Some((Token::Word, place)) if !matches!(&self.text[place.clone()], "and" | "or" | "not") => {
+            Some((Token::Word, place))
+                if !matches!(&self.text[place.clone()], "and" | "or" | "not") =>
+            {
                 let text = &self.text[place.clone()];
                 self.at = place.end;
                 let Some(name) = self.names.iter().find(|n| n.name == text) else {
-                    let mut error = self.error(place, format!("'{text}' is neither a feature nor a varied parameter"));
+                    let mut error = self.error(
+                        place,
+                        format!("'{text}' is neither a feature nor a varied parameter"),
+                    );
                     let known = self.names.iter().map(|n| n.name.as_str());
                     error.help = nearest(text, known).map(|near| format!("did you mean '{near}'?"));
                     error.is_name = true;
                     return Err(error);
                 };
-                Ok(Written { factor, term: Some(name.term), number: 0.0, unit: name.unit, place })
+                Ok(Written {
+                    factor,
+                    term: Some(name.term),
+                    number: 0.0,
+                    unit: name.unit,
+                    place,
+                })
             }
             _ => Err(self.unexpected("a feature, a varied parameter or a number")),
         }
@@ -330,7 +386,11 @@ impl<'t> Parser<'t> {
         let rest = &self.text[self.at..];
         let start = self.at + rest.len() - rest.trim_start().len();
         let unit = &self.text[start..];
-        if !unit.starts_with(|c: char| c.is_alphabetic() || c == '%') || self.word().is_some_and(|w| matches!(w, "and" | "or" | "not")) {
+        if !unit.starts_with(|c: char| c.is_alphabetic() || c == '%')
+            || self
+                .word()
+                .is_some_and(|w| matches!(w, "and" | "or" | "not"))
+        {
             return self.at;
         }
         let mut before = ' ';
@@ -349,7 +409,10 @@ impl<'t> Parser<'t> {
         for w in written {
             let factor = match (w.unit, unit) {
                 (Some(found), Some(expected)) => found.factor_to(expected).ok_or_else(|| {
-                    let message = format!("'{}' is in {found}, expected {expected}", &self.text[w.place.clone()]);
+                    let message = format!(
+                        "'{}' is in {found}, expected {expected}",
+                        &self.text[w.place.clone()]
+                    );
                     let mut error = self.error(w.place.clone(), message);
                     error.is_unit = true;
                     error
@@ -368,7 +431,12 @@ impl<'t> Parser<'t> {
 /// Length of the unsigned number at the beginning of a text.
 fn number_length(text: &str) -> usize {
     let bytes = text.as_bytes();
-    let digits = |from: usize| bytes[from..].iter().take_while(|b| b.is_ascii_digit()).count();
+    let digits = |from: usize| {
+        bytes[from..]
+            .iter()
+            .take_while(|b| b.is_ascii_digit())
+            .count()
+    };
     let mut end = digits(0);
     if bytes.get(end) == Some(&b'.') {
         end += 1 + digits(end + 1);

@@ -24,14 +24,22 @@ impl Files {
         if !self.0.iter().any(|(name, _)| name == file) {
             let loaded = loader.load(Wish::Table, file);
             if let Err(error) = &loaded {
-                reader.error(faults::FILE, file_item.span, format!("table \"{file}\" cannot be read: {error}"));
+                reader.error(
+                    faults::FILE,
+                    file_item.span,
+                    format!("table \"{file}\" cannot be read: {error}"),
+                );
             }
             self.0.push((file.to_string(), loaded.ok()));
         }
         let source = self.0.iter().find(|(name, _)| name == file)?.1.as_ref()?;
         let mut lines = lines(&source.text);
         let Some(names) = lines.next().map(|(line, at)| fields(line, at)) else {
-            reader.error(faults::FILE, file_item.span, format!("table \"{file}\" is empty"));
+            reader.error(
+                faults::FILE,
+                file_item.span,
+                format!("table \"{file}\" is empty"),
+            );
             return None;
         };
         let Some(index) = names.iter().position(|(name, _)| *name == column) else {
@@ -41,14 +49,19 @@ impl Files {
                 Some(near) => format!("did you mean '{near}'?"),
                 None => format!("its columns: {}", known.join(", ")),
             };
-            reader.error(faults::UNKNOWN_NAME, column_item.span, message).help = Some(help);
+            reader
+                .error(faults::UNKNOWN_NAME, column_item.span, message)
+                .help = Some(help);
             return None;
         };
         let (mut values, mut wrong) = (Vec::new(), Vec::new());
         for (line, at) in lines {
             let row = fields(line, at);
             let found = row.get(index).copied();
-            match found.and_then(|(text, _)| text.parse::<f64>().ok()).filter(|v| v.is_finite()) {
+            match found
+                .and_then(|(text, _)| text.parse::<f64>().ok())
+                .filter(|v| v.is_finite())
+            {
                 Some(value) => values.push(value),
                 None => {
                     let (text, span) = found.unwrap_or(("", Span::new(at, at + line.len())));
@@ -58,7 +71,11 @@ impl Files {
             }
         }
         if values.is_empty() && wrong.is_empty() {
-            reader.error(faults::FILE, file_item.span, format!("table \"{file}\" has no rows"));
+            reader.error(
+                faults::FILE,
+                file_item.span,
+                format!("table \"{file}\" has no rows"),
+            );
             return None;
         }
         if wrong.is_empty() {
@@ -67,8 +84,15 @@ impl Files {
         let n = wrong.len();
         // The first ones tell what is the matter; a wrong separator makes every row wrong.
         wrong.truncate(10);
-        reports.push(Report { source: source.clone(), diagnostics: wrong });
-        reader.error(faults::FILE, column_item.span, format!("column '{column}' of \"{file}\" has {n} rows without a number"));
+        reports.push(Report {
+            source: source.clone(),
+            diagnostics: wrong,
+        });
+        reader.error(
+            faults::FILE,
+            column_item.span,
+            format!("column '{column}' of \"{file}\" has {n} rows without a number"),
+        );
         None
     }
 }
@@ -93,6 +117,11 @@ fn fields(line: &str, start: usize) -> Vec<Field<'_>> {
         span
     };
     let spans: Vec<Span> = line.split(',').map(field).collect();
-    let texts = line.split(',').map(|part| part.trim_start_matches('\u{feff}').trim().trim_matches('"').trim());
+    let texts = line.split(',').map(|part| {
+        part.trim_start_matches('\u{feff}')
+            .trim()
+            .trim_matches('"')
+            .trim()
+    });
     texts.zip(spans).collect()
 }

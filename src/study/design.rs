@@ -33,7 +33,8 @@ const JOE_KUO: [(u32, u32, [u32; 7]); SOBOL_DIMENSIONS - 1] = [
 /// Direction numbers of a dimension, as fractions of 2^32.
 fn directions(dimension: usize) -> [u32; 32] {
     let mut v = [0_u32; 32];
-    let Some((degree, inner, initial)) = dimension.checked_sub(1).and_then(|d| JOE_KUO.get(d)) else {
+    let Some((degree, inner, initial)) = dimension.checked_sub(1).and_then(|d| JOE_KUO.get(d))
+    else {
         for (i, v) in v.iter_mut().enumerate() {
             *v = 1 << (31 - i);
         }
@@ -59,7 +60,9 @@ fn directions(dimension: usize) -> [u32; 32] {
 /// Point `index` of the Sobol sequence in one dimension, 0 to 2^32 - 1, not scrambled.
 fn sobol_point(dimension: usize, index: u64) -> u32 {
     let v = directions(dimension);
-    (0..32).filter(|i| index >> i & 1 == 1).fold(0, |sum, i| sum ^ v[i])
+    (0..32)
+        .filter(|i| index >> i & 1 == 1)
+        .fold(0, |sum, i| sum ^ v[i])
 }
 
 /// Point `index` in one dimension, in (0, 1), shifted bit by bit by a random number of the seed and the name: the points
@@ -79,13 +82,18 @@ pub(super) fn latin_hypercube(seed: u64, name: &str, index: u64, n: u64) -> f64 
 /// A permutation of 0..n picked by the key: four rounds of a Feistel network on the next even number of bits, walked until
 /// inside.
 fn shuffle(index: u64, n: u64, key: u64) -> u64 {
-    let half = (64 - n.saturating_sub(1).leading_zeros()).div_ceil(2).max(1);
+    let half = (64 - n.saturating_sub(1).leading_zeros())
+        .div_ceil(2)
+        .max(1);
     let mask = (1_u64 << half) - 1;
     let mut x = index;
     loop {
         let (mut left, mut right) = (x >> half, x & mask);
         for round in 0..4 {
-            (left, right) = (right, left ^ (mix(right ^ key.rotate_left(16 * round)) & mask));
+            (left, right) = (
+                right,
+                left ^ (mix(right ^ key.rotate_left(16 * round)) & mask),
+            );
         }
         x = left << half | right;
         if x < n {
@@ -108,7 +116,9 @@ mod tests {
 
     #[test]
     fn the_second_dimension_starts_as_published() {
-        let points: Vec<f64> = (0..8).map(|i| f64::from(sobol_point(1, i)) / 4_294_967_296.0).collect();
+        let points: Vec<f64> = (0..8)
+            .map(|i| f64::from(sobol_point(1, i)) / 4_294_967_296.0)
+            .collect();
         assert_eq!(points, [0.0, 0.5, 0.75, 0.25, 0.625, 0.125, 0.375, 0.875]);
     }
 
@@ -121,7 +131,10 @@ mod tests {
                 for i in 0..1 << k {
                     seen[(sobol(7, "a.b", dimension, i) * f64::from(1 << k)) as usize] = true;
                 }
-                assert!(seen.iter().all(|s| *s), "dimension {dimension}, 2^{k} points");
+                assert!(
+                    seen.iter().all(|s| *s),
+                    "dimension {dimension}, 2^{k} points"
+                );
             }
         }
     }
@@ -150,7 +163,11 @@ mod tests {
 
     #[test]
     fn names_and_seeds_shuffle_differently() {
-        let order = |seed, name| (0..50).map(|i| (latin_hypercube(seed, name, i, 50) * 50.0) as u64).collect::<Vec<_>>();
+        let order = |seed, name| {
+            (0..50)
+                .map(|i| (latin_hypercube(seed, name, i, 50) * 50.0) as u64)
+                .collect::<Vec<_>>()
+        };
         assert_ne!(order(1, "a"), order(1, "b"));
         assert_ne!(order(1, "a"), order(2, "a"));
         assert_eq!(order(1, "a"), order(1, "a"));

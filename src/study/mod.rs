@@ -87,10 +87,22 @@ pub struct SchemeName {
 
 /// The schemes there are.
 pub const SCHEMES: [SchemeName; 4] = [
-    SchemeName { name: "euler", adaptive: false },
-    SchemeName { name: "rush_larsen", adaptive: false },
-    SchemeName { name: "ros3", adaptive: true },
-    SchemeName { name: "reference", adaptive: true },
+    SchemeName {
+        name: "euler",
+        adaptive: false,
+    },
+    SchemeName {
+        name: "rush_larsen",
+        adaptive: false,
+    },
+    SchemeName {
+        name: "ros3",
+        adaptive: true,
+    },
+    SchemeName {
+        name: "reference",
+        adaptive: true,
+    },
 ];
 
 /// How fibres are to be moved through time.
@@ -114,7 +126,10 @@ pub struct Agreement {
 
 impl Default for Agreement {
     fn default() -> Self {
-        Agreement { fibres: 8, tolerance: None }
+        Agreement {
+            fibres: 8,
+            tolerance: None,
+        }
     }
 }
 
@@ -171,12 +186,19 @@ impl Study {
 
     /// The columns of all features, in order; [`FeatureSpec::values`] of each feature in turn fills them.
     pub fn feature_columns(&self) -> Vec<FeatureColumn> {
-        self.features.iter().flat_map(|f| f.columns(&self.model)).collect()
+        self.features
+            .iter()
+            .flat_map(|f| f.columns(&self.model))
+            .collect()
     }
 
     /// Where a literal's value comes from: the model, or a varied parameter.
     fn own_level(&self, id: VariableId) -> Level {
-        let varied = self.population.varied.iter().position(|v| v.target == VariedTarget::Literal(id));
+        let varied = self
+            .population
+            .varied
+            .iter()
+            .position(|v| v.target == VariedTarget::Literal(id));
         match (varied, &self.model.variable(id).kind) {
             (Some(index), _) => Level::Parameter(index),
             (None, VariableKind::Literal(value)) => Level::Number(*value),
@@ -190,7 +212,9 @@ impl Study {
 fn constant(expression: &Expr) -> Option<f64> {
     match &expression.kind {
         ExprKind::Number(value, _) => Some(*value),
-        ExprKind::Apply(Op::Neg, arguments) => arguments.first().and_then(constant).map(|value| -value),
+        ExprKind::Apply(Op::Neg, arguments) => {
+            arguments.first().and_then(constant).map(|value| -value)
+        }
         _ => None,
     }
 }

@@ -63,7 +63,11 @@ impl<'a> Reader<'a> {
     /// The variable of that name, if it can play the role; faults are placed at the item.
     pub fn named(&mut self, item: &Item<'_>, name: &str, role: Role) -> Option<VariableId> {
         let model = self.model?;
-        let span = if item.as_text() == Some(name) { item.span } else { item.key };
+        let span = if item.as_text() == Some(name) {
+            item.span
+        } else {
+            item.key
+        };
         match model.find(name) {
             Some(id) if role.admits(&model.variable(id).kind) => Some(id),
             Some(id) => {
@@ -82,6 +86,10 @@ impl<'a> Reader<'a> {
 }
 
 fn near(model: &Model, name: &str, role: Role) -> Option<String> {
-    let fitting = model.variables.iter().filter(|v| role.admits(&v.kind) && v.name != name).map(|v| v.name.as_str());
+    let fitting = model
+        .variables
+        .iter()
+        .filter(|v| role.admits(&v.kind) && v.name != name)
+        .map(|v| v.name.as_str());
     nearest(name, fitting).map(|known| format!("did you mean '{known}'?"))
 }

@@ -33,8 +33,12 @@ impl Reader<'_> {
         loader: &dyn Loader,
         reports: &mut Vec<Report>,
     ) -> Population {
-        let mut population =
-            Population { fibres: 1, seed: 0, sampling: Sampling::Random, varied: Vec::new() };
+        let mut population = Population {
+            fibres: 1,
+            seed: 0,
+            sampling: Sampling::Random,
+            varied: Vec::new(),
+        };
         let Some(mut table) = item.as_ref().and_then(|item| self.table(item)) else {
             population.fibres = overrides.fibres.unwrap_or(1).max(1);
             return population;
@@ -43,7 +47,9 @@ impl Reader<'_> {
             population.seed = self.whole(&item).unwrap_or(0);
         }
         if let Some(item) = table.take("sampling") {
-            population.sampling = self.choice(&item, &Sampling::ALL, Sampling::name).unwrap_or(Sampling::Random);
+            population.sampling = self
+                .choice(&item, &Sampling::ALL, Sampling::name)
+                .unwrap_or(Sampling::Random);
         }
         let fibres_item = table.take("fibres");
         let parameters = table.take("parameters");
@@ -56,12 +62,21 @@ impl Reader<'_> {
         population.varied = entries.into_iter().map(|e| e.varied).collect();
         self.check_zip(&population, &places);
         population.fibres = self.fibres(&table, fibres_item.as_ref(), overrides, &population);
-        self.check_design(&population, &places, fibres_item.map_or(table.span, |item| item.span));
+        self.check_design(
+            &population,
+            &places,
+            fibres_item.map_or(table.span, |item| item.span),
+        );
         population
     }
 
     /// One of several names, with a suggestion.
-    pub fn choice<T: Copy>(&mut self, item: &Item<'_>, all: &[T], name: impl Fn(T) -> &'static str) -> Option<T> {
+    pub fn choice<T: Copy>(
+        &mut self,
+        item: &Item<'_>,
+        all: &[T],
+        name: impl Fn(T) -> &'static str,
+    ) -> Option<T> {
         let text = self.text(item)?;
         let found = all.iter().copied().find(|t| name(*t) == text);
         if found.is_none() {
@@ -70,17 +85,31 @@ impl Reader<'_> {
                 Some(near) => format!("did you mean '{near}'?"),
                 None => format!("one of {}", names.join(", ")),
             };
-            let message = format!("'{}' is \"{text}\", expected one of {}", item.path, names.join(", "));
+            let message = format!(
+                "'{}' is \"{text}\", expected one of {}",
+                item.path,
+                names.join(", ")
+            );
             self.error(faults::UNKNOWN_NAME, item.span, message).help = Some(help);
         }
         found
     }
 
-    fn fibres(&mut self, table: &Table<'_>, item: Option<&Item<'_>>, overrides: &Overrides, population: &Population) -> u64 {
+    fn fibres(
+        &mut self,
+        table: &Table<'_>,
+        item: Option<&Item<'_>>,
+        overrides: &Overrides,
+        population: &Population,
+    ) -> u64 {
         let written = item.and_then(|item| {
             let n = self.whole(item)?;
             if n == 0 {
-                self.error(faults::RANGE, item.span, "'population.fibres' is 0, expected at least 1");
+                self.error(
+                    faults::RANGE,
+                    item.span,
+                    "'population.fibres' is 0, expected at least 1",
+                );
             } else if n > MOST_FIBRES {
                 let message = format!("'population.fibres' is {n}, expected at most {MOST_FIBRES}");
                 self.error(faults::RANGE, item.span, message);
@@ -103,10 +132,20 @@ impl Reader<'_> {
         });
         let cells = population.cells();
         let dealt = rows.min().or((cells > 1).then_some(cells));
-        let drawn = population.varied.iter().any(|v| matches!(v.rule, Rule::Uniform { .. } | Rule::Normal { .. } | Rule::Choice { .. }));
+        let drawn = population.varied.iter().any(|v| {
+            matches!(
+                v.rule,
+                Rule::Uniform { .. } | Rule::Normal { .. } | Rule::Choice { .. }
+            )
+        });
         if item.is_none() && dealt.is_none() && drawn {
-            let fault = self.error(faults::KEYS, table.span, "'population': 'fibres' is missing");
-            fault.help = Some("write fibres = 1000: nothing else says how many to draw".to_string());
+            let fault = self.error(
+                faults::KEYS,
+                table.span,
+                "'population': 'fibres' is missing",
+            );
+            fault.help =
+                Some("write fibres = 1000: nothing else says how many to draw".to_string());
         }
         dealt.unwrap_or(1).clamp(1, MOST_FIBRES)
     }
@@ -117,7 +156,9 @@ impl Reader<'_> {
         }
         let mut first: Option<(usize, usize)> = None;
         for (i, varied) in population.varied.iter().enumerate() {
-            let Rule::Factor(levels) = &varied.rule else { continue };
+            let Rule::Factor(levels) = &varied.rule else {
+                continue;
+            };
             match first {
                 None => first = Some((i, levels.len())),
                 Some((j, n)) if n != levels.len() => {
@@ -130,7 +171,10 @@ impl Reader<'_> {
                     let other_place = places[j];
                     self.error(faults::RANGE, places[i], message)
                         .secondary
-                        .push(crate::diag::Label { span: other_place, message: format!("{n} values") });
+                        .push(crate::diag::Label {
+                            span: other_place,
+                            message: format!("{n} values"),
+                        });
                 }
                 Some(_) => {}
             }
@@ -144,24 +188,42 @@ impl Reader<'_> {
             if let Rule::Table(rows) = &varied.rule
                 && (rows.len() as u64) < fibres
             {
-                let message = format!("'{}' has {} rows in its table for {fibres} fibres", varied.name, rows.len());
+                let message = format!(
+                    "'{}' has {} rows in its table for {fibres} fibres",
+                    varied.name,
+                    rows.len()
+                );
                 self.error(faults::RANGE, *place, message);
             }
         }
         if fibres < cells {
-            let message = format!("{fibres} fibres do not fill the {cells} combinations of the factors");
+            let message =
+                format!("{fibres} fibres do not fill the {cells} combinations of the factors");
             self.warning(faults::DOUBTFUL, fibres_place, message);
         } else if fibres % cells != 0 {
-            let message = format!("{fibres} fibres are no multiple of the {cells} combinations of the factors");
-            self.warning(faults::DOUBTFUL, fibres_place, message).help =
-                Some(format!("{} or {} would deal them evenly", fibres - fibres % cells, fibres - fibres % cells + cells));
+            let message = format!(
+                "{fibres} fibres are no multiple of the {cells} combinations of the factors"
+            );
+            self.warning(faults::DOUBTFUL, fibres_place, message).help = Some(format!(
+                "{} or {} would deal them evenly",
+                fibres - fibres % cells,
+                fibres - fibres % cells + cells
+            ));
         }
-        let drawn = population.varied.iter().filter(|v| matches!(v.rule, Rule::Uniform { .. } | Rule::Normal { .. } | Rule::Choice { .. }));
+        let drawn = population.varied.iter().filter(|v| {
+            matches!(
+                v.rule,
+                Rule::Uniform { .. } | Rule::Normal { .. } | Rule::Choice { .. }
+            )
+        });
         let n = drawn.count();
         if population.sampling == Sampling::Sobol && n > super::design::SOBOL_DIMENSIONS {
-            let message = format!("sobol serves up to {} distributions, found {n}", super::design::SOBOL_DIMENSIONS);
-            self.error(faults::NOT_AVAILABLE, fibres_place, message).help =
-                Some("latin_hypercube and random serve any number".to_string());
+            let message = format!(
+                "sobol serves up to {} distributions, found {n}",
+                super::design::SOBOL_DIMENSIONS
+            );
+            self.error(faults::NOT_AVAILABLE, fibres_place, message)
+                .help = Some("latin_hypercube and random serve any number".to_string());
         }
         if population.sampling == Sampling::Grid && cells == 1 {
             let message = "'population.sampling' is \"grid\", but no parameter has values, linspace or logspace";
@@ -179,19 +241,48 @@ impl Reader<'_> {
         let mut entries: Vec<Entry> = Vec::new();
         let mut files = super::csv::Files::default();
         for (name, item) in flat(table) {
-            let Some((target, unit, description, default)) = self.target(&item, &name, level_unit) else { continue };
+            let Some((target, unit, description, default)) = self.target(&item, &name, level_unit)
+            else {
+                continue;
+            };
             let wanted = Wanted { unit, what: &name };
-            let mut rules = Rules { reader: self, wanted, default, loader, files: &mut files, reports };
-            let Some(rule) = rules.read(&item) else { continue };
+            let mut rules = Rules {
+                reader: self,
+                wanted,
+                default,
+                loader,
+                files: &mut files,
+                reports,
+            };
+            let Some(rule) = rules.read(&item) else {
+                continue;
+            };
             if let Some(earlier) = entries.iter().find(|e| e.varied.name == name) {
                 let place = earlier.place;
-                self.error(faults::DUPLICATE, item.key, format!("'{name}' varies twice"))
-                    .secondary
-                    .push(crate::diag::Label { span: place, message: "first here".to_string() });
+                self.error(
+                    faults::DUPLICATE,
+                    item.key,
+                    format!("'{name}' varies twice"),
+                )
+                .secondary
+                .push(crate::diag::Label {
+                    span: place,
+                    message: "first here".to_string(),
+                });
                 continue;
             }
-            let varied = Varied { column: name.clone(), name, target, unit, description, rule };
-            entries.push(Entry { varied, place: item.key });
+            let varied = Varied {
+                column: name.clone(),
+                name,
+                target,
+                unit,
+                description,
+                rule,
+            };
+            entries.push(Entry {
+                varied,
+                place: item.key,
+            });
         }
         entries
     }
@@ -211,12 +302,19 @@ impl Reader<'_> {
                 self.error(faults::NO_EFFECT, item.key, message);
                 return None;
             };
-            return Some((VariedTarget::Level, unit, Some("level of the protocol".to_string()), None));
+            return Some((
+                VariedTarget::Level,
+                unit,
+                Some("level of the protocol".to_string()),
+                None,
+            ));
         }
         let id = self.named(item, name, Role::Varied)?;
         let variable = self.model?.variable(id);
         let (target, default) = match &variable.kind {
-            VariableKind::State { initial, .. } => (VariedTarget::Initial(id), super::constant(initial)),
+            VariableKind::State { initial, .. } => {
+                (VariedTarget::Initial(id), super::constant(initial))
+            }
             VariableKind::Literal(value) => (VariedTarget::Literal(id), Some(*value)),
             _ => return None,
         };
@@ -232,9 +330,11 @@ fn flat<'t>(table: &Table<'t>) -> Vec<(String, Item<'t>)> {
             // A component's name has no dot and its table is no rule: rules stand under full names.
             toml::de::DeValue::Table(inner) if !name.contains('.') => {
                 let inner = Table::new(&item.path, item.span, inner);
-                for (rest, item) in flat(&inner) {
-                    entries.push((format!("{name}.{rest}"), item));
-                }
+                entries.extend(
+                    inner
+                        .items()
+                        .map(|(rest, item)| (format!("{name}.{rest}"), item)),
+                );
             }
             _ => entries.push((name.to_string(), item)),
         }
@@ -244,8 +344,18 @@ fn flat<'t>(table: &Table<'t>) -> Vec<(String, Item<'t>)> {
 
 /// The names in `[population.parameters]` that may be levels of the study's own.
 pub(super) fn own_levels(population: &Item<'_>) -> Vec<String> {
-    let parameters = population.value.as_table().and_then(|t| t.get("parameters")).and_then(|v| v.get_ref().as_table());
-    let Some(parameters) = parameters else { return Vec::new() };
+    let parameters = population
+        .value
+        .as_table()
+        .and_then(|t| t.get("parameters"))
+        .and_then(|v| v.get_ref().as_table());
+    let Some(parameters) = parameters else {
+        return Vec::new();
+    };
     let table = Table::new("", population.span, parameters);
-    flat(&table).into_iter().map(|(name, _)| name).filter(|name| name.starts_with(LEVEL_PREFIX)).collect()
+    flat(&table)
+        .into_iter()
+        .map(|(name, _)| name)
+        .filter(|name| name.starts_with(LEVEL_PREFIX))
+        .collect()
 }

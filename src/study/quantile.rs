@@ -119,7 +119,11 @@ pub fn normal_chance_below(x: f64) -> f64 {
     let (mut low, mut high) = (0.0_f64, 1.0_f64);
     // Halving the exponent too, so that small chances keep their relative precision.
     for _ in 0..1200 {
-        let middle = if high < 0.25 && low == 0.0 { high * 0.5 } else { low + 0.5 * (high - low) };
+        let middle = if high < 0.25 && low == 0.0 {
+            high * 0.5
+        } else {
+            low + 0.5 * (high - low)
+        };
         if middle <= low || middle >= high {
             break;
         }
@@ -140,11 +144,32 @@ mod tests {
     #[test]
     fn quantiles_invert_the_integral_of_the_density() {
         let density = |x: f64| (-0.5 * x * x).exp() / (2.0 * std::f64::consts::PI).sqrt();
-        for p in [1e-12, 1e-7, 1e-4, 0.01, 0.074, 0.076, 0.3, 0.49, 0.5, 0.6, 0.924, 0.926, 0.99, 1.0 - 1e-6] {
+        for p in [
+            1e-12,
+            1e-7,
+            1e-4,
+            0.01,
+            0.074,
+            0.076,
+            0.3,
+            0.49,
+            0.5,
+            0.6,
+            0.924,
+            0.926,
+            0.99,
+            1.0 - 1e-6,
+        ] {
             let x = normal_quantile(p);
             let n = 20_000;
             let h = x / f64::from(n);
-            let weight = |i: i32| if i == 0 || i == n { 1.0 } else { 2.0 + 2.0 * f64::from(i % 2) };
+            let weight = |i: i32| {
+                if i == 0 || i == n {
+                    1.0
+                } else {
+                    2.0 + 2.0 * f64::from(i % 2)
+                }
+            };
             let sum: f64 = (0..=n).map(|i| weight(i) * density(f64::from(i) * h)).sum();
             let chance = 0.5 + sum * h / 3.0;
             assert!((chance - p).abs() < 2e-15, "{p}: {chance}");

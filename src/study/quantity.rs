@@ -18,19 +18,28 @@ pub(super) struct Wanted<'w> {
 
 /// The unit of time of the whole project.
 pub(super) fn millisecond() -> Unit {
-    Unit { exponents: [0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0], factor: 1e-3 }
+    Unit {
+        exponents: [0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0],
+        factor: 1e-3,
+    }
 }
 
 impl Wanted<'_> {
     /// A pure number.
     pub fn pure(what: &str) -> Wanted<'_> {
-        Wanted { unit: Some(Unit::DIMENSIONLESS), what }
+        Wanted {
+            unit: Some(Unit::DIMENSIONLESS),
+            what,
+        }
     }
 
     /// Whatever that variable is measured in.
     pub fn like(model: &Model, id: VariableId) -> Wanted<'_> {
         let variable = model.variable(id);
-        Wanted { unit: variable.unit, what: &variable.name }
+        Wanted {
+            unit: variable.unit,
+            what: &variable.name,
+        }
     }
 
     fn expected(&self) -> String {
@@ -49,14 +58,24 @@ impl Reader<'_> {
             return number;
         }
         let Some(text) = item.as_text() else {
-            self.wrong_type(item, &format!("{}, as a number or a text such as \"1.5 mM\"", wanted.expected()));
+            self.wrong_type(
+                item,
+                &format!(
+                    "{}, as a number or a text such as \"1.5 mM\"",
+                    wanted.expected()
+                ),
+            );
             return None;
         };
         let quantity = match Quantity::parse(text) {
             Ok(quantity) => quantity,
             Err(error) => {
                 let span = self.within(item, error.place());
-                let message = format!("'{}' is \"{text}\", expected {}: {error}", item.path, wanted.expected());
+                let message = format!(
+                    "'{}' is \"{text}\", expected {}: {error}",
+                    item.path,
+                    wanted.expected()
+                );
                 self.error(faults::QUANTITY, span, message).help = error.help();
                 return None;
             }
@@ -65,18 +84,32 @@ impl Reader<'_> {
     }
 
     /// The quantity in the wanted unit, or a fault at its place.
-    pub fn convert(&mut self, item: &Item<'_>, quantity: Quantity, wanted: &Wanted<'_>) -> Option<f64> {
-        let (Some(found), true) = (quantity.unit, self.model.is_some() || wanted.unit.is_some()) else {
+    pub fn convert(
+        &mut self,
+        item: &Item<'_>,
+        quantity: Quantity,
+        wanted: &Wanted<'_>,
+    ) -> Option<f64> {
+        let (Some(found), true) = (quantity.unit, self.model.is_some() || wanted.unit.is_some())
+        else {
             return Some(quantity.value);
         };
         let Some(unit) = wanted.unit else {
-            let message = format!("the model gives no unit for {}, so {quantity} is taken as {}", wanted.what, quantity.value);
+            let message = format!(
+                "the model gives no unit for {}, so {quantity} is taken as {}",
+                wanted.what, quantity.value
+            );
             self.warning(faults::DOUBTFUL, item.span, message);
             return Some(quantity.value);
         };
         let value = found.convert(quantity.value, unit);
         if value.is_none() {
-            let message = format!("'{}' is {}, expected {}", item.path, item.shown(), wanted.expected());
+            let message = format!(
+                "'{}' is {}, expected {}",
+                item.path,
+                item.shown(),
+                wanted.expected()
+            );
             self.error(faults::UNIT, item.span, message);
         }
         value
@@ -84,20 +117,29 @@ impl Reader<'_> {
 
     /// A time in ms; a bare number is in the model's own unit of time.
     pub fn time(&mut self, item: &Item<'_>) -> Option<f64> {
-        let wanted = Wanted { unit: Some(millisecond()), what: "a time" };
+        let wanted = Wanted {
+            unit: Some(millisecond()),
+            what: "a time",
+        };
         let ms = match self.bare_number(item) {
             Some(number) => number? * self.model.map_or(1.0, |m| m.ms_per_time),
             None => {
                 let text = item.as_text();
                 let parsed = text.and_then(|t| Quantity::parse(t).ok());
                 match parsed {
-                    Some(Quantity { value, unit: None }) => value * self.model.map_or(1.0, |m| m.ms_per_time),
+                    Some(Quantity { value, unit: None }) => {
+                        value * self.model.map_or(1.0, |m| m.ms_per_time)
+                    }
                     _ => self.quantity(item, &wanted)?,
                 }
             }
         };
         if ms.abs() > LONGEST_MS {
-            let message = format!("'{}' is {}, more than the longest time, 30 years", item.path, item.shown());
+            let message = format!(
+                "'{}' is {}, more than the longest time, 30 years",
+                item.path,
+                item.shown()
+            );
             self.error(faults::RANGE, item.span, message);
             return None;
         }

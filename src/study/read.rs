@@ -28,10 +28,17 @@ pub fn read(
             }
         };
         let diagnostics = errors.iter().map(fault).collect();
-        return Err(vec![Report { source: source.clone(), diagnostics }]);
+        return Err(vec![Report {
+            source: source.clone(),
+            diagnostics,
+        }]);
     }
     let mut reports = Vec::new();
-    let mut reader = Reader { source, model: None, faults: Vec::new() };
+    let mut reader = Reader {
+        source,
+        model: None,
+        faults: Vec::new(),
+    };
     let mut table = Table::new("", (0..0).into(), document.get_ref());
     let name = reader.require(&mut table, "model", "\"hodgkin_huxley_1952\"");
     let mut model_source = None;
@@ -56,14 +63,21 @@ pub fn read(
             Err(errors) => {
                 if let Some(item) = &name {
                     let n = errors.iter().filter(|d| d.is_error()).count();
-                    let message = format!("model {} has {n} fault{}", item.shown(), if n == 1 { "" } else { "s" });
+                    let message = format!(
+                        "model {} has {n} fault{}",
+                        item.shown(),
+                        if n == 1 { "" } else { "s" }
+                    );
                     reader.error(faults::FILE, item.span, message);
                 }
                 errors
             }
         };
         if !diagnostics.is_empty() {
-            reports.push(Report { source: text, diagnostics });
+            reports.push(Report {
+                source: text,
+                diagnostics,
+            });
         }
     }
     reader.model = model.as_ref();
@@ -72,7 +86,13 @@ pub fn read(
     diagnostics.sort_by_key(Diagnostic::place);
     let failed = diagnostics.iter().any(Diagnostic::is_error);
     if !diagnostics.is_empty() {
-        reports.insert(0, Report { source: source.clone(), diagnostics });
+        reports.insert(
+            0,
+            Report {
+                source: source.clone(),
+                diagnostics,
+            },
+        );
     }
     match (model, parts) {
         (Some(model), Some(parts)) if !failed => {
@@ -81,7 +101,10 @@ pub fn read(
                 title,
                 text: source.text.clone(),
                 model,
-                model_name: name.and_then(|item| item.as_text()).unwrap_or_default().to_string(),
+                model_name: name
+                    .and_then(|item| item.as_text())
+                    .unwrap_or_default()
+                    .to_string(),
                 duration_ms: parts.duration_ms,
                 settle_ms: parts.settle_ms,
                 scheme: parts.scheme,
@@ -124,9 +147,14 @@ fn whole(
     schemes: &[SchemeName],
     reports: &mut Vec<Report>,
 ) -> Option<Parts> {
-    let title = table.take("title").and_then(|item| reader.text(&item)).map(str::to_string);
+    let title = table
+        .take("title")
+        .and_then(|item| reader.text(&item))
+        .map(str::to_string);
     let end = duration(reader, &mut table, overrides);
-    let settle_ms = table.take("settle").map_or(Some(0.0), |item| reader.time_from_zero(&item));
+    let settle_ms = table
+        .take("settle")
+        .map_or(Some(0.0), |item| reader.time_from_zero(&item));
     let (scheme, step_ms, tolerance) = stepping(reader, &mut table, schemes);
     let (population, protocol) = (table.take("population"), table.take("protocol"));
     let (record, features) = (table.take("record"), table.take("features"));
@@ -135,13 +163,22 @@ fn whole(
 
     let units: Vec<(String, Option<crate::units::Unit>)> = {
         // Levels of the study's own get their unit from where the protocol uses them.
-        let levels = population.as_ref().map(super::population::own_levels).unwrap_or_default();
+        let levels = population
+            .as_ref()
+            .map(super::population::own_levels)
+            .unwrap_or_default();
         let unit = |name: String| {
-            level_unit(protocol.as_ref().map(|item| item.value), reader, &name).map(|unit| (name, unit))
+            level_unit(protocol.as_ref().map(|item| item.value), reader, &name)
+                .map(|unit| (name, unit))
         };
         levels.into_iter().filter_map(unit).collect()
     };
-    let unit_of = |name: &str| units.iter().find(|(known, _)| known == name).map(|(_, unit)| *unit);
+    let unit_of = |name: &str| {
+        units
+            .iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, unit)| *unit)
+    };
     let mut population = reader.population(population, overrides, &unit_of, loader, reports);
     let protocol = reader.protocol(protocol, &population, end);
     let record = reader.record(record, &population, end, overrides.fibres.is_some());
@@ -154,7 +191,12 @@ fn whole(
     }
     let mut taken: Vec<String> = population.varied.iter().map(|v| v.column.clone()).collect();
     if let Some(model) = reader.model {
-        taken.extend(record.variables.iter().map(|id| model.variable(*id).name.clone()));
+        taken.extend(
+            record
+                .variables
+                .iter()
+                .map(|id| model.variable(*id).name.clone()),
+        );
     }
     let before = reader.faults.iter().filter(|d| d.is_error()).count();
     let features = reader.features(features, &taken, end);
@@ -187,17 +229,27 @@ fn duration(reader: &mut Reader<'_>, table: &mut Table<'_>, overrides: &Override
     if let (Some(ms), Some(item)) = (duration_ms, &item)
         && crate::protocol::tick(ms) < 1
     {
-        reader.error(faults::RANGE, item.span, format!("'duration' is {}, shorter than 10 ns", item.shown()));
+        reader.error(
+            faults::RANGE,
+            item.span,
+            format!("'duration' is {}, shorter than 10 ns", item.shown()),
+        );
         duration_ms = None;
     }
     if let Some(text) = &overrides.duration {
         duration_ms = override_ms(reader.model, text);
         if duration_ms.is_none() {
-            let message = format!("--duration is \"{text}\", expected a time above 0 such as \"100 ms\"");
-            reader.faults.push(Diagnostic::error(faults::QUANTITY, message));
+            let message =
+                format!("--duration is \"{text}\", expected a time above 0 such as \"100 ms\"");
+            reader
+                .faults
+                .push(Diagnostic::error(faults::QUANTITY, message));
         }
     }
-    End { duration_ms, overridden }
+    End {
+        duration_ms,
+        overridden,
+    }
 }
 
 fn override_ms(model: Option<&Model>, text: &str) -> Option<f64> {
@@ -209,7 +261,11 @@ fn override_ms(model: Option<&Model>, text: &str) -> Option<f64> {
     (crate::protocol::tick(ms) >= 1 && ms < 1e12).then_some(ms)
 }
 
-fn stepping(reader: &mut Reader<'_>, table: &mut Table<'_>, schemes: &[SchemeName]) -> (Scheme, Option<f64>, Option<f64>) {
+fn stepping(
+    reader: &mut Reader<'_>,
+    table: &mut Table<'_>,
+    schemes: &[SchemeName],
+) -> (Scheme, Option<f64>, Option<f64>) {
     let mut scheme = Scheme::Auto;
     let mut adaptive = true;
     if let Some(item) = table.take("scheme")
@@ -219,9 +275,15 @@ fn stepping(reader: &mut Reader<'_>, table: &mut Table<'_>, schemes: &[SchemeNam
         match schemes.iter().find(|s| s.name == text) {
             Some(known) => (scheme, adaptive) = (Scheme::Named(text.to_string()), known.adaptive),
             None => {
-                let names: Vec<&str> = std::iter::once("auto").chain(schemes.iter().map(|s| s.name)).collect();
-                let message = format!("'scheme' is \"{text}\", expected one of {}", names.join(", "));
-                let help = nearest(text, names.iter().copied()).map(|near| format!("did you mean '{near}'?"));
+                let names: Vec<&str> = std::iter::once("auto")
+                    .chain(schemes.iter().map(|s| s.name))
+                    .collect();
+                let message = format!(
+                    "'scheme' is \"{text}\", expected one of {}",
+                    names.join(", ")
+                );
+                let help = nearest(text, names.iter().copied())
+                    .map(|near| format!("did you mean '{near}'?"));
                 reader.error(faults::UNKNOWN_NAME, item.span, message).help = help;
             }
         }
@@ -238,7 +300,8 @@ fn stepping(reader: &mut Reader<'_>, table: &mut Table<'_>, schemes: &[SchemeNam
         reader.above_zero(item, value)
     });
     if let (Some(item), true) = (&step, adaptive) {
-        let message = format!("'step' has no effect: {named} is an adaptive scheme and takes 'tolerance'");
+        let message =
+            format!("'step' has no effect: {named} is an adaptive scheme and takes 'tolerance'");
         reader.warning(faults::NO_EFFECT, item.key, message);
     }
     if let (Some(item), false) = (&tolerance_item, adaptive) {
@@ -247,4 +310,3 @@ fn stepping(reader: &mut Reader<'_>, table: &mut Table<'_>, schemes: &[SchemeNam
     }
     (scheme, step_ms, tolerance)
 }
-

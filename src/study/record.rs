@@ -42,7 +42,9 @@ impl Record {
             return 0;
         }
         // A multiple of `every` that rounds to the last tick is a sample too.
-        ((tick(duration_ms) as f64 + 0.5) / (self.every_ms * crate::protocol::TICKS_PER_MS)).floor() as usize + 1
+        ((tick(duration_ms) as f64 + 0.5) / (self.every_ms * crate::protocol::TICKS_PER_MS)).floor()
+            as usize
+            + 1
     }
 
     /// When the samples are taken: whole multiples of `every`, rounded to ticks.
@@ -59,27 +61,58 @@ impl Record {
 
 /// Names in a result that are not a study's to give.
 const RESERVED: [&str; 13] = [
-    "time", "fibre", "trace", "status", "lost_at", "lost_variable", "events", "event", "spike_time", "spike_fibre",
-    "agreement", "checkpoint", "lost",
+    "time",
+    "fibre",
+    "trace",
+    "status",
+    "lost_at",
+    "lost_variable",
+    "events",
+    "event",
+    "spike_time",
+    "spike_fibre",
+    "agreement",
+    "checkpoint",
+    "lost",
 ];
 
 impl Reader<'_> {
     /// Reads `[record]`; without it nothing is recorded.
-    pub fn record(&mut self, item: Option<Item<'_>>, population: &Population, end: End, fewer_fibres: bool) -> Record {
-        let mut record = Record { variables: Vec::new(), every_ms: 1.0, traces: Traces::All };
-        let Some(mut table) = item.as_ref().and_then(|item| self.table(item)) else { return record };
+    pub fn record(
+        &mut self,
+        item: Option<Item<'_>>,
+        population: &Population,
+        end: End,
+        fewer_fibres: bool,
+    ) -> Record {
+        let mut record = Record {
+            variables: Vec::new(),
+            every_ms: 1.0,
+            traces: Traces::All,
+        };
+        let Some(mut table) = item.as_ref().and_then(|item| self.table(item)) else {
+            return record;
+        };
         let variables = self.require(&mut table, "variables", "[\"membrane.V\"]");
         let every = self.require(&mut table, "every", "\"0.5 ms\"");
         let fibres = table.take("fibres");
         self.finish(&table);
         let mut places = Vec::new();
-        for item in variables.and_then(|item| self.list(&item)).unwrap_or_default() {
-            let Some(id) = self.variable(&item, Role::Observable) else { continue };
+        for item in variables
+            .and_then(|item| self.list(&item))
+            .unwrap_or_default()
+        {
+            let Some(id) = self.variable(&item, Role::Observable) else {
+                continue;
+            };
             if let Some(i) = record.variables.iter().position(|v| *v == id) {
                 let message = format!("{} is recorded twice", item.shown());
                 self.error(faults::DUPLICATE, item.span, message)
                     .secondary
-                    .push(Label { span: places[i], message: "first here".to_string() });
+                    .push(Label {
+                        span: places[i],
+                        message: "first here".to_string(),
+                    });
                 continue;
             }
             record.variables.push(id);
@@ -95,16 +128,24 @@ impl Reader<'_> {
             } else if let Some(duration_ms) = end.duration_ms {
                 let samples = duration_ms / every_ms;
                 if samples > MOST_SAMPLES {
-                    let message = format!("'record.every' is {}: {samples:.0} samples of each trace, more than {MOST_SAMPLES:.0}", item.shown());
+                    let message = format!(
+                        "'record.every' is {}: {samples:.0} samples of each trace, more than {MOST_SAMPLES:.0}",
+                        item.shown()
+                    );
                     self.error(faults::RANGE, item.span, message);
                 } else if every_ms > duration_ms && !end.overridden {
-                    let message = format!("'record.every' is {}, longer than the study: only time 0 is recorded", item.shown());
+                    let message = format!(
+                        "'record.every' is {}, longer than the study: only time 0 is recorded",
+                        item.shown()
+                    );
                     self.warning(faults::DOUBTFUL, item.span, message);
                 }
             }
         }
         if let Some(item) = fibres {
-            record.traces = self.traces(&item, population.fibres, fewer_fibres).unwrap_or(Traces::All);
+            record.traces = self
+                .traces(&item, population.fibres, fewer_fibres)
+                .unwrap_or(Traces::All);
         }
         record
     }
@@ -119,20 +160,34 @@ impl Reader<'_> {
                 let first = first?;
                 let n = self.whole(&first)?;
                 if n > fibres && !fewer_fibres {
-                    let message = format!("the first {n} fibres are to be recorded, but there are {fibres}");
+                    let message =
+                        format!("the first {n} fibres are to be recorded, but there are {fibres}");
                     self.warning(faults::DOUBTFUL, first.span, message);
                 }
-                Some(if n >= fibres { Traces::All } else { Traces::Some((0..n).collect()) })
+                Some(if n >= fibres {
+                    Traces::All
+                } else {
+                    Traces::Some((0..n).collect())
+                })
             }
             DeValue::Array(_) => {
                 let mut ids = Vec::new();
                 for item in self.list(item)? {
-                    let Some(id) = self.whole(&item) else { continue };
+                    let Some(id) = self.whole(&item) else {
+                        continue;
+                    };
                     if ids.contains(&id) {
-                        self.error(faults::DUPLICATE, item.span, format!("fibre {id} is recorded twice"));
+                        self.error(
+                            faults::DUPLICATE,
+                            item.span,
+                            format!("fibre {id} is recorded twice"),
+                        );
                     } else if id >= fibres {
                         if !fewer_fibres {
-                            let message = format!("fibre {id} does not exist: ids go from 0 to {}", fibres - 1);
+                            let message = format!(
+                                "fibre {id} does not exist: ids go from 0 to {}",
+                                fibres - 1
+                            );
                             self.error(faults::RANGE, item.span, message);
                         }
                     } else {
@@ -150,26 +205,39 @@ impl Reader<'_> {
     }
 
     /// Reads `[features]`. `taken` are the names of other columns of the result.
-    pub fn features(&mut self, item: Option<Item<'_>>, taken: &[String], end: End) -> Vec<FeatureSpec> {
-        let Some(table) = item.as_ref().and_then(|item| self.table(item)) else { return Vec::new() };
+    pub fn features(
+        &mut self,
+        item: Option<Item<'_>>,
+        taken: &[String],
+        end: End,
+    ) -> Vec<FeatureSpec> {
+        let Some(table) = item.as_ref().and_then(|item| self.table(item)) else {
+            return Vec::new();
+        };
         let mut features: Vec<FeatureSpec> = Vec::new();
         let mut columns: Vec<String> = Vec::new();
         for (name, item) in table.items() {
             let good = name.starts_with(|c: char| c.is_ascii_alphabetic())
                 && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
             if !good {
-                let message = format!("'{name}' is no name for a feature: letters, digits and _ are, with a letter first");
+                let message = format!(
+                    "'{name}' is no name for a feature: letters, digits and _ are, with a letter first"
+                );
                 self.error(faults::WRONG_KIND, item.key, message);
             }
             if RESERVED.contains(&name) {
-                let message = format!("'{name}' is a name of the result's own; a feature needs another");
+                let message =
+                    format!("'{name}' is a name of the result's own; a feature needs another");
                 self.error(faults::DUPLICATE, item.key, message);
             }
-            let Some(feature) = self.feature(name, &item, end) else { continue };
+            let Some(feature) = self.feature(name, &item, end) else {
+                continue;
+            };
             for column in feature.column_names() {
                 if taken.contains(&column) || columns.contains(&column) {
                     let message = format!("the result would have two columns '{column}'");
-                    self.error(faults::DUPLICATE, item.key, message).help = Some("name the feature differently".to_string());
+                    self.error(faults::DUPLICATE, item.key, message).help =
+                        Some("name the feature differently".to_string());
                 }
                 columns.push(column);
             }
@@ -199,7 +267,12 @@ impl Reader<'_> {
             return None;
         };
         if let Some((other, second)) = found.get(1) {
-            let message = format!("'{}' has both '{}' and '{}'; one is wanted", item.path, kind.name(), other.name());
+            let message = format!(
+                "'{}' has both '{}' and '{}'; one is wanted",
+                item.path,
+                kind.name(),
+                other.name()
+            );
             self.error(faults::KEYS, second.key, message);
         }
         let of = self.variable(&observable, Role::Observable);
@@ -208,12 +281,15 @@ impl Reader<'_> {
         match (kind.takes_threshold(), &threshold) {
             (true, Some(item)) => {
                 let wanted = of.and_then(|id| Some(Wanted::like(self.model?, id)));
-                spec.threshold = wanted.and_then(|w| self.quantity(item, &w)).unwrap_or(f64::NAN);
+                spec.threshold = wanted
+                    .and_then(|w| self.quantity(item, &w))
+                    .unwrap_or(f64::NAN);
                 sound &= !spec.threshold.is_nan();
             }
             (true, None) => {
                 let message = format!("'{}': 'threshold' is missing", item.path);
-                self.error(faults::KEYS, item.span, message).help = Some("write threshold = \"0 mV\"".to_string());
+                self.error(faults::KEYS, item.span, message).help =
+                    Some("write threshold = \"0 mV\"".to_string());
                 sound = false;
             }
             (false, Some(item)) => self.misplaced(item, "threshold", kind),
@@ -223,7 +299,10 @@ impl Reader<'_> {
             (true, Some(item)) => match self.time_from_zero(item) {
                 Some(at_ms) => {
                     spec.at_ms = at_ms;
-                    if let (Some(duration_ms), true) = (end.duration_ms, end.duration_ms.is_some_and(|d| at_ms > d) && !end.overridden) {
+                    if let (Some(duration_ms), true) = (
+                        end.duration_ms,
+                        end.duration_ms.is_some_and(|d| at_ms > d) && !end.overridden,
+                    ) {
                         self.outside_feature(item, duration_ms);
                     }
                 }
@@ -231,7 +310,8 @@ impl Reader<'_> {
             },
             (true, None) => {
                 let message = format!("'{}': 'at' is missing", item.path);
-                self.error(faults::KEYS, item.span, message).help = Some("write at = \"500 ms\"".to_string());
+                self.error(faults::KEYS, item.span, message).help =
+                    Some("write at = \"500 ms\"".to_string());
                 sound = false;
             }
             (false, Some(item)) => self.misplaced(item, "at", kind),
@@ -241,9 +321,17 @@ impl Reader<'_> {
         (of.is_some() && sound).then_some(spec)
     }
 
-    fn window(&mut self, spec: &mut FeatureSpec, (after, before): (Option<&Item<'_>>, Option<&Item<'_>>), end: End) -> bool {
+    fn window(
+        &mut self,
+        spec: &mut FeatureSpec,
+        (after, before): (Option<&Item<'_>>, Option<&Item<'_>>),
+        end: End,
+    ) -> bool {
         let mut sound = true;
-        for (item, key, limit) in [(after, "after", &mut spec.after_ms), (before, "before", &mut spec.before_ms)] {
+        for (item, key, limit) in [
+            (after, "after", &mut spec.after_ms),
+            (before, "before", &mut spec.before_ms),
+        ] {
             let Some(item) = item else { continue };
             if spec.kind.takes_window() {
                 match self.time_from_zero(item) {
@@ -255,7 +343,12 @@ impl Reader<'_> {
             }
         }
         if let (Some(item), true) = (before, spec.after_ms >= spec.before_ms) {
-            let message = format!("'{}' is {}, not later than 'after', {} ms", item.path, item.shown(), spec.after_ms);
+            let message = format!(
+                "'{}' is {}, not later than 'after', {} ms",
+                item.path,
+                item.shown(),
+                spec.after_ms
+            );
             self.error(faults::RANGE, item.span, message);
             return false;
         }
@@ -273,20 +366,29 @@ impl Reader<'_> {
     }
 
     fn outside_feature(&mut self, item: &Item<'_>, duration_ms: f64) {
-        let message = format!("'{}' is {}, but the study ends at {duration_ms} ms: the feature will be missing", item.path, item.shown());
+        let message = format!(
+            "'{}' is {}, but the study ends at {duration_ms} ms: the feature will be missing",
+            item.path,
+            item.shown()
+        );
         self.warning(faults::NO_EFFECT, item.span, message);
     }
 
     /// Reads `[agreement]`.
     pub fn agreement(&mut self, item: Option<Item<'_>>) -> super::Agreement {
         let mut agreement = super::Agreement::default();
-        let Some(mut table): Option<Table<'_>> = item.as_ref().and_then(|item| self.table(item)) else { return agreement };
+        let Some(mut table): Option<Table<'_>> = item.as_ref().and_then(|item| self.table(item))
+        else {
+            return agreement;
+        };
         if let Some(item) = table.take("fibres") {
             agreement.fibres = self.whole(&item).unwrap_or(agreement.fibres);
         }
         if let Some(item) = table.take("tolerance") {
             let pure = Wanted::pure("a share of the range");
-            agreement.tolerance = self.quantity(&item, &pure).and_then(|value| self.above_zero(&item, value));
+            agreement.tolerance = self
+                .quantity(&item, &pure)
+                .and_then(|value| self.above_zero(&item, value));
         }
         self.finish(&table);
         agreement

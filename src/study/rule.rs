@@ -13,8 +13,17 @@ use toml::de::DeValue;
 const MOST_LEVELS: u64 = 10_000_000;
 
 /// The keys of which a rule has exactly one.
-const KINDS: [&str; 9] =
-    ["value", "values", "linspace", "logspace", "uniform", "normal", "lognormal", "choice", "file"];
+const KINDS: [&str; 9] = [
+    "value",
+    "values",
+    "linspace",
+    "logspace",
+    "uniform",
+    "normal",
+    "lognormal",
+    "choice",
+    "file",
+];
 
 /// All that reading a rule needs.
 pub(super) struct Rules<'r, 'a> {
@@ -32,25 +41,33 @@ impl Rules<'_, '_> {
     pub fn read(&mut self, item: &Item<'_>) -> Option<Rule> {
         let DeValue::Table(entries) = item.value else {
             if matches!(item.value, DeValue::Array(_)) {
-                self.reader.wrong_type(item, "a value or a table such as { values = [...] }");
+                self.reader
+                    .wrong_type(item, "a value or a table such as { values = [...] }");
                 return None;
             }
             return Some(Rule::Value(self.number(item)?));
         };
         let mut table = Table::new(&item.path, item.key, entries);
-        let found: Vec<(usize, Item<'_>)> =
-            KINDS.iter().enumerate().filter_map(|(i, kind)| Some((i, table.take(kind)?))).collect();
+        let found: Vec<(usize, Item<'_>)> = KINDS
+            .iter()
+            .enumerate()
+            .filter_map(|(i, kind)| Some((i, table.take(kind)?)))
+            .collect();
         let Some((kind, value)) = found.first() else {
             for key in ["min", "max", "weights", "column", "unit"] {
                 table.take(key);
             }
             self.reader.finish(&table);
             let message = format!("'{}' does not say how it varies", item.path);
-            self.reader.error(faults::KEYS, item.span, message).help = Some(format!("one of {}", KINDS.join(", ")));
+            self.reader.error(faults::KEYS, item.span, message).help =
+                Some(format!("one of {}", KINDS.join(", ")));
             return None;
         };
         if let Some((other, second)) = found.get(1) {
-            let message = format!("'{}' has both '{}' and '{}'; one is wanted", item.path, KINDS[*kind], KINDS[*other]);
+            let message = format!(
+                "'{}' has both '{}' and '{}'; one is wanted",
+                item.path, KINDS[*kind], KINDS[*other]
+            );
             self.reader.error(faults::KEYS, second.key, message);
             return None;
         }
@@ -76,7 +93,11 @@ impl Rules<'_, '_> {
     fn numbers(&mut self, item: &Item<'_>) -> Option<Vec<f64>> {
         let items = self.reader.list(item)?;
         if items.is_empty() {
-            self.reader.error(faults::RANGE, item.span, format!("'{}' is empty", item.path));
+            self.reader.error(
+                faults::RANGE,
+                item.span,
+                format!("'{}' is empty", item.path),
+            );
             return None;
         }
         // Every fault of the list is reported, hence no early end.
@@ -88,19 +109,29 @@ impl Rules<'_, '_> {
     fn spaced(&mut self, item: &Item<'_>, logarithmic: bool) -> Option<Vec<f64>> {
         let items = self.reader.list(item)?;
         let [from, to, n] = items.as_slice() else {
-            let message = format!("'{}' has {} elements, expected [from, to, number of values]", item.path, items.len());
+            let message = format!(
+                "'{}' has {} elements, expected [from, to, number of values]",
+                item.path,
+                items.len()
+            );
             self.reader.error(faults::RANGE, item.span, message);
             return None;
         };
         let (a, b, levels) = (self.number(from), self.number(to), self.reader.whole(n));
         let (a, b, levels) = (a?, b?, levels?);
         if levels == 0 || levels > MOST_LEVELS {
-            let message = format!("'{}' has {levels} values, expected 1 to {MOST_LEVELS}", item.path);
+            let message = format!(
+                "'{}' has {levels} values, expected 1 to {MOST_LEVELS}",
+                item.path
+            );
             self.reader.error(faults::RANGE, n.span, message);
             return None;
         }
         if logarithmic && (a <= 0.0 || b <= 0.0) {
-            let message = format!("'{}' goes from {a} to {b}, expected both above 0", item.path);
+            let message = format!(
+                "'{}' goes from {a} to {b}, expected both above 0",
+                item.path
+            );
             self.reader.error(faults::RANGE, item.span, message);
             return None;
         }
@@ -114,7 +145,11 @@ impl Rules<'_, '_> {
                 return b;
             }
             let x = i as f64 / last as f64;
-            if logarithmic { a * Lane::exp(Lane::ln(b / a) * x) } else { (a * (last - i) as f64 + b * i as f64) / last as f64 }
+            if logarithmic {
+                a * Lane::exp(Lane::ln(b / a) * x)
+            } else {
+                (a * (last - i) as f64 + b * i as f64) / last as f64
+            }
         };
         Some((0..levels).map(level).collect())
     }
@@ -122,14 +157,21 @@ impl Rules<'_, '_> {
     fn uniform(&mut self, item: &Item<'_>) -> Option<Rule> {
         let items = self.reader.list(item)?;
         let [low, high] = items.as_slice() else {
-            let message = format!("'{}' has {} elements, expected [low, high]", item.path, items.len());
+            let message = format!(
+                "'{}' has {} elements, expected [low, high]",
+                item.path,
+                items.len()
+            );
             self.reader.error(faults::RANGE, item.span, message);
             return None;
         };
         let (low, high) = (self.number(low), self.number(high));
         let (low, high) = (low?, high?);
         if low > high {
-            let message = format!("'{}' goes from {low} down to {high}, expected the lower bound first", item.path);
+            let message = format!(
+                "'{}' goes from {low} down to {high}, expected the lower bound first",
+                item.path
+            );
             self.reader.error(faults::RANGE, item.span, message);
             return None;
         }
@@ -142,14 +184,22 @@ impl Rules<'_, '_> {
             return self.number(written);
         }
         if self.default.is_none() {
-            let message = format!("'{}': '{word}' is missing, and the model has no value to take for it", item.path);
+            let message = format!(
+                "'{}': '{word}' is missing, and the model has no value to take for it",
+                item.path
+            );
             self.reader.error(faults::KEYS, item.span, message);
         }
         self.default
     }
 
     /// A spread: `sd` in the parameter's unit or `cv` relative to the centre; exactly one of them.
-    fn spread(&mut self, item: &Item<'_>, sd: Option<&Item<'_>>, cv: Option<&Item<'_>>) -> Option<(f64, bool)> {
+    fn spread(
+        &mut self,
+        item: &Item<'_>,
+        sd: Option<&Item<'_>>,
+        cv: Option<&Item<'_>>,
+    ) -> Option<(f64, bool)> {
         let (written, relative) = match (sd, cv) {
             (Some(sd), None) => (sd, false),
             (None, Some(cv)) => (cv, true),
@@ -160,7 +210,8 @@ impl Rules<'_, '_> {
             }
         };
         let value = if relative {
-            self.reader.quantity(written, &Wanted::pure("a coefficient of variation"))?
+            self.reader
+                .quantity(written, &Wanted::pure("a coefficient of variation"))?
         } else {
             self.number(written)?
         };
@@ -175,7 +226,11 @@ impl Rules<'_, '_> {
         let mean = self.centre(item, mean.as_ref(), "mean");
         let spread = self.spread(item, sd.as_ref(), cv.as_ref());
         let (mean, (spread, relative), bounds) = (mean?, spread?, bounds?);
-        let sd = if relative { spread * mean.abs() } else { spread };
+        let sd = if relative {
+            spread * mean.abs()
+        } else {
+            spread
+        };
         self.truncated(item, mean, sd, false, bounds)
     }
 
@@ -189,7 +244,10 @@ impl Rules<'_, '_> {
         let bounds = self.bounds(table, Some(&mut inner));
         self.reader.finish(&inner);
         if let (Some(_), Some(second)) = (&mean, &median) {
-            let message = format!("'{}' has both 'mean' and 'median'; one is wanted", item.path);
+            let message = format!(
+                "'{}' has both 'mean' and 'median'; one is wanted",
+                item.path
+            );
             self.reader.error(faults::KEYS, second.key, message);
         }
         let by_mean = mean.is_some();
@@ -199,7 +257,10 @@ impl Rules<'_, '_> {
         let (centre, (spread, relative), bounds) = (centre?, spread?, bounds?);
         let place = centre_item.as_ref().unwrap_or(item);
         if centre <= 0.0 {
-            let message = format!("'{}' is centred on {centre}; a lognormal number is above 0", item.path);
+            let message = format!(
+                "'{}' is centred on {centre}; a lognormal number is above 0",
+                item.path
+            );
             self.reader.error(faults::RANGE, place.span, message);
             return None;
         }
@@ -214,31 +275,52 @@ impl Rules<'_, '_> {
     }
 
     /// `min` and `max`, which may stand beside the distribution or inside it.
-    fn bounds(&mut self, outer: &mut Table<'_>, inner: Option<&mut Table<'_>>) -> Option<(f64, f64)> {
+    fn bounds(
+        &mut self,
+        outer: &mut Table<'_>,
+        inner: Option<&mut Table<'_>>,
+    ) -> Option<(f64, f64)> {
         let (mut min, mut max) = (outer.take("min"), outer.take("max"));
         if let Some(inner) = inner {
             (min, max) = (inner.take("min").or(min), inner.take("max").or(max));
         }
         let low = min.as_ref().map(|item| self.number(item));
         let high = max.as_ref().map(|item| self.number(item));
-        let (low, high) = (low.unwrap_or(Some(f64::NEG_INFINITY))?, high.unwrap_or(Some(f64::INFINITY))?);
+        let (low, high) = (
+            low.unwrap_or(Some(f64::NEG_INFINITY))?,
+            high.unwrap_or(Some(f64::INFINITY))?,
+        );
         if low > high {
             let place = max.or(min).map_or(outer.span, |item| item.span);
-            let message = format!("'{}': min is {low} and max is {high}, expected min below max", outer.path);
+            let message = format!(
+                "'{}': min is {low} and max is {high}, expected min below max",
+                outer.path
+            );
             self.reader.error(faults::RANGE, place, message);
             return None;
         }
         Some((low, high))
     }
 
-    fn truncated(&mut self, item: &Item<'_>, mean: f64, sd: f64, exponential: bool, bounds: (f64, f64)) -> Option<Rule> {
+    fn truncated(
+        &mut self,
+        item: &Item<'_>,
+        mean: f64,
+        sd: f64,
+        exponential: bool,
+        bounds: (f64, f64),
+    ) -> Option<Rule> {
         let chance = |bound: f64| {
             let bound = match (exponential, bound > 0.0) {
                 (false, _) => bound,
                 (true, true) => Lane::ln(bound),
                 (true, false) => f64::NEG_INFINITY,
             };
-            if sd > 0.0 { normal_chance_below((bound - mean) / sd) } else { f64::from(u8::from(bound > mean)) }
+            if sd > 0.0 {
+                normal_chance_below((bound - mean) / sd)
+            } else {
+                f64::from(u8::from(bound > mean))
+            }
         };
         let chances = (chance(bounds.0), chance(bounds.1));
         // With no spread a bound that is met exactly still holds the value.
@@ -247,19 +329,36 @@ impl Rules<'_, '_> {
             (bounds.0..=bounds.1).contains(&value)
         };
         if met {
-            return Some(Rule::Value(if exponential { Lane::exp(mean) } else { mean }));
+            return Some(Rule::Value(if exponential {
+                Lane::exp(mean)
+            } else {
+                mean
+            }));
         }
         let kept = chances.1 - chances.0;
         if kept <= 0.0 {
-            let message = format!("'{}': no number of this distribution lies between {} and {}", item.path, bounds.0, bounds.1);
+            let message = format!(
+                "'{}': no number of this distribution lies between {} and {}",
+                item.path, bounds.0, bounds.1
+            );
             self.reader.error(faults::RANGE, item.span, message);
             return None;
         }
         if kept < 0.01 {
-            let message = format!("'{}': min and max keep only {:.2} % of the distribution", item.path, 100.0 * kept);
+            let message = format!(
+                "'{}': min and max keep only {:.2} % of the distribution",
+                item.path,
+                100.0 * kept
+            );
             self.reader.warning(faults::DOUBTFUL, item.span, message);
         }
-        Some(Rule::Normal { mean, sd, exponential, bounds, chances })
+        Some(Rule::Normal {
+            mean,
+            sd,
+            exponential,
+            bounds,
+            chances,
+        })
     }
 
     fn choice(&mut self, table: &mut Table<'_>, item: &Item<'_>) -> Option<Rule> {
@@ -272,7 +371,11 @@ impl Rules<'_, '_> {
                 let items = self.reader.list(list)?;
                 let read: Vec<Option<f64>> = items
                     .iter()
-                    .map(|i| self.reader.quantity(i, &pure).and_then(|w| self.reader.at_least_zero(i, w)))
+                    .map(|i| {
+                        self.reader
+                            .quantity(i, &pure)
+                            .and_then(|w| self.reader.at_least_zero(i, w))
+                    })
                     .collect();
                 read.into_iter().collect()
             }
@@ -280,13 +383,21 @@ impl Rules<'_, '_> {
         let (values, weights) = (values?, weights?);
         let place = weights_item.as_ref().unwrap_or(item);
         if values.len() != weights.len() {
-            let message = format!("'{}' has {} weights for {} values", item.path, weights.len(), values.len());
+            let message = format!(
+                "'{}' has {} weights for {} values",
+                item.path,
+                weights.len(),
+                values.len()
+            );
             self.reader.error(faults::RANGE, place.span, message);
             return None;
         }
         let total: f64 = weights.iter().sum();
         if total <= 0.0 || !total.is_finite() {
-            let message = format!("'{}': the weights add up to {total}, expected more than 0", item.path);
+            let message = format!(
+                "'{}': the weights add up to {total}, expected more than 0",
+                item.path
+            );
             self.reader.error(faults::RANGE, place.span, message);
             return None;
         }
@@ -295,7 +406,10 @@ impl Rules<'_, '_> {
             sum += w;
             sum / total
         });
-        Some(Rule::Choice { cumulative: cumulative.collect(), values })
+        Some(Rule::Choice {
+            cumulative: cumulative.collect(),
+            values,
+        })
     }
 
     fn file(&mut self, table: &mut Table<'_>, item: &Item<'_>) -> Option<Rule> {
@@ -303,7 +417,13 @@ impl Rules<'_, '_> {
         let name = self.reader.text(item)?;
         let column_item = column?;
         let column = self.reader.text(&column_item)?;
-        let values = self.files.column(self.loader, self.reader, self.reports, (item, name), (&column_item, column))?;
+        let values = self.files.column(
+            self.loader,
+            self.reader,
+            self.reports,
+            (item, name),
+            (&column_item, column),
+        )?;
         Some(Rule::Table(values))
     }
 }

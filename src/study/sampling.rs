@@ -42,8 +42,13 @@ pub enum Sampling {
 
 impl Sampling {
     /// Every way, in the order in which messages list them.
-    pub const ALL: [Sampling; 5] =
-        [Sampling::Random, Sampling::Sobol, Sampling::LatinHypercube, Sampling::Grid, Sampling::Zip];
+    pub const ALL: [Sampling; 5] = [
+        Sampling::Random,
+        Sampling::Sobol,
+        Sampling::LatinHypercube,
+        Sampling::Grid,
+        Sampling::Zip,
+    ];
 
     /// As studies spell it.
     pub fn name(self) -> &'static str {
@@ -144,11 +149,17 @@ impl Varied {
 
     /// Whether the fibres fall into groups by it.
     pub fn groups(&self) -> bool {
-        matches!(self.rule, Rule::Value(_) | Rule::Factor(_) | Rule::Choice { .. } | Rule::Table(_))
+        matches!(
+            self.rule,
+            Rule::Value(_) | Rule::Factor(_) | Rule::Choice { .. } | Rule::Table(_)
+        )
     }
 
     fn is_drawn(&self) -> bool {
-        matches!(self.rule, Rule::Uniform { .. } | Rule::Normal { .. } | Rule::Choice { .. })
+        matches!(
+            self.rule,
+            Rule::Uniform { .. } | Rule::Normal { .. } | Rule::Choice { .. }
+        )
     }
 }
 
@@ -185,7 +196,11 @@ impl Population {
             *value = match &varied.rule {
                 Rule::Factor(levels) => {
                     let n = levels.len() as u64;
-                    let level = if self.sampling == Sampling::Zip { cell } else { cell / stride % n };
+                    let level = if self.sampling == Sampling::Zip {
+                        cell
+                    } else {
+                        cell / stride % n
+                    };
                     stride = stride.saturating_mul(n);
                     levels[level as usize]
                 }
@@ -199,7 +214,9 @@ impl Population {
 
     fn uniform(&self, name: &str, dimension: usize, fibre: u64, cells: u64) -> f64 {
         match self.sampling {
-            Sampling::Random | Sampling::Grid | Sampling::Zip => unit_interval(self.seed, name, fibre),
+            Sampling::Random | Sampling::Grid | Sampling::Zip => {
+                unit_interval(self.seed, name, fibre)
+            }
             Sampling::Sobol => design::sobol(self.seed, name, dimension, fibre / cells),
             Sampling::LatinHypercube => {
                 design::latin_hypercube(self.seed, name, fibre / cells, self.fibres.div_ceil(cells))
@@ -213,8 +230,15 @@ impl Rule {
     fn at(&self, u: f64) -> f64 {
         match self {
             Rule::Uniform { low, high } => low + (high - low) * u,
-            Rule::Normal { mean, sd, exponential, bounds, chances } => {
-                let x = mean + sd * normal_quantile(inside(chances.0 + (chances.1 - chances.0) * u));
+            Rule::Normal {
+                mean,
+                sd,
+                exponential,
+                bounds,
+                chances,
+            } => {
+                let x =
+                    mean + sd * normal_quantile(inside(chances.0 + (chances.1 - chances.0) * u));
                 let value = if *exponential { Lane::exp(x) } else { x };
                 value.clamp(bounds.0, bounds.1)
             }

@@ -104,8 +104,16 @@ pub fn wilson_interval(count: u64, of: u64) -> (f64, f64) {
     let centre = p + Z * Z / (2.0 * n);
     let scale = 1.0 + Z * Z / n;
     // Exact at the ends, where rounding would leave the unit interval.
-    let low = if count == 0 { 0.0 } else { (centre - spread) / scale };
-    let high = if count == of { 1.0 } else { (centre + spread) / scale };
+    let low = if count == 0 {
+        0.0
+    } else {
+        (centre - spread) / scale
+    };
+    let high = if count == of {
+        1.0
+    } else {
+        (centre + spread) / scale
+    };
     (low, high)
 }
 
@@ -113,7 +121,12 @@ impl Share {
     /// `count` of `of`, with its interval.
     pub fn new(count: u64, of: u64) -> Share {
         let (low, high) = wilson_interval(count, of);
-        Share { count, of, low, high }
+        Share {
+            count,
+            of,
+            low,
+            high,
+        }
     }
 
     /// The share itself; NaN of none.
@@ -130,14 +143,25 @@ impl Statistic {
         let n = values.len();
         if n == 0 {
             let nan = f64::NAN;
-            return Statistic { n: 0, mean: nan, sd: nan, min: nan, median: nan, max: nan };
+            return Statistic {
+                n: 0,
+                mean: nan,
+                sd: nan,
+                min: nan,
+                median: nan,
+                max: nan,
+            };
         }
         let mean = values.iter().sum::<f64>() / n as f64;
         let squares: f64 = values.iter().map(|v| (v - mean) * (v - mean)).sum();
         Statistic {
             n: n as u64,
             mean,
-            sd: if n > 1 { (squares / (n - 1) as f64).sqrt() } else { 0.0 },
+            sd: if n > 1 {
+                (squares / (n - 1) as f64).sqrt()
+            } else {
+                0.0
+            },
             min: values[0],
             median: 0.5 * (values[(n - 1) / 2] + values[n / 2]),
             max: values[n - 1],
@@ -148,7 +172,12 @@ impl Statistic {
 impl Summary {
     /// The summary of a finished run. `parameters[p][i]` is varied parameter `p` of fibre `i`, `features[c][i]` column `c` of
     /// the features; `lost[i]` says that the fibre did not reach the end.
-    pub fn table(&self, parameters: &[Vec<f64>], features: &[Vec<f64>], lost: &[bool]) -> SummaryTable {
+    pub fn table(
+        &self,
+        parameters: &[Vec<f64>],
+        features: &[Vec<f64>],
+        lost: &[bool],
+    ) -> SummaryTable {
         let mut shares = Vec::new();
         if self.abnormal.is_some() {
             shares.push("abnormal".to_string());
@@ -159,7 +188,10 @@ impl Summary {
         }
         let key = |i: usize| -> Vec<f64> { self.by.iter().map(|&p| parameters[p][i]).collect() };
         let compare = |a: usize, b: usize| {
-            let each = self.by.iter().map(|&p| parameters[p][a].total_cmp(&parameters[p][b]));
+            let each = self
+                .by
+                .iter()
+                .map(|&p| parameters[p][a].total_cmp(&parameters[p][b]));
             each.fold(std::cmp::Ordering::Equal, std::cmp::Ordering::then)
         };
         let mut order: Vec<usize> = (0..lost.len()).collect();
@@ -178,16 +210,25 @@ impl Summary {
                 key: key(members[0]),
                 fibres: members.len() as u64,
                 lost: (members.len() - there.len()) as u64,
-                shares: counts.iter().map(|&count| Share::new(count, there.len() as u64)).collect(),
+                shares: counts
+                    .iter()
+                    .map(|&count| Share::new(count, there.len() as u64))
+                    .collect(),
                 features: features.iter().map(column).collect(),
             }
         };
-        SummaryTable { groups: groups.map(group).collect(), shares }
+        SummaryTable {
+            groups: groups.map(group).collect(),
+            shares,
+        }
     }
 
     /// The class of a fibre: an index into [`Summary::classes`], or their number for all others.
     pub fn class(&self, features: &[f64], parameters: &[f64]) -> usize {
-        self.classes.iter().position(|c| c.when.holds(features, parameters)).unwrap_or(self.classes.len())
+        self.classes
+            .iter()
+            .position(|c| c.when.holds(features, parameters))
+            .unwrap_or(self.classes.len())
     }
 
     fn count(&self, features: &[f64], parameters: &[f64], counts: &mut [u64]) {
@@ -214,11 +255,19 @@ fn names(model: &Model, population: &Population, features: &[FeatureSpec]) -> Ve
                 Measure::Observable => unit,
                 Measure::ObservableTime => unit.map(|u| u.times(super::quantity::millisecond())),
             };
-            names.push(Name { name: column.name, term: Term::Feature(names.len()), unit });
+            names.push(Name {
+                name: column.name,
+                term: Term::Feature(names.len()),
+                unit,
+            });
         }
     }
     let parameters = population.varied.iter().enumerate();
-    names.extend(parameters.map(|(i, v)| Name { name: v.name.clone(), term: Term::Parameter(i), unit: v.unit }));
+    names.extend(parameters.map(|(i, v)| Name {
+        name: v.name.clone(),
+        term: Term::Parameter(i),
+        unit: v.unit,
+    }));
     names
 }
 
@@ -235,22 +284,36 @@ impl Reader<'_> {
         let (by, abnormal) = (table.take("by"), table.take("abnormal"));
         let (class, otherwise) = (table.take("class"), table.take("otherwise"));
         self.finish(&table);
-        let mut summary = Summary { otherwise: "other".to_string(), ..Summary::default() };
+        let mut summary = Summary {
+            otherwise: "other".to_string(),
+            ..Summary::default()
+        };
         for item in by.and_then(|item| self.list(&item)).unwrap_or_default() {
             if let Some(index) = self.grouping(&item, population) {
                 if summary.by.contains(&index) {
-                    self.error(faults::DUPLICATE, item.span, format!("{} is named twice", item.shown()));
+                    self.error(
+                        faults::DUPLICATE,
+                        item.span,
+                        format!("{} is named twice", item.shown()),
+                    );
                 } else {
                     summary.by.push(index);
                 }
             }
         }
-        let names = self.model.map(|model| names(model, population, features)).unwrap_or_default();
+        let names = self
+            .model
+            .map(|model| names(model, population, features))
+            .unwrap_or_default();
         summary.abnormal = abnormal.and_then(|item| self.condition(&item, &names, complete));
         let mut places: Vec<(String, crate::diag::Span)> = Vec::new();
         if let Some(item) = &otherwise {
             if class.is_none() {
-                self.warning(faults::NO_EFFECT, item.key, "'summary.otherwise' without any [[summary.class]]");
+                self.warning(
+                    faults::NO_EFFECT,
+                    item.key,
+                    "'summary.otherwise' without any [[summary.class]]",
+                );
             }
             if let Some(text) = self.text(item) {
                 summary.otherwise = text.to_string();
@@ -261,13 +324,26 @@ impl Reader<'_> {
             let name = self.require(&mut table, "name", "\"plateau\"");
             let when = self.require(&mut table, "when", "\"V500 > -60 mV\"");
             self.finish(&table);
-            let text = name.as_ref().and_then(|item| self.text(item)).map(str::to_string);
+            let text = name
+                .as_ref()
+                .and_then(|item| self.text(item))
+                .map(str::to_string);
             if let (Some(item), Some(text)) = (&name, &text) {
-                let earlier = places.iter().find(|(other, _)| other == text).map(|(_, place)| *place);
+                let earlier = places
+                    .iter()
+                    .find(|(other, _)| other == text)
+                    .map(|(_, place)| *place);
                 if let Some(span) = earlier {
-                    self.error(faults::DUPLICATE, item.span, format!("two classes are called '{text}'"))
-                        .secondary
-                        .push(Label { span, message: "first here".to_string() });
+                    self.error(
+                        faults::DUPLICATE,
+                        item.span,
+                        format!("two classes are called '{text}'"),
+                    )
+                    .secondary
+                    .push(Label {
+                        span,
+                        message: "first here".to_string(),
+                    });
                 }
                 places.push((text.clone(), item.span));
             }
@@ -291,7 +367,9 @@ impl Reader<'_> {
             return None;
         };
         if !population.varied[index].groups() {
-            let message = format!("'{name}' is drawn from a distribution: every fibre would be a group of its own");
+            let message = format!(
+                "'{name}' is drawn from a distribution: every fibre would be a group of its own"
+            );
             self.error(faults::WRONG_KIND, item.span, message).help =
                 Some("group by parameters with values, linspace, logspace or choice".to_string());
             return None;
@@ -311,7 +389,8 @@ impl Reader<'_> {
                     _ => faults::CONDITION,
                 };
                 let place = self.within(item, error.place);
-                self.error(code, place, format!("'{}': {}", item.path, error.message)).help = error.help;
+                self.error(code, place, format!("'{}': {}", item.path, error.message))
+                    .help = error.help;
                 None
             }
         }

@@ -38,18 +38,29 @@ pub(super) struct Item<'t> {
 
 impl<'t> Table<'t> {
     pub fn new(path: &str, span: Span, entries: &'t DeTable<'t>) -> Self {
-        Table { path: path.to_string(), span, entries, asked: Vec::new() }
+        Table {
+            path: path.to_string(),
+            span,
+            entries,
+            asked: Vec::new(),
+        }
     }
 
     /// The value of a key, if it is there; the key counts as known from now on.
     pub fn take(&mut self, key: &'static str) -> Option<Item<'t>> {
         self.asked.push(key);
-        self.items().find(|(name, _)| *name == key).map(|(_, item)| item)
+        self.items()
+            .find(|(name, _)| *name == key)
+            .map(|(_, item)| item)
     }
 
     /// Every key and its value, in the order of the text.
     pub fn items(&self) -> impl Iterator<Item = (&'t str, Item<'t>)> + use<'t> {
-        let prefix = if self.path.is_empty() { String::new() } else { format!("{}.", self.path) };
+        let prefix = if self.path.is_empty() {
+            String::new()
+        } else {
+            format!("{}.", self.path)
+        };
         self.entries.iter().map(move |(key, value)| {
             let name: &str = key.get_ref();
             let item = Item {
@@ -84,12 +95,22 @@ impl<'t> Item<'t> {
 
 impl<'a> Reader<'a> {
     /// Records a fault with its place.
-    pub fn error(&mut self, code: &'static str, span: Span, message: impl Into<String>) -> &mut Diagnostic {
+    pub fn error(
+        &mut self,
+        code: &'static str,
+        span: Span,
+        message: impl Into<String>,
+    ) -> &mut Diagnostic {
         self.push(Diagnostic::error(code, message).at(span, ""))
     }
 
     /// Records something that deserves a look.
-    pub fn warning(&mut self, code: &'static str, span: Span, message: impl Into<String>) -> &mut Diagnostic {
+    pub fn warning(
+        &mut self,
+        code: &'static str,
+        span: Span,
+        message: impl Into<String>,
+    ) -> &mut Diagnostic {
         self.push(Diagnostic::warning(code, message).at(span, ""))
     }
 
@@ -108,7 +129,11 @@ impl<'a> Reader<'a> {
                 } else {
                     format!("'{}'", table.path)
                 };
-                let fault = self.error(faults::UNKNOWN_KEY, item.key, format!("unknown key '{name}' in {place}"));
+                let fault = self.error(
+                    faults::UNKNOWN_KEY,
+                    item.key,
+                    format!("unknown key '{name}' in {place}"),
+                );
                 fault.help = Some(match nearest(name, table.asked.iter().copied()) {
                     Some(known) => format!("did you mean '{known}'?"),
                     None => format!("known keys: {}", table.asked.join(", ")),
@@ -118,10 +143,19 @@ impl<'a> Reader<'a> {
     }
 
     /// The value of a key that must be there.
-    pub fn require<'t>(&mut self, table: &mut Table<'t>, key: &'static str, example: &str) -> Option<Item<'t>> {
+    pub fn require<'t>(
+        &mut self,
+        table: &mut Table<'t>,
+        key: &'static str,
+        example: &str,
+    ) -> Option<Item<'t>> {
         let item = table.take(key);
         if item.is_none() {
-            let place = if table.path.is_empty() { String::new() } else { format!("'{}': ", table.path) };
+            let place = if table.path.is_empty() {
+                String::new()
+            } else {
+                format!("'{}': ", table.path)
+            };
             let (span, message) = (table.span, format!("{place}'{key}' is missing"));
             self.error(faults::KEYS, span, message).help = Some(format!("write {key} = {example}"));
         }
@@ -156,7 +190,9 @@ impl<'a> Reader<'a> {
     /// A finite bare number, if the value is one; no fault where it is something else.
     pub fn bare_number(&mut self, item: &Item<'_>) -> Option<Option<f64>> {
         let value = match item.value {
-            DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix()).ok().map(|n| n as f64),
+            DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix())
+                .ok()
+                .map(|n| n as f64),
             DeValue::Float(number) => number.as_str().parse().ok(),
             _ => return None,
         };
@@ -202,7 +238,9 @@ impl<'a> Reader<'a> {
         let mut tables = Vec::new();
         for element in elements_of(item, elements) {
             match element.value {
-                DeValue::Table(entries) => tables.push(Table::new(&item.path, element.span, entries)),
+                DeValue::Table(entries) => {
+                    tables.push(Table::new(&item.path, element.span, entries))
+                }
                 _ => self.wrong_type(&element, "a table"),
             }
         }

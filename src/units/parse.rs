@@ -293,6 +293,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
+    /// A sign binds weaker than a power, before it and in it: `2^-1^2` is `2^-(1^2)`.
     fn signed(&mut self) -> Result<f64, UnitError> {
         let mut sign = 1.0;
         while let Some(c @ ('-' | '+')) = self.peek() {
@@ -301,8 +302,11 @@ impl<'a> Cursor<'a> {
         }
         let mut value = self.primary()?;
         while self.eat('^') {
-            let sign = if self.eat('-') { -1.0 } else { 1.0 };
-            value = value.powf(sign * self.primary()?);
+            let exponent = match self.peek() {
+                Some('-' | '+') => self.nested(Self::signed)?,
+                _ => self.primary()?,
+            };
+            value = value.powf(exponent);
         }
         Ok(sign * value)
     }
@@ -311,17 +315,22 @@ impl<'a> Cursor<'a> {
         if !self.eat('(') {
             return self.number();
         }
-        self.depth += 1;
-        if self.depth > MAX_DEPTH {
-            return Err(self.unexpected("fewer brackets"));
-        }
-        let value = self.sum()?;
-        self.depth -= 1;
+        let value = self.nested(Self::sum)?;
         if self.eat(')') {
             Ok(value)
         } else {
             Err(self.unexpected("')'"))
         }
+    }
+
+    fn nested(&mut self, read: fn(&mut Self) -> Result<f64, UnitError>) -> Result<f64, UnitError> {
+        if self.depth >= MAX_DEPTH {
+            return Err(self.unexpected("a simpler multiplier"));
+        }
+        self.depth += 1;
+        let value = read(self);
+        self.depth -= 1;
+        value
     }
 }
 

@@ -19,8 +19,11 @@ pub fn judge(path: &Path, layout: &Layout, rows: usize, end: Option<bool>) {
         Attribute::Integer(number) => serde_json::json!(number),
         Attribute::Real(number) => serde_json::json!(number),
     };
-    let attributes: serde_json::Map<_, _> =
-        layout.attributes.iter().map(|(name, value)| (name.clone(), attribute(value))).collect();
+    let attributes: serde_json::Map<_, _> = layout
+        .attributes
+        .iter()
+        .map(|(name, value)| (name.clone(), attribute(value)))
+        .collect();
     let ids = match &layout.traces {
         Traces::All => None,
         Traces::Some(ids) => Some(ids),
@@ -39,7 +42,18 @@ pub fn judge(path: &Path, layout: &Layout, rows: usize, end: Option<bool>) {
     let json = path.with_extension("json");
     std::fs::write(&json, expected.to_string()).unwrap();
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/store/readers.py");
-    let output = Command::new(python).arg(script).arg(path).arg(json).output().unwrap();
+    let output = Command::new(python)
+        .arg(script)
+        .arg(path)
+        .arg(json)
+        .output()
+        .unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    assert!(output.status.success(), "{}: {}{}", path.display(), text(&output.stdout), text(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}: {}{}",
+        path.display(),
+        text(&output.stdout),
+        text(&output.stderr)
+    );
 }

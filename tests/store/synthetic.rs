@@ -28,12 +28,23 @@ pub fn layout(n_fibres: usize, n_rows: usize, precision: Precision, traces: Trac
             column("force.F", "1", "force", None),
         ],
         parameters: vec![
-            (column("bath.Mg", "mM", "ionised magnesium in the bath", None), per_fibre(|i| 0.1 + i)),
-            (column("chloride.fraction", "1", "of the healthy conductance", None), per_fibre(|i| 1.0 / (1.0 + i))),
+            (
+                column("bath.Mg", "mM", "ionised magnesium in the bath", None),
+                per_fibre(|i| 0.1 + i),
+            ),
+            (
+                column("chloride.fraction", "1", "of the healthy conductance", None),
+                per_fibre(|i| 1.0 / (1.0 + i)),
+            ),
         ],
         features: vec![
             column("spikes.count", "1", "number of spikes", Some("time: sum")),
-            column("peak_V", "mV", "highest membrane potential", Some("time: maximum")),
+            column(
+                "peak_V",
+                "mV",
+                "highest membrane potential",
+                Some("time: maximum"),
+            ),
         ],
         event_features: vec!["spikes".to_string(), "after".to_string()],
         event_capacity: 64,
@@ -80,11 +91,13 @@ pub fn write_rows(sink: &mut dyn Sink, layout: &Layout, first: usize, end: usize
             match layout.precision {
                 Precision::F32 => {
                     let values: Vec<f32> = values.map(|x| x as f32).collect();
-                    sink.write_rows(variable, row, Samples::F32(&values)).unwrap();
+                    sink.write_rows(variable, row, Samples::F32(&values))
+                        .unwrap();
                 }
                 Precision::F64 => {
                     let values: Vec<f64> = values.collect();
-                    sink.write_rows(variable, row, Samples::F64(&values)).unwrap();
+                    sink.write_rows(variable, row, Samples::F64(&values))
+                        .unwrap();
                 }
             }
         }
@@ -97,14 +110,28 @@ pub fn write_rows(sink: &mut dyn Sink, layout: &Layout, first: usize, end: usize
 
 /// One event for each row.
 pub fn event(row: usize) -> SpikeEvent {
-    SpikeEvent { time_ms: row as f64 * 0.5 + 0.125, fibre: 100 + (row % 3) as u64, feature: (row % 2) as u8 }
+    SpikeEvent {
+        time_ms: row as f64 * 0.5 + 0.125,
+        fibre: 100 + (row % 3) as u64,
+        feature: (row % 2) as u8,
+    }
 }
 
 /// What is known at the end: fibre 1 is lost.
 pub fn outcome(layout: &Layout, interrupted: bool) -> Outcome {
     let n = layout.n_fibres;
-    let mut status = vec![if interrupted { FibreStatus::Stopped } else { FibreStatus::Finished }; n];
-    status[1] = FibreStatus::Lost { at_ms: 1.25, variable: 1 };
+    let mut status = vec![
+        if interrupted {
+            FibreStatus::Stopped
+        } else {
+            FibreStatus::Finished
+        };
+        n
+    ];
+    status[1] = FibreStatus::Lost {
+        at_ms: 1.25,
+        variable: 1,
+    };
     let mut peak: Vec<f64> = (0..n).map(|i| 30.0 + i as f64).collect();
     peak[1] = f64::NAN;
     Outcome {
@@ -112,8 +139,14 @@ pub fn outcome(layout: &Layout, interrupted: bool) -> Outcome {
         status,
         agreement: Some(Agreement {
             fibres: vec![100, 102],
-            variables: vec![("membrane.V".to_string(), 1e-4, 2e-5), ("force.F".to_string(), 3e-4, 4e-5)],
-            features: vec![("spikes.count".to_string(), 0.0), ("peak_V".to_string(), 0.0625)],
+            variables: vec![
+                ("membrane.V".to_string(), 1e-4, 2e-5),
+                ("force.F".to_string(), 3e-4, 4e-5),
+            ],
+            features: vec![
+                ("spikes.count".to_string(), 0.0),
+                ("peak_V".to_string(), 0.0625),
+            ],
             spike_shift_ms: 0.004,
             spike_count_differs: vec![102],
         }),

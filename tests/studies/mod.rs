@@ -9,9 +9,13 @@ use sarcolemma::study::{Overrides, Report, SCHEMES, Study, Wish, read};
 pub fn load(wish: Wish, name: &str) -> Result<Source, String> {
     let text = match (wish, name) {
         (Wish::Model, "fibre") => include_str!("fibre.mmt"),
-        (Wish::Model, "no_pace.mmt") => "[[model]]\nx.y = 1\n[x]\ndot(y) = -y / tau\n    in [1]\ntau = 5 [ms]\n    in [ms]\nt = 0 [ms] bind time\n    in [ms]\n",
+        (Wish::Model, "no_pace.mmt") => {
+            "[[model]]\nx.y = 1\n[x]\ndot(y) = -y / tau\n    in [1]\ntau = 5 [ms]\n    in [ms]\nt = 0 [ms] bind time\n    in [ms]\n"
+        }
         (Wish::Model, "broken.mmt") => "[[model]]\nx.y = 1\n[x]\ndot(y) = -z\n",
-        (Wish::Table, "table.csv") => "# measured\nfibre,g_Na, v_t\n0,140,0.0040\n1, 150,0.0039\n2,160,0.0038\n",
+        (Wish::Table, "table.csv") => {
+            "# measured\nfibre,g_Na, v_t\n0,140,0.0040\n1, 150,0.0039\n2,160,0.0038\n"
+        }
         (Wish::Table, "torn.csv") => "fibre,g_Na\n0,140\n1,\n2,many\n",
         _ => return Err("no such file".to_string()),
     };
@@ -33,10 +37,16 @@ pub fn study(text: &str) -> Study {
 
 /// A study with these lines in `[population]` and after.
 pub fn population(lines: &str) -> Study {
-    study(&format!("model = \"fibre\"\nduration = \"100 ms\"\n[population]\n{lines}"))
+    study(&format!(
+        "model = \"fibre\"\nduration = \"100 ms\"\n[population]\n{lines}"
+    ))
 }
 
 /// All messages as a person reads them.
 pub fn messages(reports: &[Report]) -> String {
-    reports.iter().map(|r| render_text(&r.diagnostics, &r.source, false)).collect::<Vec<_>>().join("\n")
+    reports
+        .iter()
+        .map(|r| render_text(&r.diagnostics, &r.source, false))
+        .collect::<Vec<_>>()
+        .join("\n")
 }

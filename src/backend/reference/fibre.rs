@@ -158,9 +158,7 @@ impl Reference {
     ) -> (FibreEnd, Work) {
         let mut state = self.initial_state(parameters);
         let floor = self.least_scales(&state);
-        let pattern = self.formulas.pattern.clone();
-        let mut integrator =
-            Integrator::new(pattern, self.elimination.clone(), self.tolerances, floor);
+        let mut integrator = Integrator::new(&self.formulas.pattern, &self.elimination, self.tolerances, floor);
         let mut moving = Moving::new(self, parameters);
         let mut watch = Watch {
             reference: self,
@@ -180,7 +178,7 @@ impl Reference {
                         at_ms: ms(segment.start),
                         state: index,
                     },
-                    integrator.work,
+                    integrator.work(),
                 );
             }
             let start_ms = ms(segment.start);
@@ -194,19 +192,19 @@ impl Reference {
                 });
             match end {
                 Ok(()) => {}
-                Err(Stop::Cancelled) => return (FibreEnd::Cancelled, integrator.work),
+                Err(Stop::Cancelled) => return (FibreEnd::Cancelled, integrator.work()),
                 Err(Stop::Lost { after_ms, state }) => {
                     return (
                         FibreEnd::Lost {
                             at_ms: start_ms + after_ms,
                             state,
                         },
-                        integrator.work,
+                        integrator.work(),
                     );
                 }
             }
         }
-        (FibreEnd::Finished, integrator.work)
+        (FibreEnd::Finished, integrator.work())
     }
 
     /// The least scale of each state, see the module's documentation.
@@ -400,7 +398,7 @@ impl Watch<'_> {
         for piece in 1..=PIECES {
             let x = f64::from(piece) / f64::from(PIECES);
             let (to, at_ms) = if piece == PIECES {
-                self.between.copy_from_slice(step.end);
+                self.between.copy_from_slice(step.end());
                 (t1, step.to_ms)
             } else {
                 let at_ms = step.from_ms + x * (step.to_ms - step.from_ms);

@@ -1,6 +1,7 @@
-//! Step after step from one edge to the next: how large, accepted or not, and when a fibre is lost.
+//! Step after step from one edge to the next: how large, of which order, accepted or not, and when a fibre is lost.
 
 use super::linear::{Elimination, Pattern};
+use super::multistep::{HIGHEST, Multistep, Solved, error_constant};
 use super::rodas::{ERROR_POWER, Rodas, System};
 
 /// A fibre that would need a smaller step than this is lost, ms. The fastest modes of muscle models, 1e4 per ms, need
@@ -18,11 +19,29 @@ pub struct Tolerances {
 
 impl Default for Tolerances {
     fn default() -> Self {
-        Tolerances {
-            relative: 1e-8,
-            absolute: 1e-10,
-        }
+        Tolerances { relative: 1e-8, absolute: 1e-10 }
     }
+}
+
+/// How many steps and what they cost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Work {
+    /// Accepted steps.
+    pub steps: u64,
+    /// Steps whose error was too large.
+    pub rejections: u64,
+    /// Steps whose equations could not be solved.
+    pub failures: u64,
+    /// Evaluations of the right-hand side.
+    pub rates: u64,
+    /// Newton iterations.
+    pub iterations: u64,
+    /// Evaluations of the Jacobian.
+    pub jacobians: u64,
+    /// Factorisations.
+    pub factorisations: u64,
+    /// Those of them that had to search for pivots.
+    pub dense_factorisations: u64,
 }
 
 /// An accepted step, as far as the caller needs it.
@@ -30,17 +49,24 @@ pub(super) struct Accepted<'a> {
     /// Start and end, ms from the start of the stretch.
     pub(super) from_ms: f64,
     pub(super) to_ms: f64,
-    /// States at both ends.
-    pub(super) start: &'a [f64],
-    pub(super) end: &'a [f64],
-    method: &'a Rodas,
+    /// State at the start.
+    start: &'a [f64],
+    method: &'a Multistep,
 }
 
 impl Accepted<'_> {
-    /// The state at a time within the step, by the method's interpolant; exact at both ends.
+    /// The state at the end of the step.
+    pub(super) fn end(&self) -> &[f64] {
+        &self.method.d[0]
+    }
+
+    /// The state at a time within the step, by the method's own polynomial; exact at both ends.
     pub(super) fn at(&self, ms: f64, state: &mut [f64]) {
-        let x = (ms - self.from_ms) / (self.to_ms - self.from_ms);
-        self.method.interpolate(x, self.start, self.end, state);
+        if ms == self.from_ms {
+            state.copy_from_slice(self.start);
+        } else {
+            self.method.interpolate((ms - self.to_ms) / self.method.h, state);
+        }
     }
 }
 
@@ -53,51 +79,75 @@ pub(super) enum Stop {
     Cancelled,
 }
 
-/// How many steps and what they cost.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Work {
-    /// Accepted steps.
-    pub steps: u64,
-    /// Steps tried in vain.
-    pub rejections: u64,
-    /// Evaluations of the right-hand side.
-    pub rates: u64,
-    /// Evaluations of the Jacobian.
-    pub jacobians: u64,
-    /// Factorisations: one for every step tried.
-    pub factorisations: u64,
-    /// Those of them that had to search for pivots.
-    pub dense_factorisations: u64,
+/// What error is allowed.
+struct Allowance {
+    tolerances: Tolerances,
+    scale: Vec<f64>,
+}
+
+impl Allowance {
+    fn of(&self, i: usize, magnitude: f64) -> f64 {
+        self.tolerances.relative * magnitude.abs() + self.tolerances.absolute * self.scale[i]
+    }
+
+    fn grow(&mut self, state: &[f64]) {
+        for (s, y) in self.scale.iter_mut().zip(state) {
+            *s = s.max(y.abs());
+        }
+    }
+
+    /// The largest error over what is allowed, NaN if one is not a number; `start` and `end` are the states about it.
+    fn norm(&self, error: &[f64], start: &[f64], end: &[f64]) -> f64 {
+        let mut worst = 0.0f64;
+        for (i, e) in error.iter().enumerate() {
+            let part = e.abs() / self.of(i, start[i].abs().max(end[i].abs()));
+            // A NaN stays.
+            worst = if part <= worst { worst } else { part };
+        }
+        worst
+    }
 }
 
 /// The controller of one fibre.
 pub(super) struct Integrator {
-    tolerances: Tolerances,
-    scale: Vec<f64>,
-    method: Rodas,
-    pub(super) work: Work,
+    allowance: Allowance,
+    starter: Rodas,
+    method: Multistep,
+    work: Work,
 }
 
-/// A step is aimed at this fraction of what the error would allow, and changes by no more than these factors.
+/// The starting step gives this many equal steps of its interpolant, whose order it is.
+const START: usize = 4;
+/// A step is aimed at this fraction of the one that the error would allow.
 const SAFETY: f64 = 0.85;
-const LARGEST_GROWTH: f64 = 6.0;
-const SMALLEST_FACTOR: f64 = 0.1;
-/// Weight of the last error in the choice of the next step (proportional-integral control; Gustafsson 1991).
-const MEMORY: f64 = 0.08;
+/// A step grows by no more than this at once.
+const LARGEST_GROWTH: f64 = 8.0;
+/// A gain below this is not worth new differences and factors.
+const WORTHWHILE: f64 = 1.15;
+/// After so many failures in a row the past is a bad guide: order 1.
+const FAILURES_TO_ORDER_ONE: u32 = 4;
 
 impl Integrator {
     /// `floor` holds the least scale of each state.
-    pub(super) fn new(
-        pattern: Pattern,
-        elimination: Elimination,
-        tolerances: Tolerances,
-        floor: Vec<f64>,
-    ) -> Self {
+    pub(super) fn new(pattern: &Pattern, elimination: &Elimination, tolerances: Tolerances, floor: Vec<f64>) -> Self {
         Integrator {
-            tolerances,
-            scale: floor,
-            method: Rodas::new(pattern, elimination),
+            allowance: Allowance { tolerances, scale: floor },
+            starter: Rodas::new(pattern.clone(), elimination.clone()),
+            method: Multistep::new(pattern.clone(), elimination.clone()),
             work: Work::default(),
+        }
+    }
+
+    /// What has been done so far.
+    pub(super) fn work(&self) -> Work {
+        let cost = self.method.cost;
+        Work {
+            rates: self.work.rates + cost.rates,
+            iterations: cost.iterations,
+            jacobians: self.work.jacobians + cost.jacobians,
+            factorisations: self.work.factorisations + cost.factorisations,
+            dense_factorisations: self.starter.dense_factorisations + cost.dense_factorisations,
+            ..self.work
         }
     }
 
@@ -105,148 +155,163 @@ impl Integrator {
     pub(super) fn stretch<S: System>(
         &mut self,
         system: &mut S,
-        state: &mut Vec<f64>,
+        state: &mut [f64],
         length_ms: f64,
         each: &mut dyn FnMut(&mut S, &Accepted<'_>) -> bool,
     ) -> Result<(), Stop> {
-        self.grow_scales(state);
-        let mut from_ms = 0.0;
-        self.linearise(system, from_ms, state);
-        let mut h = self.first_step(state, length_ms);
-        let mut last_error = 1.0f64;
-        let mut rejected = false;
-        let mut first = true;
+        self.allowance.grow(state);
+        let mut from_ms = self.start(system, state, length_ms)?;
+        let first = Accepted { from_ms: 0.0, to_ms: from_ms, start: state, method: &self.method };
+        if !each(system, &first) {
+            return Err(Stop::Cancelled);
+        }
+        state.copy_from_slice(&self.method.d[0]);
+        self.allowance.grow(state);
+        let (mut equal, mut failed) = (0, 0);
         while from_ms < length_ms {
             let left = length_ms - from_ms;
-            // Two halves are better than a step and a sliver.
-            let to_ms = if h * 1.001 >= left {
-                length_ms
-            } else if h * 2.0 > left {
-                from_ms + left / 2.0
-            } else {
-                from_ms + h
+            let steps = left / self.method.h;
+            // Two equal steps are better than one and a sliver.
+            let wanted = if steps < 1.0 { 1.0 } else if steps < 2.0 { 2.0 } else { steps };
+            if steps < 2.0 && (steps - wanted).abs() > 1e-9 && (steps - 1.0).abs() > 1e-9 {
+                self.method.resize(steps / wanted);
+                equal = 0;
+            }
+            let lands = (left / self.method.h - 1.0).abs() <= 1e-6;
+            let to_ms = if lands { length_ms } else { from_ms + self.method.h };
+            let allowance = &self.allowance;
+            let order = self.method.order;
+            let solved = self.method.try_step(system, to_ms, |i, y| allowance.of(i, y));
+            let error = match solved {
+                Solved::After(_) => {
+                    let norm = allowance.norm(&self.method.correction, state, &self.method.end);
+                    error_constant(order) * norm
+                }
+                Solved::No => f64::NAN,
             };
-            let tried = to_ms - from_ms;
-            self.method.step(system, from_ms, state, tried);
-            self.work.factorisations += 1;
-            self.work.dense_factorisations = self.method.dense_factorisations;
-            self.work.rates += 7;
-            let error = self.error(state);
             // A NaN is not below anything.
             if error <= 1.0 {
-                let error = error.max(1e-8);
+                self.method.accept();
                 self.work.steps += 1;
-                self.method.prepare_interpolant();
-                let end = self.method.end.clone();
-                let step = Accepted {
-                    from_ms,
-                    to_ms,
-                    start: state,
-                    end: &end,
-                    method: &self.method,
-                };
+                let step = Accepted { from_ms, to_ms, start: state, method: &self.method };
                 if !each(system, &step) {
                     return Err(Stop::Cancelled);
                 }
-                *state = end;
-                self.grow_scales(state);
+                state.copy_from_slice(&self.method.d[0]);
+                self.allowance.grow(state);
                 from_ms = to_ms;
-                let power = 1.0 / ERROR_POWER;
-                let factor =
-                    SAFETY * error.powf(-(power - 0.75 * MEMORY)) * last_error.powf(MEMORY);
-                let factor = factor.clamp(0.2, if rejected { 1.0 } else { LARGEST_GROWTH });
-                h = tried * factor;
-                last_error = error.max(1e-4);
-                rejected = false;
-                first = false;
-                if from_ms < length_ms {
-                    self.linearise(system, from_ms, state);
+                (equal, failed) = (equal + 1, 0);
+                if equal > order {
+                    equal = if self.adapt(error) { 0 } else { equal };
                 }
             } else {
-                self.work.rejections += 1;
                 let factor = if error.is_finite() {
-                    SAFETY * error.powf(-1.0 / ERROR_POWER)
+                    self.work.rejections += 1;
+                    (SAFETY * error.powf(-1.0 / (order as f64 + 1.0))).clamp(0.1, 0.9)
                 } else {
-                    0.0
+                    self.work.failures += 1;
+                    0.25
                 };
-                // The first step is a guess that may be far off.
-                let smallest = if first { 0.01 } else { SMALLEST_FACTOR };
-                h = tried * factor.clamp(smallest, 0.9);
-                rejected = true;
-                if h < SMALLEST_STEP_MS || from_ms + h == from_ms {
-                    return Err(Stop::Lost {
-                        after_ms: from_ms,
-                        state: self.culprit(state),
-                    });
+                failed += 1;
+                if failed >= FAILURES_TO_ORDER_ONE {
+                    self.method.order = 1;
+                }
+                self.method.resize(factor);
+                equal = 0;
+                if self.method.h < SMALLEST_STEP_MS || from_ms + self.method.h == from_ms {
+                    let end = &self.method.end;
+                    let culprit = self.culprit(&[state, end, &self.method.correction], &self.method.correction, state);
+                    return Err(Stop::Lost { after_ms: from_ms, state: culprit });
                 }
             }
         }
         Ok(())
     }
 
-    fn linearise(&mut self, system: &mut impl System, at_ms: f64, state: &[f64]) {
-        self.method.linearise(system, at_ms, state);
+    /// Makes the first step with the one-step method, whose interpolant is the past of the multistep one. Returns its end.
+    fn start(&mut self, system: &mut impl System, state: &[f64], length_ms: f64) -> Result<f64, Stop> {
+        self.starter.linearise(system, 0.0, state);
         self.work.rates += 1;
         self.work.jacobians += 1;
-    }
-
-    fn grow_scales(&mut self, state: &[f64]) {
-        for (s, y) in self.scale.iter_mut().zip(state) {
-            *s = s.max(y.abs());
-        }
-    }
-
-    fn allowed(&self, i: usize, magnitude: f64) -> f64 {
-        self.tolerances.relative * magnitude + self.tolerances.absolute * self.scale[i]
-    }
-
-    /// The largest error of a state over what is allowed; NaN or infinite where a state is not finite.
-    fn error(&self, start: &[f64]) -> f64 {
-        let mut worst = 0.0f64;
-        for (i, e) in self.method.error().iter().enumerate() {
-            let end = self.method.end[i];
-            let error = e.abs() / self.allowed(i, start[i].abs().max(end.abs()));
-            if !(error.is_finite() && end.is_finite()) {
-                return f64::NAN;
+        let mut h = self.first_step(state, length_ms);
+        loop {
+            self.starter.step(system, 0.0, state, h);
+            self.work.rates += 7;
+            self.work.factorisations += 1;
+            let end = &self.starter.end;
+            let norm = self.allowance.norm(self.starter.error(), state, end);
+            let error = if end.iter().all(|x| x.is_finite()) { norm } else { f64::NAN };
+            if error <= 1.0 {
+                break;
             }
-            worst = worst.max(error);
+            self.work.rejections += 1;
+            let factor = if error.is_finite() { SAFETY * error.powf(-1.0 / ERROR_POWER) } else { 0.0 };
+            // A first step is a guess that may be far off.
+            h *= factor.clamp(0.02, 0.7);
+            if h < SMALLEST_STEP_MS {
+                let s = &self.starter;
+                return Err(Stop::Lost { after_ms: 0.0, state: self.culprit(&[state, &s.rates, &s.end], s.error(), state) });
+            }
         }
-        worst
+        self.work.steps += 1;
+        self.starter.prepare_interpolant();
+        let mut points = vec![vec![0.0; state.len()]; START + 1];
+        for (i, point) in points.iter_mut().enumerate() {
+            let x = 1.0 - i as f64 / START as f64;
+            self.starter.interpolate(x, state, &self.starter.end, point);
+        }
+        self.method.start(&points, h / START as f64);
+        Ok(h)
     }
 
-    /// The state to blame for a failed step: the first that is not finite, else the one with the largest error.
-    fn culprit(&self, start: &[f64]) -> usize {
-        let error = self.method.error();
-        let lists = [start, &self.method.rates, &self.method.end, error];
-        if let Some(i) = lists
-            .iter()
-            .find_map(|list| list.iter().position(|x| !x.is_finite()))
-        {
+    /// After as many equal steps as the order: the order and the step that promise most. Whether anything was changed.
+    fn adapt(&mut self, error: f64) -> bool {
+        let m = &mut self.method;
+        let k = m.order;
+        let factor = |order: usize, error: f64| {
+            // No error at all is as good as a small one.
+            let error = error.max(1e-12);
+            SAFETY * error.powf(-1.0 / (order as f64 + 1.0))
+        };
+        let y = &m.d[0];
+        let mut best = (k, factor(k, error));
+        if k > 1 {
+            let lower = factor(k - 1, error_constant(k - 1) * self.allowance.norm(&m.d[k], y, y));
+            if lower > best.1 {
+                best = (k - 1, lower);
+            }
+        }
+        if k < HIGHEST {
+            let higher = factor(k + 1, error_constant(k + 1) * self.allowance.norm(&m.d[k + 2], y, y));
+            if higher > best.1 {
+                best = (k + 1, higher);
+            }
+        }
+        let (order, factor) = best;
+        if (1.0..WORTHWHILE).contains(&factor) {
+            return false;
+        }
+        m.order = order;
+        m.resize(factor.clamp(0.2, LARGEST_GROWTH));
+        true
+    }
+
+    /// The state to blame for a failure: the first that is not finite in a list, else the one with the largest error.
+    fn culprit(&self, lists: &[&[f64]], error: &[f64], state: &[f64]) -> usize {
+        if let Some(i) = lists.iter().find_map(|list| list.iter().position(|x| !x.is_finite())) {
             return i;
         }
-        let ratio = |i: usize| {
-            error[i].abs() / self.allowed(i, start[i].abs().max(self.method.end[i].abs()))
-        };
-        (0..error.len())
-            .max_by(|&a, &b| ratio(a).total_cmp(&ratio(b)))
-            .unwrap_or(0)
+        let ratio = |i: usize| error[i].abs() / self.allowance.of(i, state[i]);
+        (0..error.len()).max_by(|&a, &b| ratio(a).total_cmp(&ratio(b))).unwrap_or(0)
     }
 
     /// A first step after an edge. With `a` and `b` the norms of the first and second derivative in units of what is
-    /// allowed, the solution changes on a scale of time `a/b`, so that its error in a step is near `c b (a/b)² (h b/a)⁵`.
+    /// allowed, the solution changes on a scale of time `a/b`, and its error in a step is near `(a²/b) (h b/a)⁵`.
     fn first_step(&self, state: &[f64], length_ms: f64) -> f64 {
-        let norm = |x: &[f64]| {
-            let ratio = |(i, x): (usize, &f64)| x.abs() / self.allowed(i, state[i].abs());
-            x.iter().enumerate().map(ratio).fold(0.0, f64::max)
-        };
-        let first = norm(&self.method.rates);
-        let second = norm(&self.method.second_derivative());
-        // The method's error constant, near 1e-3, is left out: an optimistic first step costs more than a cautious one.
+        let first = self.allowance.norm(&self.starter.rates, state, state);
+        let second = self.allowance.norm(&self.starter.second_derivative(), state, state);
+        // The method's error constant, near 1e-3, is left out: a step that fails costs more than a cautious one.
         let h = first.powf(0.6) * second.powf(-0.8);
-        if h.is_finite() && h > 0.0 {
-            h.clamp(10.0 * SMALLEST_STEP_MS, length_ms)
-        } else {
-            length_ms * 1e-3
-        }
+        if h.is_finite() && h > 0.0 { h.clamp(10.0 * SMALLEST_STEP_MS, length_ms) } else { length_ms * 1e-3 }
     }
 }

@@ -5,7 +5,8 @@
 //! not for populations. What it shares with the fast engines are the model and the ops' own bodies; the optimiser, the
 //! schemes and single precision are judged by it.
 //!
-//! - The method is Rodas5P (module `rodas`): order 5, L-stable, linearly implicit, with an interpolant of order 4.
+//! - The method is a multistep one: numerical differentiation formulas of orders 1 to 5 with a modified Newton iteration
+//!   (module `multistep`), started after every edge by one step of Rodas5P (module `rodas`).
 //! - The Jacobian is exact: derivatives of the formulas, evaluated as a program. Entries that are not finite count as 0.
 //! - A step is accepted if the estimated error of *every* state is below `relative * max(|y0|, |y1|) + absolute * scale`.
 //!   The scale of a state is the largest magnitude that it has had, but at least 1 for a dimensionless one (a gate) and,
@@ -18,6 +19,7 @@ mod fibre;
 mod formulas;
 mod integrate;
 mod linear;
+mod multistep;
 mod rodas;
 
 pub use evaluate::{evaluate, evaluate_into};

@@ -1,0 +1,448 @@
+//! From a study and the choices of whoever starts it to a run: which backend, scheme, step, precision; the file's layout.
+
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
+use sha2::{Digest, Sha256};
+
+use crate::backend::Experiment;
+use crate::backend::cpu::{Cpu, Settings, Simd};
+use crate::backend::reference::{Reference, Tolerances};
+use crate::feature::FeatureKind;
+use crate::model::VariableId;
+use crate::ops::Lane;
+use crate::scheme::{BuildError, Control, Scheme};
+use crate::study::{self, Study, VariedTarget};
+
+use super::driver::{Done, Job, Progress, drive};
+use super::pilot::{DEFAULT_STEP_MS, DEFAULT_TOLERANCE, Pilot, PilotError};
+use super::reference::drive_reference;
+use super::sink::{Agreement, Attribute, Column, Layout, Outcome, Precision, Sink, SinkError, Traces};
+
+/// What runs the fibres.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Backend {
+    /// SIMD lanes on all cores.
+    Cpu,
+    /// The judge: double precision, tight tolerance, fibre by fibre.
+    Reference,
+}
+
+impl Backend {
+    /// As studies, files and command lines spell it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Backend::Cpu => "cpu",
+            Backend::Reference => "reference",
+        }
+    }
+}
+
+/// What the study leaves to whoever starts the run.
+#[derive(Clone, Debug)]
+pub struct Choices {
+    /// What runs the fibres.
+    pub backend: Backend,
+    /// Precision of the CPU backend; the reference has double precision always.
+    pub precision: Precision,
+    /// Threads; 0 for all.
+    pub threads: usize,
+    /// How many fibres are compared with the reference; 0 for none, `None` for what the study says.
+    pub agreement_fibres: Option<u64>,
+}
+
+/// A run ready to start.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    /// What is simulated.
+    pub experiment: Experiment,
+    /// What runs the fibres.
+    pub backend: Backend,
+    /// Precision of the traces.
+    pub precision: Precision,
+    /// The scheme; `None` for the reference's own.
+    pub scheme: Option<Scheme>,
+    /// How the scheme was chosen, in words.
+    pub scheme_reason: String,
+    /// Step of a fixed-step scheme, ms.
+    pub step_ms: f64,
+    /// Tolerance of an adaptive scheme.
+    pub tolerance: f64,
+    /// What the pilot saw.
+    pub pilot: Pilot,
+    /// Number of fibres.
+    pub n_fibres: usize,
+    threads: usize,
+    agreement_fibres: u64,
+    seed: u64,
+    traces: Option<Vec<u64>>,
+    parameters: Vec<Vec<f64>>,
+    rows_per_slab: usize,
+    pacing_edges: usize,
+}
+
+/// Why a run cannot be prepared.
+#[derive(Debug, thiserror::Error)]
+pub enum PrepareError {
+    /// The model's pilot failed.
+    #[error(transparent)]
+    Pilot(#[from] PilotError),
+    /// No step program.
+    #[error(transparent)]
+    Build(#[from] BuildError),
+    /// The scheme's name.
+    #[error("there is no scheme '{0}'")]
+    Scheme(String),
+}
+
+/// How a run went.
+#[derive(Clone, Debug)]
+pub struct RunReport {
+    /// Features, status, counts.
+    pub done: Done,
+    /// Comparison with the reference.
+    pub agreement: Option<Agreement>,
+    /// Seconds from the start to the first step.
+    pub setup_s: f64,
+    /// Seconds in all.
+    pub wall_s: f64,
+    /// Seconds spent on the comparison with the reference.
+    pub agreement_s: f64,
+    /// Bytes of the finished file.
+    pub bytes_written: u64,
+}
+
+/// Samples of a slab, bytes: what is held in memory before it is handed over.
+const SLAB_BYTES: usize = 64 << 20;
+/// Rows into which time is cut where nothing is recorded, so that a run can be watched and stopped.
+const ROWS_WITHOUT_RECORD: usize = 32;
+
+/// Chooses, draws the population and lays out the run.
+///
+/// # Errors
+/// If the scheme is unknown or cannot be built for the model.
+pub fn prepare(study: &Study, choices: &Choices) -> Result<Batch, PrepareError> {
+    let model = &study.model;
+    let pilot = Pilot::run(model)?;
+    let (scheme, scheme_reason) = match (&study.scheme, choices.backend) {
+        (_, Backend::Reference) => (None, "the reference's own method".to_string()),
+        (study::Scheme::Named(name), _) => {
+            (Some(Scheme::from_name(name).ok_or_else(|| PrepareError::Scheme(name.clone()))?), "the study's choice".to_string())
+        }
+        (study::Scheme::Auto, _) => {
+            let scheme = if pilot.is_stiff() { Scheme::Ros3 } else { Scheme::RushLarsen };
+            let word = if pilot.is_stiff() { "stiff" } else { "not stiff" };
+            (Some(scheme), format!("the model is {word}: its fastest mode decays at {:.3} per ms", pilot.fastest_per_ms))
+        }
+    };
+    let recorded: Vec<VariableId> = study.record.variables.clone();
+    let mut observables = recorded.clone();
+    for f in &study.features {
+        if !observables.contains(&f.of) {
+            observables.push(f.of);
+        }
+    }
+    let n_fibres = study.population.fibres as usize;
+    let traces = match &study.record.traces {
+        study::Traces::All => None,
+        study::Traces::Some(ids) => Some(ids.clone()),
+    };
+    let precision = if choices.backend == Backend::Reference { Precision::F64 } else { choices.precision };
+    let n_traces = traces.as_ref().map_or(n_fibres, Vec::len);
+    let (sample_every_ms, n_samples, rows_per_slab) = if recorded.is_empty() {
+        (study.duration_ms / ROWS_WITHOUT_RECORD as f64, ROWS_WITHOUT_RECORD + 1, 1)
+    } else {
+        let every = study.record.every_ms;
+        let n = (study.duration_ms / every + 1e-9).floor() as usize + 1;
+        let row_bytes = (n_traces * recorded.len() * precision.bytes()).max(1);
+        (every, n, (SLAB_BYTES / row_bytes).clamp(1, n))
+    };
+    let schedule = study.schedule();
+    let pacing_edges = schedule.segments.len();
+    let varied = study
+        .population
+        .varied
+        .iter()
+        .map(|v| match v.target {
+            VariedTarget::Literal(id) | VariedTarget::Initial(id) => Some(id),
+            VariedTarget::Level => None,
+        })
+        .collect();
+    Ok(Batch {
+        experiment: Experiment {
+            model: model.clone(),
+            varied,
+            schedule,
+            n_recorded: recorded.len(),
+            observables,
+            features: study.features.clone(),
+            sample_every_ms,
+            n_samples,
+        },
+        backend: choices.backend,
+        precision,
+        scheme,
+        scheme_reason,
+        step_ms: study.step_ms.unwrap_or(DEFAULT_STEP_MS),
+        tolerance: study.tolerance.unwrap_or(DEFAULT_TOLERANCE),
+        pilot,
+        n_fibres,
+        threads: choices.threads,
+        agreement_fibres: choices.agreement_fibres.unwrap_or(study.agreement.fibres),
+        seed: study.population.seed,
+        traces,
+        parameters: (0..n_fibres as u64).map(|id| study.draw(id)).collect(),
+        rows_per_slab,
+        pacing_edges,
+    })
+}
+
+impl Batch {
+    /// The settings of the CPU backend.
+    pub fn settings(&self) -> Settings {
+        Settings {
+            scheme: self.scheme.unwrap_or(Scheme::Ros3),
+            step_ms: self.step_ms,
+            tolerance: self.tolerance,
+            scales: self.pilot.scales.clone(),
+            simd: Simd::best(),
+        }
+    }
+
+    /// Whether every fibre has its own step.
+    pub fn is_adaptive(&self) -> bool {
+        self.scheme.is_none_or(|s| matches!(s.control(), Control::Adaptive { .. }))
+    }
+
+    /// Name of the scheme.
+    pub fn scheme_name(&self) -> &'static str {
+        self.scheme.map_or("reference", Scheme::name)
+    }
+
+    /// The processor in words.
+    pub fn device(&self) -> String {
+        format!("{} {}", std::env::consts::ARCH, Simd::best().name())
+    }
+
+    /// The varied parameters of every fibre.
+    pub fn parameters(&self) -> &[Vec<f64>] {
+        &self.parameters
+    }
+
+    /// Times of the samples, ms; empty where nothing is recorded.
+    pub fn time_ms(&self) -> Vec<f64> {
+        let e = &self.experiment;
+        if e.n_recorded == 0 { Vec::new() } else { (0..e.n_samples).map(|k| k as f64 * e.sample_every_ms).collect() }
+    }
+
+    /// The file's layout.
+    pub fn layout(&self, study: &Study) -> Layout {
+        let model = &study.model;
+        let column = |id: VariableId| {
+            let v = model.variable(id);
+            Column {
+                name: v.name.clone(),
+                units: v.unit.map_or("1".to_string(), |u| u.to_udunits()),
+                long_name: v.description.clone().unwrap_or_else(|| v.name.clone()),
+                cell_methods: None,
+            }
+        };
+        let parameters = study
+            .population
+            .varied
+            .iter()
+            .enumerate()
+            .map(|(k, v)| {
+                let column = Column {
+                    name: v.column.clone(),
+                    units: v.unit.map_or("1".to_string(), |u| u.to_udunits()),
+                    long_name: v.description.clone().unwrap_or_else(|| v.name.clone()),
+                    cell_methods: None,
+                };
+                (column, self.parameters.iter().map(|p| p[k]).collect())
+            })
+            .collect();
+        let features = study
+            .feature_columns()
+            .into_iter()
+            .map(|f| Column { name: f.name, units: f.units, long_name: f.long_name, cell_methods: Some(f.cell_methods) })
+            .collect();
+        let event_features: Vec<String> =
+            study.features.iter().filter(|f| f.kind == FeatureKind::Spikes).map(|f| f.name.clone()).collect();
+        // Two spikes a pulse and fibre; what goes beyond is kept in a side file until the end.
+        let event_capacity = if event_features.is_empty() {
+            0
+        } else {
+            (self.n_fibres * event_features.len() * (self.pacing_edges + 2)).min(1 << 24)
+        };
+        let mut attributes = vec![
+            ("title".to_string(), Attribute::Text(study.title.clone())),
+            ("study".to_string(), Attribute::Text(study.text.clone())),
+            ("model_name".to_string(), Attribute::Text(study.model_name.clone())),
+            ("model".to_string(), Attribute::Text(model.text.clone())),
+            ("model_sha256".to_string(), Attribute::Text(hex(&Sha256::digest(model.text.as_bytes())))),
+            ("scheme".to_string(), Attribute::Text(self.scheme_name().to_string())),
+            ("precision".to_string(), Attribute::Text(self.precision.name().to_string())),
+            ("backend".to_string(), Attribute::Text(self.backend.name().to_string())),
+            ("device".to_string(), Attribute::Text(self.device())),
+            ("driver".to_string(), Attribute::Text("none".to_string())),
+            ("seed".to_string(), Attribute::Integer(self.seed as i64)),
+            ("duration_ms".to_string(), Attribute::Real(study.duration_ms)),
+        ];
+        attributes.push(if self.is_adaptive() {
+            ("tolerance".to_string(), Attribute::Real(if self.scheme.is_some() { self.tolerance } else { Tolerances::default().relative }))
+        } else {
+            ("step_ms".to_string(), Attribute::Real(self.step_ms))
+        });
+        Layout {
+            n_fibres: self.n_fibres,
+            first_fibre: 0,
+            traces: self.traces.clone().map_or(Traces::All, Traces::Some),
+            time_ms: self.time_ms(),
+            rows_per_slab: self.rows_per_slab,
+            precision: self.precision,
+            variables: self.experiment.observables[..self.experiment.n_recorded].iter().map(|&id| column(id)).collect(),
+            parameters,
+            features,
+            event_features,
+            event_capacity,
+            state_names: model.states.iter().map(|&s| model.variable(s).name.clone()).collect(),
+            checkpoint_bytes: self.checkpoint_bytes(),
+            attributes,
+        }
+    }
+
+    /// Bytes that hold the exact state of all fibres.
+    fn checkpoint_bytes(&self) -> usize {
+        if self.backend == Backend::Reference {
+            return 0;
+        }
+        let e = &self.experiment;
+        let lane = self.precision.bytes();
+        let states = e.model.states.len() * if self.precision == Precision::F32 { 2 } else { 1 };
+        let fibre = lane * (states + 2 * e.observables.len() + 4 * e.n_recorded)
+            + size_of::<crate::backend::cpu::Clock>()
+            + e.features.len() * size_of::<crate::feature::Gathered>();
+        self.n_fibres * fibre
+    }
+
+    /// Runs all fibres into the sink and finishes it.
+    ///
+    /// # Errors
+    /// If the sink cannot take what it is handed, or the scheme cannot be built.
+    pub fn run(&self, out: &mut dyn Sink, progress: &(dyn Fn(Progress) + Sync), cancel: &AtomicBool) -> Result<RunReport, RunError> {
+        let threads = rayon::ThreadPoolBuilder::new().num_threads(self.threads).build().map_err(|e| RunError::Threads(e.to_string()))?;
+        threads.install(|| match (self.backend, self.precision) {
+            (Backend::Reference, _) => self.run_reference(out, progress, cancel),
+            (Backend::Cpu, Precision::F32) => self.run_lanes::<f32>(out, progress, cancel),
+            (Backend::Cpu, Precision::F64) => self.run_lanes::<f64>(out, progress, cancel),
+        })
+    }
+
+    fn job(&self) -> Job {
+        Job {
+            first_fibre: 0,
+            parameters: self.parameters.clone(),
+            traces: self.traces.clone(),
+            rows_per_slab: self.rows_per_slab,
+            threads: rayon::current_num_threads(),
+            checkpoint_every: Duration::from_secs(20),
+        }
+    }
+
+    fn run_lanes<T: Lane>(
+        &self,
+        out: &mut dyn Sink,
+        progress: &(dyn Fn(Progress) + Sync),
+        cancel: &AtomicBool,
+    ) -> Result<RunReport, RunError> {
+        let started = Instant::now();
+        let cpu = Cpu::<T>::new(&self.experiment, &self.settings())?;
+        let setup_s = started.elapsed().as_secs_f64();
+        let done = drive(&cpu, &self.experiment, self.job(), out, progress, cancel)?;
+        let compared = Instant::now();
+        let chosen = self.agreement_sample();
+        let agreement = if done.interrupted || chosen.is_empty() {
+            None
+        } else {
+            let reference = Reference::new(&self.experiment, Tolerances::default()).map_err(PilotError::from)?;
+            super::agreement(&cpu, &reference, &self.experiment, &chosen, cancel)
+        };
+        self.finish(out, done, agreement, started, setup_s, compared.elapsed().as_secs_f64())
+    }
+
+    fn run_reference(
+        &self,
+        out: &mut dyn Sink,
+        progress: &(dyn Fn(Progress) + Sync),
+        cancel: &AtomicBool,
+    ) -> Result<RunReport, RunError> {
+        let started = Instant::now();
+        let reference = Reference::new(&self.experiment, Tolerances::default()).map_err(PilotError::from)?;
+        let setup_s = started.elapsed().as_secs_f64();
+        let done = drive_reference(&reference, &self.experiment, &self.job(), out, progress, cancel)?;
+        self.finish(out, done, None, started, setup_s, 0.0)
+    }
+
+    fn finish(
+        &self,
+        out: &mut dyn Sink,
+        done: Done,
+        agreement: Option<Agreement>,
+        started: Instant,
+        setup_s: f64,
+        agreement_s: f64,
+    ) -> Result<RunReport, RunError> {
+        let outcome = Outcome {
+            features: done.features.clone(),
+            status: done.status.clone(),
+            agreement: agreement.clone(),
+            interrupted: done.interrupted,
+        };
+        let bytes_written = out.finish(&outcome)?;
+        Ok(RunReport { done, agreement, setup_s, agreement_s, wall_s: started.elapsed().as_secs_f64(), bytes_written })
+    }
+
+    /// The fibres that are compared with the reference: drawn by the seed, without repetition.
+    fn agreement_sample(&self) -> Vec<(u64, Vec<f64>)> {
+        let wanted = (self.agreement_fibres as usize).min(self.n_fibres);
+        let mut chosen = std::collections::BTreeSet::new();
+        let mut draw = 0u64;
+        while chosen.len() < wanted {
+            let u = study::unit_interval(self.seed, "agreement", draw);
+            chosen.insert(((u * self.n_fibres as f64) as usize).min(self.n_fibres - 1));
+            draw += 1;
+        }
+        chosen.into_iter().map(|i| (i as u64, self.parameters[i].clone())).collect()
+    }
+}
+
+/// Why a run failed.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The result could not be stored.
+    #[error(transparent)]
+    Sink(#[from] SinkError),
+    /// The programs could not be built.
+    #[error(transparent)]
+    Prepare(#[from] PrepareError),
+    /// The threads could not be started.
+    #[error("the threads could not be started: {0}")]
+    Threads(String),
+}
+
+impl From<BuildError> for RunError {
+    fn from(e: BuildError) -> Self {
+        RunError::Prepare(e.into())
+    }
+}
+
+impl From<PilotError> for RunError {
+    fn from(e: PilotError) -> Self {
+        RunError::Prepare(e.into())
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}

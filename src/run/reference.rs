@@ -1,0 +1,98 @@
+//! Runs a whole study with the reference backend: slow, for small populations and for judging the others.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Instant;
+
+use rayon::prelude::*;
+
+use crate::backend::reference::{FibreEnd, Reference};
+use crate::backend::{Experiment, Spike};
+
+use super::driver::{Done, Job, Progress, events, place_traces};
+use super::sink::{FibreStatus, Samples, Sink, SinkError};
+
+/// Runs every fibre to the end of the schedule, or until `cancel` is set. All samples are held until then.
+///
+/// # Errors
+/// If the sink cannot take what it is handed.
+pub(super) fn drive_reference(
+    reference: &Reference,
+    experiment: &Experiment,
+    job: &Job,
+    out: &mut dyn Sink,
+    progress: &(dyn Fn(Progress) + Sync),
+    cancel: &AtomicBool,
+) -> Result<Done, SinkError> {
+    let started = Instant::now();
+    let n_fibres = job.parameters.len();
+    let ready = AtomicUsize::new(0);
+    let trace_of = place_traces(job.first_fibre, n_fibres, job.traces.as_deref());
+    let n = experiment.n_recorded;
+    let runs: Vec<(Vec<f64>, Vec<f64>, Vec<Spike>, FibreStatus, u64, u64)> = job
+        .parameters
+        .par_iter()
+        .enumerate()
+        .map(|(i, parameters)| {
+            let id = job.first_fibre + i as u64;
+            let mut samples = vec![f64::NAN; if trace_of[i].is_some() { n * experiment.n_samples } else { 0 }];
+            let mut gathered: Vec<_> = experiment.features.iter().map(|f| f.start()).collect();
+            let mut spikes = Vec::new();
+            let (end, work) = reference.run_fibre(
+                parameters,
+                &|| cancel.load(Ordering::Relaxed),
+                &mut |row, observed| {
+                    if let Some(place) = samples.get_mut(row * n..(row + 1) * n) {
+                        place.copy_from_slice(&observed[..n]);
+                    }
+                },
+                &mut |observable, piece| {
+                    for (f, spec) in experiment.features.iter().enumerate() {
+                        if experiment.observables[observable] == spec.of {
+                            spec.feed(&mut gathered[f], piece, &mut |time_ms| {
+                                spikes.push(Spike { time_ms, fibre: id, feature: f });
+                            });
+                        }
+                    }
+                },
+            );
+            let status = match end {
+                FibreEnd::Finished => FibreStatus::Finished,
+                FibreEnd::Lost { at_ms, state } => FibreStatus::Lost { at_ms, variable: state },
+                FibreEnd::Cancelled => FibreStatus::Stopped,
+            };
+            let share = (ready.fetch_add(1, Ordering::Relaxed) + 1) as f64 / n_fibres as f64;
+            progress(Progress { share, rows: 0 });
+            let features = experiment.features.iter().zip(&gathered).flat_map(|(f, g)| f.values(g)).collect();
+            (samples, features, spikes, status, work.steps, work.rejections)
+        })
+        .collect();
+    let mut done = Done { compute_s: started.elapsed().as_secs_f64(), ..Done::default() };
+    done.interrupted = cancel.load(Ordering::Relaxed);
+    let n_traces = trace_of.iter().flatten().count();
+    if !done.interrupted {
+        for variable in 0..n {
+            for first_row in (0..experiment.n_samples).step_by(job.rows_per_slab) {
+                let n_rows = job.rows_per_slab.min(experiment.n_samples - first_row);
+                let mut rows = vec![f64::NAN; n_rows * n_traces];
+                for (run, trace) in runs.iter().zip(&trace_of) {
+                    let Some(trace) = *trace else { continue };
+                    for row in 0..n_rows {
+                        rows[row * n_traces + trace as usize] = run.0[(first_row + row) * n + variable];
+                    }
+                }
+                out.write_rows(variable, first_row, Samples::F64(&rows))?;
+            }
+        }
+        let spikes: Vec<Spike> = runs.iter().flat_map(|r| r.2.iter().copied()).collect();
+        let events = events(experiment, &[(Vec::<f64>::new(), 0, spikes)]);
+        done.n_events = events.len() as u64;
+        out.write_events(&events)?;
+        out.commit(experiment.n_samples)?;
+    }
+    let n_columns = experiment.features.iter().map(|f| f.column_names().len()).sum();
+    done.features = (0..n_columns).map(|c| runs.iter().map(|r| r.1[c]).collect()).collect();
+    done.status = runs.iter().map(|r| r.3).collect();
+    done.accepted = runs.iter().map(|r| r.4).sum();
+    done.rejected = runs.iter().map(|r| r.5).sum();
+    Ok(done)
+}

@@ -1,0 +1,200 @@
+//! The reference backend on the shipped models against trajectories that CVODES computed at 1e-11 (`tests/oracle`).
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use sarcolemma::backend::Experiment;
+use sarcolemma::backend::reference::{FibreEnd, Reference, Tolerances, Work};
+use sarcolemma::diag::Source;
+use sarcolemma::model::{self, Model};
+use sarcolemma::protocol::{Drive, Level, Schedule, Segment, Target, tick};
+
+fn text(path: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn shipped(name: &str) -> Model {
+    let path = format!("models/{name}.mmt");
+    let source = Source { text: text(&path), name: path };
+    match model::read(&source) {
+        Ok((model, _)) => model,
+        Err(faults) => panic!("{name}: {faults:?}"),
+    }
+}
+
+/// The columns of a table by name, and the names in order.
+fn table(path: &str) -> (Vec<String>, Vec<Vec<String>>) {
+    let text = text(path);
+    let mut lines = text.lines().map(|line| line.split(',').map(str::to_owned).collect::<Vec<_>>());
+    let head = lines.next().expect("a table has a head");
+    (head, lines.collect())
+}
+
+/// Pulses of pacing level 1, as `(start, length)` in ms, within `[from, to)`.
+fn paced(from_ms: f64, to_ms: f64, pulses: &[(f64, f64)]) -> Schedule {
+    let mut edges = vec![tick(from_ms), tick(to_ms)];
+    let inside: Vec<_> = pulses.iter().filter(|(start, _)| *start < to_ms).collect();
+    for (start, length) in &inside {
+        edges.extend([tick(*start), tick(start + length).min(tick(to_ms))]);
+    }
+    if from_ms < 0.0 {
+        edges.push(0);
+    }
+    edges.sort_unstable();
+    edges.dedup();
+    let segment = |pair: &[i64]| {
+        let on = inside.iter().any(|(start, length)| tick(*start) <= pair[0] && pair[0] < tick(start + length));
+        let level = Level::Number(f64::from(u8::from(on)));
+        Segment { start: pair[0], end: pair[1], drives: vec![Some(Drive::constant(level))] }
+    };
+    Schedule { targets: vec![Target::Pace], segments: edges.windows(2).map(segment).collect() }
+}
+
+struct Case {
+    model: &'static str,
+    table: &'static str,
+    pulses: Vec<(f64, f64)>,
+    to_ms: f64,
+    every_ms: f64,
+    tolerance: f64,
+}
+
+/// Largest error of each column over its range in the table.
+fn compare(case: &Case) -> (BTreeMap<String, f64>, Work) {
+    let model = shipped(case.model);
+    let (head, rows) = table(&format!("tests/oracle/{}", case.table));
+    let (_, names) = table(&format!("tests/oracle/{}_names.csv", case.model));
+    let columns: Vec<(usize, String, f64)> = names
+        .iter()
+        .filter(|row| !row[1].is_empty())
+        .filter_map(|row| {
+            let column = head.iter().position(|name| *name == row[0])?;
+            Some((column, row[1].clone(), row[2].parse().expect("a scale is a number")))
+        })
+        .collect();
+    let observables = columns.iter().map(|(_, name, _)| model.find(name).unwrap_or_else(|| panic!("no {name}"))).collect();
+    let n_samples = (case.to_ms / case.every_ms).round() as usize + 1;
+    let experiment = Experiment {
+        schedule: paced(0.0, case.to_ms, &case.pulses),
+        varied: Vec::new(),
+        observables,
+        sample_every_ms: case.every_ms,
+        n_samples,
+        model,
+    };
+    let reference = Reference::new(&experiment, Tolerances::default()).unwrap();
+    let mut samples = Vec::new();
+    let (end, work) = reference.run_fibre(&[], &|| false, &mut |_, row| samples.push(row.to_vec()), &mut |_, _| {});
+    assert_eq!(end, FibreEnd::Finished);
+    assert_eq!(samples.len(), n_samples);
+    let mut errors = BTreeMap::new();
+    for (place, (column, name, scale)) in columns.iter().enumerate() {
+        let exact: Vec<f64> = rows.iter().map(|row| row[*column].parse::<f64>().expect("a number") * scale).collect();
+        let largest = exact.iter().copied().fold(f64::MIN, f64::max);
+        let smallest = exact.iter().copied().fold(f64::MAX, f64::min);
+        // The tables hold 10 digits: what moves by less than 1e-4 of its magnitude is compared on that.
+        let range = (largest - smallest).max(1e-4 * largest.abs().max(smallest.abs()));
+        let mut worst = 0.0f64;
+        for (row, exact) in rows.iter().zip(&exact) {
+            let t: f64 = row[0].parse().expect("a time");
+            let found = samples[(t / case.every_ms).round() as usize][place];
+            worst = worst.max((found - exact).abs() / range);
+        }
+        errors.insert(name.clone(), worst);
+    }
+    (errors, work)
+}
+
+fn check(case: &Case) {
+    let (errors, work) = compare(case);
+    let mut sorted: Vec<_> = errors.iter().collect();
+    sorted.sort_by(|a, b| b.1.total_cmp(a.1));
+    println!("{}: {work:?}, worst {:?}", case.model, &sorted[..4.min(sorted.len())]);
+    for (name, error) in sorted {
+        assert!(*error <= case.tolerance, "{}: {name} differs by {error:.1e} of its range", case.model);
+    }
+}
+
+#[test]
+fn hodgkin_huxley_follows_the_table() {
+    let pulses = (0..5).map(|k| (5.0 + 20.0 * f64::from(k), 0.5)).collect();
+    check(&Case {
+        model: "hodgkin_huxley_1952",
+        table: "hodgkin_huxley_1952.csv",
+        pulses,
+        to_ms: 100.0,
+        every_ms: 0.05,
+        tolerance: 1e-6,
+    });
+}
+
+#[test]
+fn the_fast_fibre_follows_the_table() {
+    check(&Case {
+        model: "shorten_2007_fast",
+        table: "shorten_fast_twitch.csv",
+        pulses: vec![(0.0, 0.5)],
+        to_ms: 200.0,
+        every_ms: 0.1,
+        tolerance: 1e-6,
+    });
+}
+
+#[test]
+fn the_slow_fibre_follows_the_table() {
+    check(&Case {
+        model: "shorten_2007_slow",
+        table: "shorten_slow_twitch.csv",
+        pulses: vec![(0.0, 0.5)],
+        to_ms: 200.0,
+        every_ms: 0.1,
+        tolerance: 1e-6,
+    });
+}
+
+#[test]
+fn the_flagship_follows_the_table() {
+    check(&Case {
+        model: "skeletal_fibre",
+        table: "skeletal_fibre_twitch.csv",
+        pulses: vec![(1.0, 0.5)],
+        to_ms: 59.8,
+        every_ms: 0.05,
+        tolerance: 1e-6,
+    });
+}
+
+/// Not a check: what a run costs. `cargo test --release --test reference_trajectories -- --ignored --nocapture`
+#[test]
+#[ignore = "prints times, checks nothing"]
+fn what_it_costs() {
+    for (name, settle_ms) in [("shorten_2007_fast", 0.0), ("shorten_2007_slow", 0.0), ("skeletal_fibre", 5000.0)] {
+        let model = shipped(name);
+        let pulses: Vec<_> = (0..30).map(|k| (20.0 * f64::from(k), 0.5)).collect();
+        for (what, from_ms, to_ms, pulses) in [
+            ("settling", -200_000.0, 0.0, &[][..]),
+            ("settling and 3 s with 30 pulses", -settle_ms, 3000.0, &pulses[..]),
+            ("600 ms of pulses at 50 Hz", 0.0, 600.0, &pulses[..]),
+        ] {
+            let observables = model.labelled("membrane_potential").into_iter().collect();
+            let experiment = Experiment {
+                schedule: paced(from_ms, to_ms, pulses),
+                varied: Vec::new(),
+                observables,
+                sample_every_ms: 0.5,
+                n_samples: (to_ms / 0.5) as usize + 1,
+                model: model.clone(),
+            };
+            for relative in [1e-6, 1e-8, 1e-10] {
+                let tolerances = Tolerances { relative, absolute: relative * 1e-2 };
+                let built = std::time::Instant::now();
+                let reference = Reference::new(&experiment, tolerances).unwrap();
+                let built = built.elapsed();
+                let start = std::time::Instant::now();
+                let (end, work) = reference.run_fibre(&[], &|| false, &mut |_, _| {}, &mut |_, _| {});
+                println!("{name}, {what}, {relative:e}: {:?} (built in {built:?}), {end:?}, {work:?}", start.elapsed());
+            }
+        }
+    }
+}
