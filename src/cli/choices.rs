@@ -1,0 +1,60 @@
+//! Values that several verbs take.
+
+use std::str::FromStr;
+
+/// Which engine computes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Backend {
+    /// A real GPU where there is one, else the CPU.
+    Auto,
+    /// SIMD over lanes, on every thread.
+    Cpu,
+    /// The best GPU there is.
+    Gpu,
+    /// The judge: double precision, implicit, slow.
+    Reference,
+}
+
+/// The floating-point numbers that fibres are computed with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Precision {
+    /// Single.
+    F32,
+    /// Double.
+    F64,
+}
+
+/// One part of a study that several runs share: part `index` of `of`, counted from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shard {
+    /// Which part, from 1.
+    pub index: u64,
+    /// Of how many.
+    pub of: u64,
+}
+
+impl FromStr for Shard {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parts = text.split_once('/').and_then(|(i, n)| Some((i.parse().ok()?, n.parse().ok()?)));
+        match parts {
+            Some((index, of)) if index >= 1 && index <= of => Ok(Shard { index, of }),
+            Some((index, of)) => Err(format!("there is no part {index} of {of}: parts count from 1")),
+            None => Err("expected I/N, such as 1/8".to_owned()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_count_from_one() {
+        assert_eq!("3/8".parse(), Ok(Shard { index: 3, of: 8 }));
+        assert_eq!("0/8".parse::<Shard>(), Err("there is no part 0 of 8: parts count from 1".to_owned()));
+        assert!("9/8".parse::<Shard>().is_err());
+        assert_eq!("8".parse::<Shard>(), Err("expected I/N, such as 1/8".to_owned()));
+    }
+}
