@@ -40,7 +40,10 @@ pub enum Failure {
     /// The command line is wrong, or a file that it names.
     Usage(String),
     /// A result lies outside its tolerance.
-    #[allow(dead_code, reason = "for the verbs that compare, and for lost fibres under --strict")]
+    #[allow(
+        dead_code,
+        reason = "for the verbs that compare, and for lost fibres under --strict"
+    )]
     Tolerance(String),
     /// The machine failed: disk full, device lost, out of memory.
     Machine(String),
@@ -54,7 +57,10 @@ pub enum Failure {
 impl Failure {
     /// The faults of a text.
     pub fn input(diagnostics: Vec<Diagnostic>, source: Source) -> Self {
-        Failure::Input { diagnostics, source: Box::new(source) }
+        Failure::Input {
+            diagnostics,
+            source: Box::new(source),
+        }
     }
 
     /// What a failed write to standard output means.
@@ -94,7 +100,10 @@ pub(super) fn code(end: Result<Exit, Failure>) -> u8 {
     match end {
         Ok(Exit::Done) | Err(Failure::ClosedPipe) => DONE,
         Ok(Exit::Rejected) => WRONG_INPUT,
-        Err(Failure::Input { diagnostics, source }) => {
+        Err(Failure::Input {
+            diagnostics,
+            source,
+        }) => {
             output::diagnostics(&diagnostics, &source);
             output::error(&count(&diagnostics, &source.name));
             WRONG_INPUT
@@ -125,7 +134,11 @@ fn count(diagnostics: &[Diagnostic], name: &str) -> String {
     let say = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
     match warnings {
         0 => format!("{} in {name}", say(errors, "fault")),
-        _ => format!("{} and {} in {name}", say(errors, "fault"), say(warnings, "warning")),
+        _ => format!(
+            "{} and {} in {name}",
+            say(errors, "fault"),
+            say(warnings, "warning")
+        ),
     }
 }
 
@@ -151,7 +164,10 @@ mod tests {
         let error = || Diagnostic::error("E0104", "x");
         let warning = Diagnostic::warning("W0501", "y");
         assert_eq!(count(&[error()], "a.mmt"), "1 fault in a.mmt");
-        assert_eq!(count(&[error(), warning, error()], "a.mmt"), "2 faults and 1 warning in a.mmt");
+        assert_eq!(
+            count(&[error(), warning, error()], "a.mmt"),
+            "2 faults and 1 warning in a.mmt"
+        );
     }
 
     #[test]
@@ -159,6 +175,8 @@ mod tests {
         let full = Failure::file("write", "a", &io::Error::from(io::ErrorKind::StorageFull));
         assert!(matches!(full, Failure::Machine(_)), "{full:?}");
         let missing = Failure::file("read", "a", &io::Error::from(io::ErrorKind::NotFound));
-        assert!(matches!(missing, Failure::Usage(m) if m == "cannot read 'a': there is no such file or directory"));
+        assert!(
+            matches!(missing, Failure::Usage(m) if m == "cannot read 'a': there is no such file or directory")
+        );
     }
 }

@@ -66,5 +66,7 @@ pub struct Args {
 
 /// Runs the study.
 pub fn execute(_args: Args) -> Result<Exit, Failure> {
-    Err(Failure::Usage("'run' is not available in this version".to_owned()))
+    Err(Failure::Usage(
+        "'run' is not available in this version".to_owned(),
+    ))
 }
