@@ -48,7 +48,6 @@ pub enum Failure {
     /// The machine failed: disk full, device lost, out of memory.
     Machine(String),
     /// Stopped by the user; the message says how to go on.
-    #[allow(dead_code, reason = "for the verbs that run studies")]
     Interrupted(String),
     /// Whoever read our standard output has seen enough. Not an error.
     ClosedPipe,
@@ -97,33 +96,30 @@ impl Failure {
 
 /// Tells the user how the command ended, where there is something to tell, and gives the process's exit code.
 pub(super) fn code(end: Result<Exit, Failure>) -> u8 {
-    match end {
-        Ok(Exit::Done) | Err(Failure::ClosedPipe) => DONE,
-        Ok(Exit::Rejected) => WRONG_INPUT,
+    match &end {
+        Ok(_) | Err(Failure::ClosedPipe) => {}
         Err(Failure::Input {
             diagnostics,
             source,
         }) => {
-            output::diagnostics(&diagnostics, &source);
-            output::error(&count(&diagnostics, &source.name));
-            WRONG_INPUT
+            output::diagnostics(diagnostics, source);
+            output::error(&count(diagnostics, &source.name));
         }
-        Err(Failure::Usage(message)) => {
-            output::error(&message);
-            WRONG_INPUT
+        Err(Failure::Usage(message) | Failure::Tolerance(message) | Failure::Machine(message)) => {
+            output::error(message);
         }
-        Err(Failure::Tolerance(message)) => {
-            output::error(&message);
-            OUTSIDE_TOLERANCE
-        }
-        Err(Failure::Machine(message)) => {
-            output::error(&message);
-            MACHINE
-        }
-        Err(Failure::Interrupted(message)) => {
-            output::note(&message);
-            INTERRUPTED
-        }
+        Err(Failure::Interrupted(message)) => output::note(message),
+    }
+    number(&end)
+}
+
+fn number(end: &Result<Exit, Failure>) -> u8 {
+    match end {
+        Ok(Exit::Done) | Err(Failure::ClosedPipe) => DONE,
+        Ok(Exit::Rejected) | Err(Failure::Input { .. } | Failure::Usage(_)) => WRONG_INPUT,
+        Err(Failure::Tolerance(_)) => OUTSIDE_TOLERANCE,
+        Err(Failure::Machine(_)) => MACHINE,
+        Err(Failure::Interrupted(_)) => INTERRUPTED,
     }
 }
 
@@ -149,14 +145,14 @@ mod tests {
     #[test]
     fn exit_codes_are_those_of_the_documentation() {
         let fault = || Failure::input(vec![Diagnostic::error("E0104", "x")], Source::new("a", ""));
-        assert_eq!(code(Ok(Exit::Done)), 0);
-        assert_eq!(code(Ok(Exit::Rejected)), 2);
-        assert_eq!(code(Err(Failure::ClosedPipe)), 0);
-        assert_eq!(code(Err(Failure::Tolerance(String::new()))), 1);
-        assert_eq!(code(Err(fault())), 2);
-        assert_eq!(code(Err(Failure::Usage(String::new()))), 2);
-        assert_eq!(code(Err(Failure::Machine(String::new()))), 3);
-        assert_eq!(code(Err(Failure::Interrupted(String::new()))), 130);
+        assert_eq!(number(&Ok(Exit::Done)), 0);
+        assert_eq!(number(&Ok(Exit::Rejected)), 2);
+        assert_eq!(number(&Err(Failure::ClosedPipe)), 0);
+        assert_eq!(number(&Err(Failure::Tolerance(String::new()))), 1);
+        assert_eq!(number(&Err(fault())), 2);
+        assert_eq!(number(&Err(Failure::Usage(String::new()))), 2);
+        assert_eq!(number(&Err(Failure::Machine(String::new()))), 3);
+        assert_eq!(number(&Err(Failure::Interrupted(String::new()))), 130);
     }
 
     #[test]

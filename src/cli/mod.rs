@@ -20,6 +20,7 @@ mod rerun;
 mod run;
 mod shipped;
 mod step;
+mod summary;
 mod table;
 
 use std::process::ExitCode;

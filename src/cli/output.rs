@@ -73,12 +73,6 @@ pub fn error(message: &str) {
     tell("error", "1;31", message);
 }
 
-/// Says something that deserves a look.
-#[allow(dead_code, reason = "for the verbs that run studies")]
-pub fn warning(message: &str) {
-    tell("warning", "1;33", message);
-}
-
 /// Says something else than data: what was done, what to do next.
 pub fn note(message: &str) {
     if !message.is_empty() {

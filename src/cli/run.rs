@@ -1,10 +1,19 @@
 //! `sarcolemma run`: runs a study and writes its result file.
 
 use std::num::{NonZeroU64, NonZeroUsize};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::run::sink::{self, FibreStatus};
+use crate::run::{self, Choices, PrepareError, RunError, prepare};
+use crate::store::{CreateOptions, ResultFile, StoreError};
+use crate::study::{self, Overrides, SCHEMES, Study};
 
 use super::choices::{Backend, Precision, Shard};
 use super::exit::{Exit, Failure};
+use super::{output, shipped, summary};
 
 /// Run a study and write its results to an HDF5 file
 ///
@@ -65,8 +74,152 @@ pub struct Args {
 }
 
 /// Runs the study.
-pub fn execute(_args: Args) -> Result<Exit, Failure> {
-    Err(Failure::Usage(
-        "'run' is not available in this version".to_owned(),
-    ))
+pub fn execute(args: Args) -> Result<Exit, Failure> {
+    let choices = choices(&args)?;
+    let study = load_study(&args)?;
+    let output = args.output.clone().unwrap_or_else(|| default_output(&args.study));
+    if output.exists() && !args.force {
+        return Err(Failure::Usage(format!(
+            "'{}' exists already\nhelp: --force overwrites it, -o names another output",
+            output.display()
+        )));
+    }
+    if !args.quiet && !args.json && args.backend == Backend::Auto {
+        output::note("running on the CPU: this version has no GPU engine");
+    }
+    let batch = prepare(&study, &choices).map_err(prepare_failure)?;
+    let layout = batch.layout(&study);
+    let mut file = ResultFile::create(&output, &layout, CreateOptions { overwrite: args.force }).map_err(store_failure)?;
+
+    let bar = progress_bar(&args);
+    let cancel = interrupt_flag();
+    let run = batch.run(&mut file, &|p| bar.set_position((p.share * 1000.0) as u64), cancel);
+    bar.finish_and_clear();
+    drop(file);
+    let report = match run {
+        Ok(report) => report,
+        Err(RunError::Prepare(error)) => {
+            // Nothing was computed: no file that only looks like a result stays behind.
+            let _ = std::fs::remove_file(&output);
+            return Err(prepare_failure(error));
+        }
+        Err(error @ RunError::Sink(_)) => return Err(Failure::Machine(format!("{}: {error}", output.display()))),
+        Err(error @ RunError::Threads(_)) => return Err(Failure::Machine(error.to_string())),
+    };
+    if report.done.interrupted {
+        return Err(Failure::Interrupted(format!(
+            "interrupted; '{}' holds what was recorded up to then",
+            output.display()
+        )));
+    }
+    let lost = report.done.status.iter().filter(|s| matches!(s, FibreStatus::Lost { .. })).count();
+    if args.json {
+        output::json(&summary::json(&study, &batch, &report, &output))?;
+    } else if !args.quiet {
+        output::data(&summary::text(&study, &batch, &report, &output))?;
+    }
+    if args.strict && lost > 0 {
+        return Err(Failure::Tolerance(format!("{lost} of {} fibres were lost", batch.n_fibres)));
+    }
+    Ok(Exit::Done)
+}
+
+/// The backend and precision that the command line means.
+fn choices(args: &Args) -> Result<Choices, Failure> {
+    let not_yet = |what: &str| Err(Failure::Usage(format!("{what} is not available in this version")));
+    let backend = match args.backend {
+        Backend::Auto | Backend::Cpu => run::Backend::Cpu,
+        Backend::Reference => run::Backend::Reference,
+        Backend::Gpu => return not_yet("'--backend gpu'"),
+    };
+    if args.device.is_some() {
+        return not_yet("'--device'");
+    }
+    if args.shard.is_some() {
+        return not_yet("'--shard'");
+    }
+    let precision = match (args.precision, backend) {
+        (Some(Precision::F32), run::Backend::Reference) => {
+            return Err(Failure::Usage("the reference backend computes in f64 only".to_owned()));
+        }
+        (Some(Precision::F64), _) | (None, run::Backend::Reference) => sink::Precision::F64,
+        (Some(Precision::F32) | None, run::Backend::Cpu) => sink::Precision::F32,
+    };
+    Ok(Choices {
+        backend,
+        precision,
+        threads: args.threads.map_or(0, NonZeroUsize::get),
+        agreement_fibres: None,
+    })
+}
+
+/// Reads the study and shows what deserves a look.
+fn load_study(args: &Args) -> Result<Study, Failure> {
+    let source = shipped::read_text(&args.study)?;
+    let folder = args.study.parent().unwrap_or(Path::new(""));
+    let overrides = Overrides { fibres: args.fibres.map(NonZeroU64::get), duration: args.duration.clone() };
+    match study::read(&source, &shipped::loader(folder), &overrides, &SCHEMES) {
+        Ok((study, reports)) => {
+            for report in reports.iter().filter(|_| !args.quiet) {
+                output::diagnostics(&report.diagnostics, &report.source);
+            }
+            Ok(study)
+        }
+        Err(mut reports) => {
+            let last = reports.pop().ok_or_else(|| Failure::Usage("the study cannot be read".to_owned()))?;
+            for report in reports {
+                output::diagnostics(&report.diagnostics, &report.source);
+            }
+            Err(Failure::input(last.diagnostics, last.source))
+        }
+    }
+}
+
+fn default_output(study: &Path) -> PathBuf {
+    let mut name = study.file_stem().unwrap_or_default().to_owned();
+    name.push(".h5");
+    PathBuf::from(name)
+}
+
+fn prepare_failure(error: PrepareError) -> Failure {
+    Failure::Usage(error.to_string())
+}
+
+fn store_failure(error: StoreError) -> Failure {
+    use std::io::ErrorKind;
+    match &error {
+        StoreError::DiskFull { .. } | StoreError::Probe { .. } => Failure::Machine(error.to_string()),
+        StoreError::Io { path, source, .. } => match source.kind() {
+            ErrorKind::NotFound | ErrorKind::PermissionDenied | ErrorKind::NotADirectory | ErrorKind::ReadOnlyFilesystem => {
+                Failure::file("write", &path.display().to_string(), source)
+            }
+            _ => Failure::Machine(error.to_string()),
+        },
+        _ => Failure::Usage(error.to_string()),
+    }
+}
+
+/// Shown on a terminal only.
+fn progress_bar(args: &Args) -> ProgressBar {
+    if args.quiet || args.json || !output::stderr_is_for_people() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new(1000);
+    if let Ok(style) = ProgressStyle::with_template("{wide_bar} {percent:>3} % {elapsed} (about {eta} left)") {
+        bar.set_style(style);
+    }
+    bar
+}
+
+/// Set by Ctrl-C and by a request to end; the run then stops between two slabs. A second one ends the process.
+fn interrupt_flag() -> &'static AtomicBool {
+    static CANCEL: AtomicBool = AtomicBool::new(false);
+    let handler = || {
+        if CANCEL.swap(true, Ordering::SeqCst) {
+            std::process::exit(130);
+        }
+    };
+    // Without a handler the signal ends the process, and the file holds what was committed.
+    let _ = ctrlc::set_handler(handler);
+    &CANCEL
 }

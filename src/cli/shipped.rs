@@ -111,7 +111,6 @@ pub fn load_shipped(source: &Source) -> Result<Model, Failure> {
 }
 
 /// Finds what a study in `folder` names: a shipped model, or a file by its path relative to that folder.
-#[allow(dead_code, reason = "for the verbs that run studies")]
 pub fn loader(folder: &Path) -> impl Loader + use<> {
     let folder = folder.to_owned();
     move |wish: Wish, name: &str| -> Result<Source, String> {

@@ -12,18 +12,9 @@
 /// ```
 pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let wanted = name.to_lowercase();
-    let wanted_last = last(&wanted);
     let mut best: Option<(usize, &'a str)> = None;
     for candidate in candidates {
-        let known = candidate.to_lowercase();
-        let whole = distance(&wanted, &known);
-        // A match of the last part alone says less than a match of the whole: it counts one letter.
-        let part = if wanted.contains('.') || known.contains('.') {
-            distance(wanted_last, last(&known)).map(|d| d + 1)
-        } else {
-            None
-        };
-        let Some(d) = [whole, part].into_iter().flatten().min() else {
+        let Some(d) = apart(&wanted, &candidate.to_lowercase()) else {
             continue;
         };
         if best.is_none_or(|(least, _)| d < least) {
@@ -33,8 +24,21 @@ pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
     best.map(|(_, candidate)| candidate)
 }
 
-fn last(name: &str) -> &str {
-    name.rsplit('.').next().unwrap_or(name)
+fn apart(wanted: &str, known: &str) -> Option<usize> {
+    match (wanted.rsplit_once('.'), known.rsplit_once('.')) {
+        (None, None) => distance(wanted, known),
+        // A match of the last part alone says less than a match of the whole: it counts one letter.
+        (Some((_, last)), None) => distance(last, known).map(|d| d + 1),
+        (None, Some((_, last))) => distance(wanted, last).map(|d| d + 1),
+        (Some((path, last)), Some((known_path, known_last))) => {
+            let last = distance(last, known_last)?;
+            match distance(path, known_path) {
+                Some(path) => Some(path + last),
+                // The right name in the wrong place.
+                None => (last == 0).then_some(3),
+            }
+        }
+    }
 }
 
 /// Number of wrong letters, where that is a plausible slip.

@@ -17,8 +17,7 @@ impl Piece {
     #[inline]
     pub fn is_sound(&self) -> bool {
         let sum = self.g0 + self.g1 + self.d0 + self.d1 + self.t0 + self.t1;
-        // NaN and infinities give NaN here, which is not 0.
-        sum - sum == 0.0 && self.t1 > self.t0
+        sum.is_finite() && self.t1 > self.t0
     }
 
     /// A lower and an upper bound of all values on the piece; exact where the cubic is monotone.

@@ -125,7 +125,8 @@ impl Checker<'_> {
         if let Some((_, span)) = self.drafts.variables[id.0].declared {
             fault = fault.also(span, "declared here");
         }
-        self.faults.push(scale_help(fault, found, wanted));
+        self.faults
+            .push(scale_help(fault, (found, &shown), (wanted, &spelled)));
     }
 
     /// A variable's unit as its declaration spells it.
@@ -326,7 +327,7 @@ impl Checker<'_> {
                             .at(expr.span, here)
                             .also(one.span, format!("this is in {a}")),
                     };
-                    self.faults.push(scale_help(fault, unit, first));
+                    self.faults.push(scale_help(fault, (unit, &b), (first, &a)));
                 }
                 Some(_) => {}
             }
@@ -367,16 +368,24 @@ fn same_message(op: Op) -> &'static str {
 }
 
 /// Says by how much two units of one dimension differ.
-fn scale_help(fault: Diagnostic, found: Unit, wanted: Unit) -> Diagnostic {
-    match found.factor_to(wanted) {
-        Some(factor) => {
-            let ratio = wanted.over(found);
-            fault.help(format!(
-                "they differ by a factor: multiply by {factor} [{ratio}]"
-            ))
-        }
-        None => fault,
-    }
+fn scale_help(fault: Diagnostic, found: (Unit, &str), wanted: (Unit, &str)) -> Diagnostic {
+    let Some(factor) = found.0.factor_to(wanted.0) else {
+        return fault;
+    };
+    let inner = |text: &str| text.trim_matches(['[', ']']).to_owned();
+    let (of, to) = (inner(found.1), inner(wanted.1));
+    let plain = |text: &str| {
+        text.starts_with(char::is_alphabetic) && text.chars().all(char::is_alphanumeric)
+    };
+    let ratio = if plain(&of) && plain(&to) {
+        format!("[{to}/{of}]")
+    } else {
+        format!("[{}]", wanted.0.over(found.0))
+    };
+    fault.help(format!(
+        "1 {} is {factor} {}: multiply by {factor} {ratio}",
+        found.1, wanted.1
+    ))
 }
 
 /// The value of an expression of constants.

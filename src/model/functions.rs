@@ -75,7 +75,12 @@ pub(super) fn number(
             templates,
         },
     );
-    wanted(resolver, &typed, Sort::Number, "the value of a variable");
+    let what = if at.is_some() {
+        "the value of a variable"
+    } else {
+        "an initial value"
+    };
+    wanted(resolver, &typed, Sort::Number, what);
     typed.expr
 }
 
@@ -140,6 +145,11 @@ pub(super) fn typed(
             }
         }
         syntax::ExprKind::Infix(infix, left, right) => {
+            if let Some(fault) = misplaced_not(*infix, left) {
+                resolver.faults.push(fault);
+                typed(resolver, right, context);
+                return unknown(span);
+            }
             let arguments = vec![
                 typed(resolver, left, context),
                 typed(resolver, right, context),
@@ -193,6 +203,21 @@ fn op(infix: Infix) -> Op {
     }
 }
 
+/// `not a > b`, which means `(not a) > b` and is never what is meant.
+fn misplaced_not(infix: Infix, left: &syntax::Expr) -> Option<Diagnostic> {
+    let syntax::ExprKind::Prefix(Prefix::Not, operand) = &left.kind else {
+        return None;
+    };
+    // Brackets would reach beyond the operand.
+    if op(infix).unit_rule() != UnitRule::Comparison || left.span.end > operand.span.end {
+        return None;
+    }
+    let symbol = symbol(op(infix)).unwrap_or_default();
+    let fault = Diagnostic::error(codes::SORT, format!("'not' binds stronger than '{symbol}'"));
+    let fault = fault.at(left.span, "this is taken first");
+    Some(fault.help(format!("put brackets: 'not (… {symbol} …)'")))
+}
+
 /// Reports a number where a condition is wanted and the reverse.
 fn wanted(resolver: &mut Resolver<'_, '_>, found: &Typed, sort: Sort, what: &str) {
     if found.sort == sort || found.sort == Sort::Unknown {
@@ -202,7 +227,7 @@ fn wanted(resolver: &mut Resolver<'_, '_>, found: &Typed, sort: Sort, what: &str
         Sort::Condition => (
             "a condition",
             "this is a number",
-            "compare it: 'x > 0'; 'not' binds stronger than '==': use brackets",
+            "compare it, as in 'x > 0'",
         ),
         _ => (
             "a number",
@@ -210,7 +235,7 @@ fn wanted(resolver: &mut Resolver<'_, '_>, found: &Typed, sort: Sort, what: &str
             "write 'if(condition, 1, 0)' to make it a number",
         ),
     };
-    let fault = Diagnostic::error(codes::SORT, format!("{what} is {expected}"));
+    let fault = Diagnostic::error(codes::SORT, format!("{what} must be {expected}"));
     resolver
         .faults
         .push(fault.at(found.expr.span, label).help(help));

@@ -74,7 +74,13 @@ pub(super) fn lex(text: &str) -> (Vec<(Token, Span)>, Vec<Diagnostic>) {
         mode: Mode::Lines,
     };
     for line in lines(text) {
-        lexer.line(line.start, line.end);
+        // Editors of some systems start a file with a byte order mark.
+        let mark = if text[line.clone()].starts_with('\u{feff}') && line.start == 0 {
+            '\u{feff}'.len_utf8()
+        } else {
+            0
+        };
+        lexer.line(line.start + mark, line.end);
         if lexer.in_script() {
             break;
         }
@@ -156,7 +162,7 @@ impl Lexer<'_> {
                 self.joined = true;
             }
         }
-        self.close_brackets();
+        self.close_brackets(end);
         if self.joined {
             self.push(Token::EndOfLine, end, end);
         }
@@ -173,9 +179,10 @@ impl Lexer<'_> {
     }
 
     /// Reports the innermost open bracket and forgets the others: one slip, one message.
-    fn close_brackets(&mut self) {
+    fn close_brackets(&mut self, at: usize) {
         if let Some(span) = self.open.pop() {
             self.unclosed(span, "this bracket is never closed", ")");
+            self.push(Token::Bad, at, at);
         }
         self.open.clear();
     }
@@ -240,7 +247,7 @@ impl Lexer<'_> {
             return;
         }
         if !self.open.is_empty() && begins_statement(content) {
-            self.close_brackets();
+            self.close_brackets(start);
             self.push(Token::EndOfLine, start, start);
             self.joined = false;
         }

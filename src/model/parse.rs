@@ -105,14 +105,23 @@ impl<'a> Parser<'a> {
                 format!("the reserved word '{}'", self.word())
             }
             Token::Number(_) => format!("the number {}", self.word()),
+            Token::MetaKey => format!("the key '{}:'", self.word()),
             _ => format!("'{}'", self.word()),
         };
         let mut fault =
             Diagnostic::error(codes::SYNTAX, format!("expected {expected}, found {found}"));
         fault = fault.at(self.span(), "");
-        if *self.token() == Token::MetaKey {
-            fault = fault.help("a name with a colon right behind it is a key; put a space before a description's colon");
-        }
+        let before = self.at.checked_sub(1).map(|i| &self.tokens[i].0);
+        let help = match (self.token(), before) {
+            (Token::MetaKey, _) => {
+                "a name with ':' right behind it is a key; put a space before the ':' of a description"
+            }
+            (Token::Symbol("("), Some(Token::Name)) => {
+                "a function's bracket stands right behind its name: exp(…)"
+            }
+            _ => return self.fault(fault),
+        };
+        fault = fault.help(help);
         self.fault(fault)
     }
 
@@ -167,68 +176,68 @@ impl<'a> Parser<'a> {
     fn file(&mut self, file: &mut File) {
         // Index in SEGMENTS of the one being read.
         let mut segment: Option<usize> = None;
+        let mut early = false;
         loop {
             match self.token() {
                 Token::End => break,
                 Token::Segment => self.segment(&mut segment),
                 Token::Indent | Token::Dedent | Token::EndOfLine => self.misplaced(),
+                Token::Bad => self.skip_line(),
                 _ => match segment {
-                    Some(0) => self.statement(file),
                     Some(1) => self.protocol(&mut file.protocol),
-                    _ => {
-                        let fault = Diagnostic::error(
-                            codes::SEGMENT,
-                            "a model's file starts with '[[model]]'",
-                        );
+                    Some(_) => self.statement(file),
+                    // What stands there is most likely the model.
+                    None if early => self.statement(file),
+                    None => {
+                        early = true;
+                        let message = "a model's file starts with '[[model]]'";
+                        let fault = Diagnostic::error(codes::SEGMENT, message);
                         self.fault(fault.at(self.span(), "found before it"));
-                        // What follows is most likely the model.
-                        segment = Some(0);
                     }
                 },
             }
         }
-        if segment.is_none() {
-            let fault = Diagnostic::error(
-                codes::SEGMENT,
-                "this file has no model: it lacks '[[model]]'",
-            );
-            self.fault(fault.at(self.span(), ""));
+        if segment.is_none() && !early {
+            let message = "this file has no model: it lacks '[[model]]'";
+            let fault = Diagnostic::error(codes::SEGMENT, message).at(self.span(), "");
+            self.fault(fault);
         }
     }
 
     fn segment(&mut self, segment: &mut Option<usize>) {
         let (name, span) = (self.word(), self.span());
         let number = SEGMENTS.iter().position(|known| *known == name);
-        match number {
+        let fault = |message: String| Diagnostic::error(codes::SEGMENT, message).at(span, "");
+        let (fault, skip) = match number {
             None => {
-                let nearest = crate::diag::nearest(name, SEGMENTS);
-                let fault =
-                    Diagnostic::error(codes::SEGMENT, format!("no segment is called {name}"))
-                        .at(span, "");
-                self.fault(fault.did_you_mean(nearest));
+                let near = crate::diag::nearest(name, SEGMENTS);
+                (
+                    Some(fault(format!("no segment is called {name}")).did_you_mean(near)),
+                    true,
+                )
             }
             Some(n) if segment.is_some_and(|before| before >= n) => {
-                let fault = Diagnostic::error(codes::SEGMENT, format!("{name} stands too late"))
-                    .at(span, "");
-                self.fault(
-                    fault.help(
-                        "the order is [[model]], [[protocol]], [[script]], each at most once",
-                    ),
-                );
+                let help = "the order is [[model]], [[protocol]], [[script]], each at most once";
+                (
+                    Some(fault(format!("{name} stands too late")).help(help)),
+                    true,
+                )
             }
-            Some(n) if n > 0 && segment.is_none() => {
-                let fault = Diagnostic::error(
-                    codes::SEGMENT,
-                    format!("there is no [[model]] before {name}"),
-                );
-                self.fault(fault.at(span, ""));
-            }
-            Some(_) => {}
-        }
+            Some(n) if n > 0 && segment.is_none() => (
+                Some(fault(format!("there is no [[model]] before {name}"))),
+                false,
+            ),
+            Some(_) => (None, false),
+        };
+        self.faults.extend(fault);
         *segment = number.max(*segment);
         self.advance();
         if self.end_of_line().is_err() {
             self.skip_line();
+        }
+        // What stands in a segment that should not be there says nothing.
+        while skip && !matches!(self.token(), Token::Segment | Token::End) {
+            self.advance();
         }
     }
 
@@ -279,6 +288,7 @@ impl<'a> Parser<'a> {
         file.components.push(Component {
             name,
             aliases: Vec::new(),
+            lost: Vec::new(),
             variables: Vec::new(),
         });
         self.end_of_line()
@@ -382,6 +392,21 @@ impl<'a> Parser<'a> {
     }
 
     fn aliases(&mut self, component: &mut Component) -> Read<()> {
+        let start = self.at;
+        let read = self.alias_list(component);
+        if read.is_err() {
+            let line = self.tokens[start..]
+                .iter()
+                .take_while(|(token, _)| *token != Token::EndOfLine);
+            let names = line.filter(|(token, _)| *token == Token::Name);
+            component
+                .lost
+                .extend(names.map(|(_, span)| self.text[span.start..span.end].to_owned()));
+        }
+        read
+    }
+
+    fn alias_list(&mut self, component: &mut Component) -> Read<()> {
         self.advance();
         loop {
             let of = self.name("'component.variable'")?;

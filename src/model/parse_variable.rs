@@ -29,7 +29,9 @@ impl Parser<'_> {
             children: Vec::new(),
         };
         if self.definition(&mut variable).is_err() {
+            // Half an expression would only raise faults of its own.
             variable.broken = true;
+            variable.rhs = None;
             self.skip_line();
         }
         if *self.token() == Token::Indent {

@@ -12,6 +12,9 @@ use super::{codes, functions, templates};
 use crate::diag::{Diagnostic, Span, nearest};
 use crate::units::Unit;
 
+/// Faults beyond which no more suggestions are looked for: each costs a comparison with every name.
+const MAX_SUGGESTIONS: usize = 200;
+
 /// A variable with its names resolved.
 pub(super) struct Draft<'a> {
     pub name: String,
@@ -47,6 +50,7 @@ pub(super) fn resolve<'a>(file: &'a File, faults: &mut Vec<Diagnostic>) -> Draft
         components: HashMap::new(),
         scopes: HashMap::new(),
         aliases: HashMap::new(),
+        broken_aliases: HashSet::new(),
         templates: HashMap::new(),
         broken_templates: HashSet::new(),
         faults,
@@ -76,6 +80,8 @@ pub(super) struct Resolver<'a, 'f> {
     components: HashMap<&'a str, usize>,
     scopes: HashMap<(Scope, &'a str), usize>,
     aliases: HashMap<(usize, &'a str), (usize, Span)>,
+    /// Aliases whose fault is reported.
+    broken_aliases: HashSet<(usize, &'a str)>,
     /// Index of the template with that name and number of arguments.
     pub templates: HashMap<(&'a str, usize), usize>,
     /// Templates whose fault is reported.
@@ -172,11 +178,14 @@ impl<'a> Resolver<'a, '_> {
     fn declare_aliases(&mut self) {
         let file = self.file;
         for (i, component) in file.components.iter().enumerate() {
+            let lost = component.lost.iter().map(|name| (i, name.as_str()));
+            self.broken_aliases.extend(lost);
             for alias in &component.aliases {
                 let full = format!("{}.{}", alias.component.text, alias.variable.text);
                 let place = alias.component.span.to(alias.variable.span);
                 let Some(target) = self.full(&alias.component.text, &alias.variable.text) else {
                     self.undefined(&full, place, None);
+                    self.broken_aliases.insert((i, &alias.name.text));
                     continue;
                 };
                 if self.variables[target].component == i {
@@ -187,6 +196,7 @@ impl<'a> Resolver<'a, '_> {
                     let name = &alias.variable.text;
                     self.faults
                         .push(fault.at(place, "").help(format!("write '{name}'")));
+                    self.broken_aliases.insert((i, &alias.name.text));
                     continue;
                 }
                 let name = alias.name.text.as_str();
@@ -247,29 +257,10 @@ impl<'a> Resolver<'a, '_> {
 
     /// Reports a name that means nothing, with the nearest one that would.
     pub fn undefined(&mut self, name: &str, span: Span, at: Option<usize>) {
-        let mut candidates: Vec<&str> = Vec::new();
-        if let Some(at) = at {
-            let component = self.variables[at].component;
-            candidates.extend(
-                self.aliases
-                    .keys()
-                    .filter(|(c, _)| *c == component)
-                    .map(|(_, alias)| *alias),
-            );
-            let seen = self
-                .variables
-                .iter()
-                .filter(|v| v.component == component && self.is_within(Some(at), v.parent));
-            candidates.extend(seen.map(|v| v.syntax.name.text.as_str()));
-            // A hash map has no order of its own; the suggestion must not depend on chance.
-            candidates.sort_unstable();
+        let component = at.map(|at| self.variables[at].component);
+        if component.is_some_and(|component| self.broken_aliases.contains(&(component, name))) {
+            return;
         }
-        candidates.extend(
-            self.variables
-                .iter()
-                .filter(|v| v.parent.is_none())
-                .map(|v| v.name.as_str()),
-        );
         let message = match name.split_once('.') {
             Some((component, _)) if !self.components.contains_key(component) => {
                 format!("there is no component '{component}' and so no '{name}'")
@@ -278,8 +269,49 @@ impl<'a> Resolver<'a, '_> {
             _ => format!("nothing is called '{name}'"),
         };
         let fault = Diagnostic::error(codes::UNDEFINED, message).at(span, "");
-        self.faults
-            .push(fault.did_you_mean(nearest(name, candidates)));
+        let near = if self.faults.len() < MAX_SUGGESTIONS {
+            self.suggestion(name, at)
+        } else {
+            None
+        };
+        let mut fault = fault.did_you_mean(near);
+        if fault.help.is_none() {
+            // It may be nested in another variable, where nobody else sees it.
+            let inner = self.variables.iter().find(|v| {
+                v.parent.is_some() && Some(v.component) == component && v.syntax.name.text == name
+            });
+            if let Some((inner, around)) = inner.and_then(|inner| Some((inner, inner.parent?))) {
+                let around = &self.variables[around].name;
+                fault = fault.also(
+                    inner.syntax.name.span,
+                    format!("seen from within '{around}' only"),
+                );
+            }
+        }
+        self.faults.push(fault);
+    }
+
+    /// The name that was probably meant.
+    fn suggestion(&self, name: &str, at: Option<usize>) -> Option<&str> {
+        let mut candidates: Vec<&str> = Vec::new();
+        if let Some(at) = at.filter(|_| !name.contains('.')) {
+            let component = self.variables[at].component;
+            let aliases = self.aliases.keys().filter(|(c, _)| *c == component);
+            candidates.extend(aliases.map(|(_, alias)| *alias));
+            let seen =
+                |v: &&Draft<'_>| v.component == component && self.is_within(Some(at), v.parent);
+            candidates.extend(
+                self.variables
+                    .iter()
+                    .filter(seen)
+                    .map(|v| v.syntax.name.text.as_str()),
+            );
+            // A hash map has no order of its own; the suggestion must not depend on chance.
+            candidates.sort_unstable();
+        }
+        let full = self.variables.iter().filter(|v| v.parent.is_none());
+        candidates.extend(full.map(|v| v.name.as_str()));
+        nearest(name, candidates)
     }
 
     fn expressions(&mut self) {

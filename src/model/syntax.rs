@@ -48,6 +48,8 @@ pub(super) struct Alias {
 pub(super) struct Component {
     pub name: Word,
     pub aliases: Vec<Alias>,
+    /// Names in lines of aliases that could not be read: each may have been meant as one.
+    pub lost: Vec<String>,
     pub variables: Vec<Variable>,
 }
 

@@ -2,6 +2,14 @@
 //!
 //! Time is a whole number of [`Tick`]s, so that no edge is ever missed by rounding and long runs lose nothing. All fibres
 //! share the edges; the levels may differ by fibre. Within a segment every driven input is constant or a straight ramp.
+//!
+//! ```
+//! use sarcolemma::protocol::{Frame, Level, Protocol, tick};
+//! let frame = Frame { duration_ms: 50.0, settle_ms: 10.0, paced: true, own: &|_| Level::Number(0.0) };
+//! let schedule = Protocol::fifty_hertz().schedule(&frame);
+//! let starts: Vec<_> = schedule.segments.iter().map(|s| s.start).collect();
+//! assert_eq!(starts, [-10.0, 0.0, 10.0, 10.5, 30.0, 30.5].map(tick));
+//! ```
 
 mod events;
 mod schedule;

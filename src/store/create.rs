@@ -80,7 +80,10 @@ pub(super) fn create(
             StoreError::io("cannot write", path)(error)
         }
     };
-    disk::reserve(&file, skeleton.size).map_err(full)?;
+    let reserved = disk::reserve(&file, skeleton.size).map_err(full)?;
+    if !reserved && disk::bytes_free(directory).is_some_and(|free| free < skeleton.size) {
+        return Err(full(std::io::ErrorKind::StorageFull.into()));
+    }
     write_initial(&file, &contents, &skeleton).map_err(full)?;
     let map = offsets::map(&file, &temporary.path)?;
     probe(&file, &temporary.path, &contents, &skeleton, &map)?;

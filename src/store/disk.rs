@@ -46,8 +46,14 @@ pub(super) fn fill(file: &File, at: u64, length: u64, element: &[u8]) -> io::Res
     Ok(())
 }
 
-/// Makes the file `size` bytes long with all of them reserved on the disk, so that no later write finds it full.
-pub(super) fn reserve(file: &File, size: u64) -> io::Result<()> {
+/// Makes the file `size` bytes long with all of them reserved on the disk, so that no later write finds it full; `false`
+/// where the file system cannot reserve, and only the length was set.
+pub(super) fn reserve(file: &File, size: u64) -> io::Result<bool> {
+    #[allow(
+        unused_mut,
+        reason = "some systems reserve whatever is asked for by setting the length"
+    )]
+    let mut reserved = true;
     #[cfg(any(
         target_os = "linux",
         target_os = "android",
@@ -61,8 +67,10 @@ pub(super) fn reserve(file: &File, size: u64) -> io::Result<()> {
             match fallocate(file, FallocateFlags::empty(), 0, size) {
                 Ok(()) => break,
                 Err(Errno::INTR) => {}
-                // A file system that cannot reserve: the length is all that can be set, a full disk shows later.
-                Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => break,
+                Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => {
+                    reserved = false;
+                    break;
+                }
                 Err(error) => return Err(error.into()),
             }
         }
@@ -70,7 +78,7 @@ pub(super) fn reserve(file: &File, size: u64) -> io::Result<()> {
     if file.metadata()?.len() < size {
         file.set_len(size)?;
     }
-    Ok(())
+    Ok(reserved)
 }
 
 /// Makes a rename or a new name in `directory` survive a power cut.

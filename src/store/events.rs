@@ -244,9 +244,8 @@ impl Events {
             bytes.extend(frame(first, part));
             first += part.len() as u64;
         }
-        std::fs::write(&fresh, &bytes).map_err(fault())?;
-        File::open(&fresh)
-            .and_then(|f| f.sync_all())
+        File::create(&fresh)
+            .and_then(|file| disk::write_at(&file, 0, &bytes).and_then(|()| file.sync_all()))
             .map_err(fault())?;
         std::fs::rename(&fresh, &self.side_path).map_err(fault())
     }

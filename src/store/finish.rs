@@ -79,7 +79,9 @@ fn write_agreement(to: &ResultFile, agreement: &Agreement) -> Result<(), StoreEr
             .map(|i| i as u64)
     };
     for (name, max, rms) in &agreement.variables {
-        let Some(i) = at(&to.names.variables, name) else {
+        // Where nothing is recorded there is no such variable.
+        let known = at(&to.names.variables, name);
+        let Some(i) = known.filter(|_| to.map.get("agreement/variable").is_some()) else {
             continue;
         };
         to.put("agreement/max_difference", i, &max.to_le_bytes())?;

@@ -120,7 +120,7 @@ impl Node {
                     Comparison::Less => a < b,
                     Comparison::AtMost => a <= b,
                     Comparison::Equal => a == b,
-                    Comparison::Unequal => a < b || a > b,
+                    Comparison::Unequal => a.partial_cmp(&b).is_some_and(std::cmp::Ordering::is_ne),
                 }
             }
         }

@@ -1,6 +1,6 @@
 //! Space-filling designs: a scrambled Sobol sequence and Latin hypercubes, each point computed from its number alone.
 
-use super::sampling::{bits, fraction};
+use super::sampling::{NameHash, bits, fraction};
 
 /// Most distributions that a Sobol design can serve.
 pub const SOBOL_DIMENSIONS: usize = 21;
@@ -67,15 +67,15 @@ fn sobol_point(dimension: usize, index: u64) -> u32 {
 
 /// Point `index` in one dimension, in (0, 1), shifted bit by bit by a random number of the seed and the name: the points
 /// stay as even as they were, and every single one is uniform.
-pub(super) fn sobol(seed: u64, name: &str, dimension: usize, index: u64) -> f64 {
-    let shift = bits(seed, name, u64::MAX);
+pub(super) fn sobol(seed: u64, hash: NameHash, dimension: usize, index: u64) -> f64 {
+    let shift = bits(seed, hash, u64::MAX);
     fraction((u64::from(sobol_point(dimension, index)) << 32) ^ shift)
 }
 
 /// The place of fibre `index` of `n` in one dimension, in (0, 1): every one of `n` equal parts holds exactly one fibre.
-pub(super) fn latin_hypercube(seed: u64, name: &str, index: u64, n: u64) -> f64 {
-    let jitter = fraction(bits(seed, name, index));
-    let part = shuffle(index, n, bits(seed, name, u64::MAX));
+pub(super) fn latin_hypercube(seed: u64, hash: NameHash, index: u64, n: u64) -> f64 {
+    let jitter = fraction(bits(seed, hash, index));
+    let part = shuffle(index, n, bits(seed, hash, u64::MAX));
     ((part as f64 + jitter) / n as f64).clamp(f64::MIN_POSITIVE, 1.0 - f64::EPSILON / 2.0)
 }
 
@@ -129,7 +129,8 @@ mod tests {
             for k in [1, 4, 10] {
                 let mut seen = vec![false; 1 << k];
                 for i in 0..1 << k {
-                    seen[(sobol(7, "a.b", dimension, i) * f64::from(1 << k)) as usize] = true;
+                    seen[(sobol(7, NameHash::of("a.b"), dimension, i) * f64::from(1 << k))
+                        as usize] = true;
                 }
                 assert!(
                     seen.iter().all(|s| *s),
@@ -144,7 +145,10 @@ mod tests {
     fn two_dimensions_fill_the_square() {
         let mut seen = [false; 64];
         for i in 0..64 {
-            let (x, y) = (sobol(3, "a", 0, i), sobol(3, "b", 1, i));
+            let (x, y) = (
+                sobol(3, NameHash::of("a"), 0, i),
+                sobol(3, NameHash::of("b"), 1, i),
+            );
             seen[(x * 8.0) as usize * 8 + (y * 8.0) as usize] = true;
         }
         assert!(seen.iter().all(|s| *s));
@@ -155,7 +159,8 @@ mod tests {
         for n in [1, 2, 3, 10, 1000, 1024] {
             let mut seen = vec![false; n as usize];
             for i in 0..n {
-                seen[(latin_hypercube(11, "sodium.g", i, n) * n as f64) as usize] = true;
+                seen[(latin_hypercube(11, NameHash::of("sodium.g"), i, n) * n as f64) as usize] =
+                    true;
             }
             assert!(seen.iter().all(|s| *s), "{n}");
         }
@@ -165,7 +170,7 @@ mod tests {
     fn names_and_seeds_shuffle_differently() {
         let order = |seed, name| {
             (0..50)
-                .map(|i| (latin_hypercube(seed, name, i, 50) * 50.0) as u64)
+                .map(|i| (latin_hypercube(seed, NameHash::of(name), i, 50) * 50.0) as u64)
                 .collect::<Vec<_>>()
         };
         assert_ne!(order(1, "a"), order(1, "b"));

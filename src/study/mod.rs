@@ -7,6 +7,16 @@
 //! `[population.parameters]` where a pulse's `level`, or the `value` of a set or clamp, names it. It varies by fibre like
 //! any other, in the unit of what it drives; a current-voltage curve is one population that way.
 //!
+//! ```
+//! use sarcolemma::diag::Source;
+//! use sarcolemma::study::{Overrides, SCHEMES, Wish, read};
+//! let model = "[[model]]\nx.y = 1\n[x]\nt = 0 [ms] in [ms] bind time\ntau = 5 [ms]\ndot(y) = -y / tau\n";
+//! let loader = |_: Wish, name: &str| Ok(Source::new(name, model));
+//! let text = "model = 'decay'\nduration = '1 s'\n[population]\nfibres = 4\n[population.parameters]\n'x.tau' = { values = [5, '1 s'] }";
+//! let (study, _) = read(&Source::new("study.toml", text), &loader, &Overrides::default(), &SCHEMES).unwrap();
+//! assert_eq!([study.draw(0), study.draw(1), study.draw(2)], [[5.0], [1000.0], [5.0]]);
+//! ```
+//!
 //! Without `[protocol]` nothing is done to the fibres: pacing is 0 throughout. Without `[record]` nothing is recorded over time.
 
 pub mod condition;

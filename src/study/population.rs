@@ -81,16 +81,14 @@ impl Reader<'_> {
         let found = all.iter().copied().find(|t| name(*t) == text);
         if found.is_none() {
             let names: Vec<&str> = all.iter().map(|t| name(*t)).collect();
-            let help = match crate::diag::nearest(text, names.iter().copied()) {
-                Some(near) => format!("did you mean '{near}'?"),
-                None => format!("one of {}", names.join(", ")),
-            };
+            let help = crate::diag::nearest(text, names.iter().copied())
+                .map(|near| format!("did you mean '{near}'?"));
             let message = format!(
                 "'{}' is \"{text}\", expected one of {}",
                 item.path,
                 names.join(", ")
             );
-            self.error(faults::UNKNOWN_NAME, item.span, message).help = Some(help);
+            self.error(faults::UNKNOWN_NAME, item.span, message).help = help;
         }
         found
     }
@@ -254,9 +252,8 @@ impl Reader<'_> {
                 files: &mut files,
                 reports,
             };
-            let Some(rule) = rules.read(&item) else {
-                continue;
-            };
+            // A rule with a fault keeps its name, so that nothing else is blamed for it; the study is refused anyway.
+            let rule = rules.read(&item).unwrap_or(Rule::Value(f64::NAN));
             if let Some(earlier) = entries.iter().find(|e| e.varied.name == name) {
                 let place = earlier.place;
                 self.error(
@@ -271,14 +268,7 @@ impl Reader<'_> {
                 });
                 continue;
             }
-            let varied = Varied {
-                column: name.clone(),
-                name,
-                target,
-                unit,
-                description,
-                rule,
-            };
+            let varied = Varied::new(&name, target, unit, description, rule);
             entries.push(Entry {
                 varied,
                 place: item.key,
@@ -299,7 +289,9 @@ impl Reader<'_> {
         if !known && name.starts_with(LEVEL_PREFIX) {
             let Some(unit) = level_unit(name) else {
                 let message = format!("'{name}' is a level of no pulse, set or clamp");
-                self.error(faults::NO_EFFECT, item.key, message);
+                self.error(faults::KEYS, item.key, message).help = Some(format!(
+                    "write level = \"{name}\" or value = \"{name}\" in [protocol]"
+                ));
                 return None;
             };
             return Some((

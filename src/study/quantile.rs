@@ -11,6 +11,7 @@ fn polynomial(r: f64, c: [f64; 8]) -> f64 {
 ///
 /// Wichura 1988, Applied Statistics 37:477, algorithm AS 241 (PPND16). The logarithm is that of the ops table, so that a
 /// draw has the same bits on every machine.
+#[expect(clippy::excessive_precision, reason = "coefficients as published")]
 pub fn normal_quantile(p: f64) -> f64 {
     let q = p - 0.5;
     if q.abs() <= 0.425 {
@@ -172,7 +173,8 @@ mod tests {
             };
             let sum: f64 = (0..=n).map(|i| weight(i) * density(f64::from(i) * h)).sum();
             let chance = 0.5 + sum * h / 3.0;
-            assert!((chance - p).abs() < 2e-15, "{p}: {chance}");
+            // The sum of 20 000 terms is known to a few 1e-15.
+            assert!((chance - p).abs() < 1e-14, "{p}: {chance}");
         }
     }
 

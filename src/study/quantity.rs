@@ -61,7 +61,7 @@ impl Reader<'_> {
             self.wrong_type(
                 item,
                 &format!(
-                    "{}, as a number or a text such as \"1.5 mM\"",
+                    "{}, as a number or in quotes with its unit",
                     wanted.expected()
                 ),
             );

@@ -200,7 +200,8 @@ fn whole(
     }
     let before = reader.faults.iter().filter(|d| d.is_error()).count();
     let features = reader.features(features, &taken, end);
-    let sound = reader.faults.iter().filter(|d| d.is_error()).count() == before;
+    let sound =
+        reader.model.is_some() && reader.faults.iter().filter(|d| d.is_error()).count() == before;
     let summary = reader.summary(summary, &population, &features, sound);
     let agreement = reader.agreement(agreement);
     Some(Parts {

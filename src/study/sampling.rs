@@ -126,6 +126,20 @@ pub struct Varied {
     pub description: Option<String>,
     /// How it gets its values.
     pub rule: Rule,
+    /// What of its name goes into the random key; kept, because a draw is made for every fibre.
+    hash: NameHash,
+}
+
+/// The first half of the SHA-256 of a parameter's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct NameHash([u8; 16]);
+
+impl NameHash {
+    pub fn of(name: &str) -> Self {
+        let mut hash = [0; 16];
+        hash.copy_from_slice(&Sha256::digest(name.as_bytes())[..16]);
+        NameHash(hash)
+    }
 }
 
 /// The fibres of a study and what distinguishes them.
@@ -142,6 +156,26 @@ pub struct Population {
 }
 
 impl Varied {
+    /// A varied parameter whose column bears its own name.
+    pub fn new(
+        name: &str,
+        target: VariedTarget,
+        unit: Option<Unit>,
+        description: Option<String>,
+        rule: Rule,
+    ) -> Self {
+        let (hash, column) = (NameHash::of(name), name.to_string());
+        Varied {
+            name: column.clone(),
+            column,
+            target,
+            unit,
+            description,
+            rule,
+            hash,
+        }
+    }
+
     /// Unit in UDUNITS spelling; `1` for a pure number or where the model gives none.
     pub fn units(&self) -> String {
         self.unit.map_or_else(|| "1".to_string(), Unit::to_udunits)
@@ -206,20 +240,20 @@ impl Population {
                 }
                 Rule::Value(value) => *value,
                 Rule::Table(rows) => rows[(fibre % rows.len() as u64) as usize],
-                drawn => drawn.at(self.uniform(&varied.name, dimension, fibre, cells)),
+                drawn => drawn.at(self.uniform(varied.hash, dimension, fibre, cells)),
             };
         }
         values
     }
 
-    fn uniform(&self, name: &str, dimension: usize, fibre: u64, cells: u64) -> f64 {
+    fn uniform(&self, hash: NameHash, dimension: usize, fibre: u64, cells: u64) -> f64 {
         match self.sampling {
             Sampling::Random | Sampling::Grid | Sampling::Zip => {
-                unit_interval(self.seed, name, fibre)
+                fraction(bits(self.seed, hash, fibre))
             }
-            Sampling::Sobol => design::sobol(self.seed, name, dimension, fibre / cells),
+            Sampling::Sobol => design::sobol(self.seed, hash, dimension, fibre / cells),
             Sampling::LatinHypercube => {
-                design::latin_hypercube(self.seed, name, fibre / cells, self.fibres.div_ceil(cells))
+                design::latin_hypercube(self.seed, hash, fibre / cells, self.fibres.div_ceil(cells))
             }
         }
     }
@@ -257,18 +291,13 @@ fn inside(p: f64) -> f64 {
     p.clamp(f64::MIN_POSITIVE, 1.0 - f64::EPSILON / 2.0)
 }
 
-/// The random key of a seed and a name.
-fn key(seed: u64, name: &str) -> [u8; 32] {
+/// The first 64 random bits of a stream.
+pub(super) fn bits(seed: u64, hash: NameHash, stream: u64) -> u64 {
     let mut key = [0; 32];
     key[..8].copy_from_slice(&seed.to_le_bytes());
-    key[8..24].copy_from_slice(&Sha256::digest(name.as_bytes())[..16]);
+    key[8..24].copy_from_slice(&hash.0);
     key[24..].copy_from_slice(b"sarc-u01");
-    key
-}
-
-/// The first 64 random bits of a stream.
-pub(super) fn bits(seed: u64, name: &str, stream: u64) -> u64 {
-    let mut random = ChaCha8Rng::from_seed(key(seed, name));
+    let mut random = ChaCha8Rng::from_seed(key);
     random.set_stream(stream);
     random.next_u64()
 }
@@ -280,5 +309,5 @@ pub(super) fn fraction(bits: u64) -> f64 {
 
 /// The uniform number of a seed, a name and a fibre.
 pub fn unit_interval(seed: u64, name: &str, fibre: u64) -> f64 {
-    fraction(bits(seed, name, fibre))
+    fraction(bits(seed, NameHash::of(name), fibre))
 }

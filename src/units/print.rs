@@ -191,6 +191,25 @@ fn familiar(unit: Unit) -> Option<Vec<Power>> {
     None
 }
 
+/// A power of one familiar unit: `mV^0.5`, `mM^6`.
+fn power_of_one(unit: Unit) -> Option<(&'static str, f64)> {
+    const POWERS: [f64; 8] = [0.5, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0];
+    if unit.same_dimension(Unit::DIMENSIONLESS) {
+        return None;
+    }
+    let numerators = &vocabulary().numerators;
+    POWERS
+        .iter()
+        .flat_map(|power| [*power, -power])
+        .find_map(|power| {
+            let root = unit.root(power);
+            let found = numerators
+                .iter()
+                .find(|((_, whole), n)| *whole == 1 && n.is_close(root));
+            found.map(|((name, _), _)| (*name, power))
+        })
+}
+
 /// A named unit of the same dimension, and the number of it that makes the unit.
 fn multiple(unit: Unit) -> Option<(&'static str, f64)> {
     const NAMES: [&str; 19] = [
@@ -218,11 +237,15 @@ impl fmt::Display for Unit {
     ///
     /// Reading it gives the same unit again. Units that are equal print alike: `mV/ms` is `A/F`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(powers) = familiar(*self) {
-            let powers: Vec<(&str, f64)> = powers
-                .into_iter()
-                .map(|(name, power)| (name, f64::from(power)))
-                .collect();
+        let familiar = familiar(*self)
+            .map(|powers| {
+                powers
+                    .into_iter()
+                    .map(|(name, power)| (name, f64::from(power)))
+                    .collect()
+            })
+            .or_else(|| power_of_one(*self).map(|power| vec![power]));
+        if let Some(powers) = familiar {
             return f.write_str(&fraction(&powers));
         }
         if let Some((name, factor)) = multiple(*self) {

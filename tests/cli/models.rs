@@ -172,9 +172,9 @@ fn units_that_do_not_fit_are_faults_in_check_and_warnings_in_step() {
     let text = DECAY.replace("2 * x", "2 * x + k");
     let place = Place::with(&[("slip.mmt", text.as_bytes())]);
     let check = place.run(&["check", "slip.mmt"]).ends(2);
-    assert!(check.stderr.contains("error[E0312]"), "{}", check.stderr);
+    assert!(check.stderr.contains("error[E0313]"), "{}", check.stderr);
     let step = place.run(&["step", "slip.mmt", "--json"]).ends(0);
-    assert!(step.stderr.contains("warning[E0312]"), "{}", step.stderr);
+    assert!(step.stderr.contains("warning[E0313]"), "{}", step.stderr);
     let step: Step = serde_json::from_str(&step.stdout).expect("one object");
     assert_eq!(step.variables["c.y"], Some(9.0));
 }

@@ -30,8 +30,8 @@ fn run(file: &mut ResultFile, layout: &Layout, first: usize) {
         }
         row = end;
     }
+    println!("ending");
     file.finish(&outcome(layout, false)).unwrap();
-    println!("finished");
 }
 
 fn state(row: usize) -> Vec<u8> {
@@ -105,7 +105,7 @@ fn a_killed_run_loses_no_acknowledged_row() {
     let dir = tempfile::tempdir().unwrap();
     let whole = content(&whole_file(dir.path()));
     let mut cut_short = 0;
-    for number in 0..24u64 {
+    for number in 0..40u64 {
         let path = dir.path().join(format!("killed{number}.h5"));
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args([
@@ -122,14 +122,19 @@ fn a_killed_run_loses_no_acknowledged_row() {
         let mut lines = BufReader::new(child.stdout.take().unwrap())
             .lines()
             .map_while(Result::ok);
-        // At a row, and then at an odd moment after it.
-        let kill_at = 1 + (number * 5 % 58) as usize * SLAB;
+        // At a row or at the end, and then at an odd moment after it.
+        let kill_at = 1 + (number * 5 % 56) as usize * SLAB;
         let mut acknowledged = 0;
         for line in lines.by_ref() {
             if let Some(row) = line.strip_prefix("whole ") {
                 acknowledged = row.parse().unwrap();
             }
-            if acknowledged >= kill_at {
+            let now = if number < 20 {
+                acknowledged >= kill_at
+            } else {
+                line == "ending"
+            };
+            if now {
                 break;
             }
         }
@@ -175,11 +180,10 @@ fn a_killed_run_loses_no_acknowledged_row() {
 }
 
 #[test]
-fn a_run_resumed_in_the_middle_of_its_end_ends_the_same() {
+fn an_interrupted_run_goes_on_to_the_same_end() {
     let dir = tempfile::tempdir().unwrap();
     let path = whole_file(dir.path());
     let whole = content(&path);
-    // A kill between the last header and the status: the side file is still there, the file says it is running.
     let again = dir.path().join("again.h5");
     let layout = kill_layout();
     let mut file = ResultFile::create(&again, &layout, CreateOptions::default()).unwrap();
@@ -313,6 +317,26 @@ fn a_directory_that_may_not_be_written_is_an_error() {
 }
 
 #[test]
+fn a_run_that_records_nothing_has_a_file_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("x.h5");
+    let mut layout = layout(2, 0, Precision::F32, Traces::All);
+    layout.event_features.clear();
+    layout.checkpoint_bytes = 0;
+    let mut file = ResultFile::create(&path, &layout, CreateOptions::default()).unwrap();
+    file.commit(0).unwrap();
+    file.finish(&outcome(&layout, true)).unwrap();
+    let (mut file, checkpoint) = ResultFile::reopen(&path).unwrap();
+    assert!(checkpoint.is_none());
+    file.finish(&outcome(&layout, false)).unwrap();
+    let read = store::open(&path).unwrap();
+    assert_eq!(read.run_status(), RunStatus::Complete);
+    assert_eq!(read.time_ms().unwrap(), [0.0; 0]);
+    assert_eq!(read.feature("spikes.count").unwrap(), [0.0, 1.0]);
+    assert!(read.variables().is_empty() && read.events().unwrap().is_empty());
+}
+
+#[test]
 fn what_does_not_fit_the_layout_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let layout = layout(10, 20, Precision::F32, Traces::All);
@@ -337,4 +361,51 @@ fn what_does_not_fit_the_layout_is_refused() {
     assert!(file.finish(&wrong).is_err());
     file.write_rows(0, 19, Samples::F32(&row)).unwrap();
     file.finish(&outcome(&layout, false)).unwrap();
+}
+
+/// On a disk of 20 to 60 MB that `SARCOLEMMA_SMALL_DISK` names: `mount -t tmpfs -o size=40m none DIR`.
+#[test]
+fn a_full_disk_stops_a_run_before_it_starts_and_later_breaks_nothing() {
+    let Some(disk) = std::env::var_os("SARCOLEMMA_SMALL_DISK").map(PathBuf::from) else {
+        eprintln!("SARCOLEMMA_SMALL_DISK names no small disk: not tested on a really full one");
+        return;
+    };
+    let path = disk.join("x.h5");
+    let too_large = layout(10_000, 2000, Precision::F32, Traces::All);
+    match ResultFile::create(&path, &too_large, CreateOptions::default()).unwrap_err() {
+        StoreError::DiskFull {
+            needed,
+            free: Some(free),
+            ..
+        } => assert!(free < needed && free > 15_000_000),
+        other => panic!("{other}"),
+    }
+    assert_eq!(std::fs::read_dir(&disk).unwrap().count(), 0);
+
+    // The file fits, but not the events that nobody foresaw, because something else takes what is left.
+    let layout = kill_layout();
+    let mut file = ResultFile::create(&path, &layout, CreateOptions::default()).unwrap();
+    write_rows(&mut file, &layout, 0, 70, SLAB);
+    file.checkpoint(&state(70)).unwrap();
+    let (filler, mut written) = (disk.join("filler"), vec![0u8; 1 << 20]);
+    while std::fs::write(&filler, &written).is_ok() {
+        written.resize(written.len() * 5 / 4, 0);
+    }
+    let mut many = (0..1_000_000).map(event).collect::<Vec<_>>();
+    let error = file
+        .write_events(&many)
+        .and_then(|()| file.commit(70))
+        .unwrap_err();
+    assert!(
+        matches!(&error, SinkError::Io { what, .. } if what.contains("x.h5.events")),
+        "{error}"
+    );
+    many.clear();
+    drop(file);
+    assert_eq!(store::open(&path).unwrap().events().unwrap().len(), 70);
+    std::fs::remove_file(&filler).unwrap();
+    resume(&path);
+    let dir = tempfile::tempdir().unwrap();
+    assert!(content(&path) == content(&whole_file(dir.path())));
+    std::fs::remove_file(&path).unwrap();
 }

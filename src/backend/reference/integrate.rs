@@ -87,7 +87,7 @@ struct Allowance {
 
 impl Allowance {
     fn of(&self, i: usize, magnitude: f64) -> f64 {
-        self.tolerances.relative * magnitude.abs() + self.tolerances.absolute * self.scale[i]
+        SHARE * (self.tolerances.relative * magnitude.abs() + self.tolerances.absolute * self.scale[i])
     }
 
     fn grow(&mut self, state: &[f64]) {
@@ -116,6 +116,10 @@ pub(super) struct Integrator {
     work: Work,
 }
 
+/// A step may err by this share of the tolerance, because the errors of the thousand steps of an action potential gather.
+/// With it the shipped models end within 1e-6 of their ranges at the default tolerance; without, a few 1e-6. It costs half
+/// as many steps again.
+const SHARE: f64 = 0.1;
 /// The starting step gives this many equal steps of its interpolant, whose order it is.
 const START: usize = 4;
 /// A step is aimed at this fraction of the one that the error would allow.

@@ -8,7 +8,7 @@
 //! - The method is a multistep one: numerical differentiation formulas of orders 1 to 5 with a modified Newton iteration
 //!   (module `multistep`), started after every edge by one step of Rodas5P (module `rodas`).
 //! - The Jacobian is exact: derivatives of the formulas, evaluated as a program. Entries that are not finite count as 0.
-//! - A step is accepted if the estimated error of *every* state is below `relative * max(|y0|, |y1|) + absolute * scale`.
+//! - A step is accepted if the estimated error of *every* state is below a tenth of `relative * max(|y0|, |y1|) + absolute * scale`.
 //!   The scale of a state is the largest magnitude that it has had, but at least 1 for a dimensionless one (a gate) and,
 //!   for any other that starts at 0, at least 0.001 of its unit.
 //! - Edges are hit exactly; after one, the step is chosen from the first two derivatives of the solution.
