@@ -93,6 +93,9 @@ pub enum PrepareError {
     /// The scheme's name.
     #[error("there is no scheme '{0}'")]
     Scheme(String),
+    /// The protocol contradicts itself.
+    #[error("the protocol cannot stand: {0}")]
+    Protocol(String),
 }
 
 /// How a run went.
