@@ -1,4 +1,5 @@
 //! The slow, obvious evaluator of a [`Program`]: one number per node, in order. Every faster engine is compared with it.
+//! The integrator runs a [`Tape`]: the same arithmetic in the same order, with nothing but ops to go through.
 //!
 //! ```
 //! use sarcolemma::backend::reference::evaluate;
@@ -12,7 +13,7 @@
 //! assert_eq!(evaluate(&program, &[3.0]), [9.0, 3.0]);
 //! ```
 
-use crate::ops::eval;
+use crate::ops::{Op, eval};
 use crate::program::{Node, Program, Value};
 
 /// The outputs of `program` for the given inputs, which it names by number.
@@ -59,5 +60,107 @@ pub fn evaluate_into(
     }
     for (output, value) in outputs.iter_mut().zip(&program.outputs) {
         *output = scratch[value.index()];
+    }
+}
+
+/// A program laid out for many evaluations: inputs, numbers and results of ops in one row of memory.
+#[derive(Clone, Debug)]
+pub(super) struct Tape {
+    n_inputs: usize,
+    /// The row at the start: a zero for absent arguments, inputs, numbers, results.
+    row: Vec<f64>,
+    /// Ops in order, with the places of their arguments; results follow one another at the end of the row.
+    ops: Vec<(Op, [u32; 3])>,
+    outputs: Vec<u32>,
+}
+
+impl Tape {
+    pub(super) fn new(program: &Program, n_inputs: usize) -> Self {
+        let mut row = vec![0.0; 1 + n_inputs];
+        let place = |x: usize| u32::try_from(x).expect("a program has fewer than 2^32 nodes");
+        let mut places = vec![0; program.nodes.len()];
+        for (place_of, node) in places.iter_mut().zip(&program.nodes) {
+            match *node {
+                Node::Constant(bits) => {
+                    *place_of = place(row.len());
+                    row.push(f64::from_bits(bits));
+                }
+                Node::Input(number) => *place_of = 1 + number,
+                Node::Apply(..) => {}
+            }
+        }
+        let mut ops = Vec::new();
+        for (i, node) in program.nodes.iter().enumerate() {
+            if let Node::Apply(op, args) = node {
+                ops.push((
+                    *op,
+                    args.map(|a| {
+                        if a == Value::NONE {
+                            0
+                        } else {
+                            places[a.index()]
+                        }
+                    }),
+                ));
+                places[i] = place(row.len());
+                row.push(0.0);
+            }
+        }
+        let outputs = program.outputs.iter().map(|o| places[o.index()]).collect();
+        Tape {
+            n_inputs,
+            row,
+            ops,
+            outputs,
+        }
+    }
+
+    /// Memory for [`Tape::run`].
+    pub(super) fn memory(&self) -> Vec<f64> {
+        self.row.clone()
+    }
+
+    /// Evaluates into `outputs`; `memory` was made by this tape.
+    pub(super) fn run(&self, inputs: &[f64], memory: &mut [f64], outputs: &mut [f64]) {
+        memory[1..=self.n_inputs].copy_from_slice(inputs);
+        let first = memory.len() - self.ops.len();
+        for (i, &(op, [a, b, c])) in self.ops.iter().enumerate() {
+            memory[first + i] = eval(
+                op,
+                memory[a as usize],
+                memory[b as usize],
+                memory[c as usize],
+            );
+        }
+        for (output, &place) in outputs.iter_mut().zip(&self.outputs) {
+            *output = memory[place as usize];
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::Algebra;
+    use crate::program::{Graph, Style, program};
+
+    #[test]
+    fn a_tape_finds_the_same_bits() {
+        let mut graph = Graph::new(Style::Plain);
+        let (x, y) = (graph.input(0), graph.input(2));
+        let three = graph.constant(3.0);
+        let sum = graph.apply(Op::Fma, &[x, y, three]);
+        let exp = graph.apply(Op::Exp, &[sum]);
+        let less = graph.apply(Op::Lt, &[x, y]);
+        let chosen = graph.apply(Op::Select, &[less, exp, x]);
+        let program = program(&graph, &[chosen, three, y, sum]);
+        let tape = Tape::new(&program, 3);
+        let mut memory = tape.memory();
+        for inputs in [[0.1, 9.0, 0.7], [0.7, 9.0, 0.1], [f64::NAN, 0.0, 1.0]] {
+            let mut found = [0.0; 4];
+            tape.run(&inputs, &mut memory, &mut found);
+            let bits = |x: &[f64]| x.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+            assert_eq!(bits(&found), bits(&evaluate(&program, &inputs)));
+        }
     }
 }

@@ -138,27 +138,28 @@ impl Multistep {
     /// Changes the size of the steps by interpolation of the differences (Shampine and Reichelt, section 2.1).
     pub(super) fn resize(&mut self, factor: f64) {
         let k = self.order;
+        // r_ij = Π_{m=1..i} (m - 1 - factor j)/m
         let r = |factor: f64| {
-            let mut r = [[0.0; HIGHEST + 1]; HIGHEST + 1];
-            r[0] = [1.0; HIGHEST + 1];
+            let mut r = [[1.0; HIGHEST + 1]; HIGHEST + 1];
             for i in 1..=k {
-                for j in 1..=k {
-                    r[i][j] = r[i - 1][j] * (i as f64 - 1.0 - factor * j as f64) / i as f64;
+                let above = r[i - 1];
+                for (j, (x, before)) in r[i].iter_mut().zip(above).enumerate() {
+                    *x = before * (i as f64 - 1.0 - factor * j as f64) / i as f64;
                 }
             }
             r
         };
         let (by, unit) = (r(factor), r(1.0));
-        let mut m = [[0.0; HIGHEST + 1]; HIGHEST + 1];
-        for (i, row) in m.iter_mut().enumerate().take(k + 1).skip(1) {
-            for (j, x) in row.iter_mut().enumerate().take(k + 1).skip(1) {
-                *x = (1..=k).map(|l| by[i][l] * unit[l][j]).sum();
+        let mut weights = [[0.0; HIGHEST]; HIGHEST];
+        for (j, row) in weights.iter_mut().enumerate().take(k) {
+            for (i, x) in row.iter_mut().enumerate().take(k) {
+                *x = (1..=k).map(|l| by[i + 1][l] * unit[l][j + 1]).sum();
             }
         }
         for s in 0..self.correction.len() {
-            let old: [f64; HIGHEST + 1] = std::array::from_fn(|i| self.d[i][s]);
-            for j in 1..=k {
-                self.d[j][s] = (1..=k).map(|i| m[i][j] * old[i]).sum();
+            let old: [f64; HIGHEST] = std::array::from_fn(|i| self.d[i + 1][s]);
+            for (d, row) in self.d[1..=k].iter_mut().zip(&weights) {
+                d[s] = row[..k].iter().zip(old).map(|(w, o)| w * o).sum();
             }
         }
         self.h *= factor;
@@ -197,7 +198,12 @@ impl Multistep {
     }
 
     fn linearise(&mut self, system: &mut impl System, at_ms: f64) {
-        system.jacobian(at_ms, &self.prediction, &mut self.jacobian, &mut self.by_time);
+        system.jacobian(
+            at_ms,
+            &self.prediction,
+            &mut self.jacobian,
+            &mut self.by_time,
+        );
         for x in self.jacobian.iter_mut().filter(|x| !x.is_finite()) {
             *x = 0.0;
         }
@@ -209,7 +215,10 @@ impl Multistep {
 
     fn factor(&mut self, shift: f64) {
         self.cost.factorisations += 1;
-        if !self.factors.factor(&self.elimination, &self.pattern, &self.jacobian, shift) {
+        if !self
+            .factors
+            .factor(&self.elimination, &self.pattern, &self.jacobian, shift)
+        {
             self.factor_dense(shift);
         }
         self.shift = shift;
@@ -219,7 +228,8 @@ impl Multistep {
     fn factor_dense(&mut self, shift: f64) {
         self.cost.dense_factorisations += 1;
         // If it is singular too, the iteration gives NaN, and the step is tried smaller.
-        self.factors.factor_dense(&self.pattern, &self.jacobian, shift);
+        self.factors
+            .factor_dense(&self.pattern, &self.jacobian, shift);
     }
 
     /// The number of iterations until the error is small enough, if it becomes so.
@@ -241,11 +251,16 @@ impl Multistep {
                 self.residual[i] = self.rates[i] - shift * (self.psi[i] + self.correction[i]);
             }
             let right = iteration == 1 && self.rate == 1.0;
-            let b = if right { self.residual.clone() } else { Vec::new() };
+            let b = if right {
+                self.residual.clone()
+            } else {
+                Vec::new()
+            };
             self.factors.solve(&self.elimination, &mut self.residual);
             // New factors are checked once; a failed iteration asks for pivots, too.
             if right {
-                let error = backward_error(&self.pattern, &self.jacobian, shift, &self.residual, &b);
+                let error =
+                    backward_error(&self.pattern, &self.jacobian, shift, &self.residual, &b);
                 let trusted = error < BACKWARD_ERROR || b.iter().any(|x| !x.is_finite());
                 if !trusted {
                     self.factor_dense(shift);
