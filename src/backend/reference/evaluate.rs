@@ -69,16 +69,21 @@ pub(super) struct Tape {
     n_inputs: usize,
     /// The row at the start: a zero for absent arguments, inputs, numbers, results.
     row: Vec<f64>,
-    /// Ops in order, with the places of their arguments; results follow one another at the end of the row.
-    ops: Vec<(Op, [u32; 3])>,
+    /// Ops that depend on what stands still only, in order, with the places of their arguments and of the result.
+    still: Vec<(Op, [u32; 4])>,
+    /// The others.
+    moving: Vec<(Op, [u32; 4])>,
     outputs: Vec<u32>,
 }
 
 impl Tape {
-    pub(super) fn new(program: &Program, n_inputs: usize) -> Self {
+    /// `moves` says of each input whether it may differ from one [`Tape::run`] to the next.
+    pub(super) fn new(program: &Program, moves: &[bool]) -> Self {
+        let n_inputs = moves.len();
         let mut row = vec![0.0; 1 + n_inputs];
         let place = |x: usize| u32::try_from(x).expect("a program has fewer than 2^32 nodes");
         let mut places = vec![0; program.nodes.len()];
+        let mut moved = vec![false; program.nodes.len()];
         for (place_of, node) in places.iter_mut().zip(&program.nodes) {
             match *node {
                 Node::Constant(bits) => {
@@ -89,28 +94,33 @@ impl Tape {
                 Node::Apply(..) => {}
             }
         }
-        let mut ops = Vec::new();
+        let (mut still, mut moving) = (Vec::new(), Vec::new());
         for (i, node) in program.nodes.iter().enumerate() {
-            if let Node::Apply(op, args) = node {
-                ops.push((
-                    *op,
-                    args.map(|a| {
+            match *node {
+                Node::Constant(_) => {}
+                Node::Input(number) => moved[i] = moves[number as usize],
+                Node::Apply(op, args) => {
+                    places[i] = place(row.len());
+                    row.push(0.0);
+                    let [a, b, c] = args.map(|a| {
                         if a == Value::NONE {
                             0
                         } else {
                             places[a.index()]
                         }
-                    }),
-                ));
-                places[i] = place(row.len());
-                row.push(0.0);
+                    });
+                    moved[i] = node.args().iter().any(|a| moved[a.index()]);
+                    let list = if moved[i] { &mut moving } else { &mut still };
+                    list.push((op, [a, b, c, places[i]]));
+                }
             }
         }
         let outputs = program.outputs.iter().map(|o| places[o.index()]).collect();
         Tape {
             n_inputs,
             row,
-            ops,
+            still,
+            moving,
             outputs,
         }
     }
@@ -120,21 +130,30 @@ impl Tape {
         self.row.clone()
     }
 
-    /// Evaluates into `outputs`; `memory` was made by this tape.
+    /// Evaluates what stands still; `memory` was made by this tape.
+    pub(super) fn settle(&self, inputs: &[f64], memory: &mut [f64]) {
+        memory[1..=self.n_inputs].copy_from_slice(inputs);
+        go_through(&self.still, memory);
+    }
+
+    /// Evaluates the rest into `outputs`, after [`Tape::settle`].
     pub(super) fn run(&self, inputs: &[f64], memory: &mut [f64], outputs: &mut [f64]) {
         memory[1..=self.n_inputs].copy_from_slice(inputs);
-        let first = memory.len() - self.ops.len();
-        for (i, &(op, [a, b, c])) in self.ops.iter().enumerate() {
-            memory[first + i] = eval(
-                op,
-                memory[a as usize],
-                memory[b as usize],
-                memory[c as usize],
-            );
-        }
+        go_through(&self.moving, memory);
         for (output, &place) in outputs.iter_mut().zip(&self.outputs) {
             *output = memory[place as usize];
         }
+    }
+}
+
+fn go_through(ops: &[(Op, [u32; 4])], memory: &mut [f64]) {
+    for &(op, [a, b, c, result]) in ops {
+        memory[result as usize] = eval(
+            op,
+            memory[a as usize],
+            memory[b as usize],
+            memory[c as usize],
+        );
     }
 }
 
@@ -154,10 +173,11 @@ mod tests {
         let less = graph.apply(Op::Lt, &[x, y]);
         let chosen = graph.apply(Op::Select, &[less, exp, x]);
         let program = program(&graph, &[chosen, three, y, sum]);
-        let tape = Tape::new(&program, 3);
+        let tape = Tape::new(&program, &[true, false, false]);
         let mut memory = tape.memory();
         for inputs in [[0.1, 9.0, 0.7], [0.7, 9.0, 0.1], [f64::NAN, 0.0, 1.0]] {
             let mut found = [0.0; 4];
+            tape.settle(&inputs, &mut memory);
             tape.run(&inputs, &mut memory, &mut found);
             let bits = |x: &[f64]| x.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
             assert_eq!(bits(&found), bits(&evaluate(&program, &inputs)));

@@ -8,7 +8,7 @@ use crate::model::{VariableId, VariableKind};
 use crate::program::{Input, LowerError};
 use crate::protocol::{Segment, ms, tick};
 
-use super::evaluate::{Tape, evaluate_into};
+use super::evaluate::evaluate_into;
 use super::formulas::Formulas;
 use super::integrate::{Accepted, Integrator, Stop, Tolerances, Work};
 use super::linear::Elimination;
@@ -254,6 +254,11 @@ impl<'a> Moving<'a> {
         for &(id, place) in &formulas.parameters {
             inputs[place] = reference.experiment.own_value(id, parameters);
         }
+        let memory = [&formulas.rates, &formulas.jacobian, &formulas.observe].map(|tape| {
+            let mut memory = tape.memory();
+            tape.settle(&inputs, &mut memory);
+            memory
+        });
         Moving {
             formulas,
             ms_per_time: reference.experiment.model.ms_per_time,
@@ -261,7 +266,7 @@ impl<'a> Moving<'a> {
             start_ms: 0.0,
             ramps: Vec::new(),
             held: Vec::new(),
-            memory: [&formulas.rates, &formulas.jacobian, &formulas.observe].map(Tape::memory),
+            memory,
             outputs: vec![0.0; formulas.entries.len() + formulas.by_time.len()],
         }
     }

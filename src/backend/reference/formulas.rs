@@ -100,15 +100,28 @@ impl Formulas {
             .targets
             .iter()
             .map(|&target| driven(experiment, target, &place));
+        // Literals that no protocol drives stand still: what is made of them alone is computed once.
+        let moves: Vec<bool> = rhs
+            .inputs
+            .iter()
+            .map(|input| match input {
+                Input::Parameter(id) => experiment
+                    .schedule
+                    .targets
+                    .contains(&Target::Parameter(*id)),
+                Input::State(_) | Input::Slope(_) | Input::Pace | Input::Time => true,
+                Input::Clamped(_) | Input::Step | Input::Lost(_) => true,
+            })
+            .collect();
         Ok(Formulas {
             n_states,
             n_inputs: rhs.inputs.len(),
-            rates: Tape::new(&rates, rhs.inputs.len()),
-            jacobian: Tape::new(&jacobian, rhs.inputs.len()),
+            rates: Tape::new(&rates, &moves),
+            jacobian: Tape::new(&jacobian, &moves),
             pattern,
             entries,
             by_time,
-            observe: Tape::new(&observe, rhs.inputs.len()),
+            observe: Tape::new(&observe, &moves),
             initial: program(&initial.graph, &values),
             initial_inputs: initial.inputs,
             parameters: free

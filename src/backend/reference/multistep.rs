@@ -14,15 +14,21 @@ pub(super) const HIGHEST: usize = 5;
 const KAPPA: [f64; HIGHEST + 1] = [0.0, -0.1850, -1.0 / 9.0, -0.0823, -0.0415, 0.0];
 
 /// `g_k`
-fn g(order: usize) -> f64 {
-    (1..=order).map(|j| 1.0 / j as f64).sum()
-}
+const G: [f64; HIGHEST + 2] = [
+    0.0,
+    1.0,
+    3.0 / 2.0,
+    11.0 / 6.0,
+    25.0 / 12.0,
+    137.0 / 60.0,
+    49.0 / 20.0,
+];
 
 /// The error of a step of this order is this times the difference of one order more.
 pub(super) fn error_constant(order: usize) -> f64 {
     // At the highest order plus one only as an estimate of what that order would do.
     let kappa = KAPPA.get(order).copied().unwrap_or(0.0);
-    kappa * g(order) + 1.0 / (order as f64 + 1.0)
+    kappa * G[order] + 1.0 / (order as f64 + 1.0)
 }
 
 /// What became of a Newton iteration.
@@ -173,10 +179,15 @@ impl Multistep {
         allowed: impl Fn(usize, f64) -> f64,
     ) -> Solved {
         let k = self.order;
-        let alpha = (1.0 - KAPPA[k]) * g(k);
-        for i in 0..self.prediction.len() {
-            self.prediction[i] = self.d[..=k].iter().map(|d| d[i]).sum();
-            self.psi[i] = (1..=k).map(|j| g(j) * self.d[j][i]).sum::<f64>() / alpha;
+        let alpha = (1.0 - KAPPA[k]) * G[k];
+        self.prediction.copy_from_slice(&self.d[0]);
+        self.psi.fill(0.0);
+        for (d, g) in self.d[1..=k].iter().zip(&G[1..]) {
+            let weight = g / alpha;
+            for ((x, p), d) in self.prediction.iter_mut().zip(&mut self.psi).zip(d) {
+                *x += d;
+                *p += weight * d;
+            }
         }
         let shift = alpha / self.h;
         if self.shift.is_nan() || self.age >= OLD {
