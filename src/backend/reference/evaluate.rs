@@ -1,5 +1,5 @@
 //! The slow, obvious evaluator of a [`Program`]: one number per node, in order. Every faster engine is compared with it.
-//! The integrator runs a [`Tape`]: the same arithmetic in the same order, with nothing but ops to go through.
+//! The integrator runs a `Tape`: the same arithmetic, and so the same bits, with nothing but ops to go through.
 //!
 //! ```
 //! use sarcolemma::backend::reference::evaluate;
@@ -84,6 +84,7 @@ impl Tape {
         let place = |x: usize| u32::try_from(x).expect("a program has fewer than 2^32 nodes");
         let mut places = vec![0; program.nodes.len()];
         let mut moved = vec![false; program.nodes.len()];
+        let mut depth = vec![0u32; program.nodes.len()];
         for (place_of, node) in places.iter_mut().zip(&program.nodes) {
             match *node {
                 Node::Constant(bits) => {
@@ -110,11 +111,23 @@ impl Tape {
                         }
                     });
                     moved[i] = node.args().iter().any(|a| moved[a.index()]);
+                    depth[i] = 1 + node
+                        .args()
+                        .iter()
+                        .map(|a| depth[a.index()])
+                        .max()
+                        .unwrap_or(0);
                     let list = if moved[i] { &mut moving } else { &mut still };
-                    list.push((op, [a, b, c, places[i]]));
+                    list.push((depth[i], (op, [a, b, c, places[i]])));
                 }
             }
         }
+        // Equal ops of equal depth stand together: the processor foresees its way through them.
+        let in_order = |mut list: Vec<(u32, (Op, [u32; 4]))>| {
+            list.sort_by_key(|&(depth, (op, _))| (depth, op));
+            list.into_iter().map(|(_, op)| op).collect()
+        };
+        let (still, moving) = (in_order(still), in_order(moving));
         let outputs = program.outputs.iter().map(|o| places[o.index()]).collect();
         Tape {
             n_inputs,
