@@ -104,7 +104,8 @@ fn compare(case: &Case) -> (BTreeMap<String, f64>, Work) {
         n_samples,
         model,
     };
-    let reference = Reference::new(&experiment, Tolerances::default()).unwrap();
+    let reference =
+        Reference::new(&experiment, Tolerances::default()).expect("the experiment is sound");
     let mut samples = Vec::new();
     let (end, work) = reference.run_fibre(
         &[],
@@ -214,7 +215,7 @@ fn at_rest(name: &str) -> Reference {
         n_samples: 0,
         model,
     };
-    Reference::new(&experiment, Tolerances::default()).unwrap()
+    Reference::new(&experiment, Tolerances::default()).expect("the experiment is sound")
 }
 
 #[test]

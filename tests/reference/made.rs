@@ -151,7 +151,7 @@ pub struct Ran {
 }
 
 pub fn run_with(experiment: &Experiment, parameters: &[f64], tolerances: Tolerances) -> Ran {
-    let reference = Reference::new(experiment, tolerances).unwrap();
+    let reference = Reference::new(experiment, tolerances).expect("the experiment is sound");
     let mut rows = Vec::new();
     let mut pieces = vec![Vec::new(); experiment.observables.len()];
     let (end, work) = reference.run_fibre(

@@ -67,7 +67,7 @@ fn robertsons_kinetics_end_at_the_published_values() {
     let row = last(&ran);
     close(row[0], 0.208_334_014_970_125_5e-7, 1e-6);
     close(row[1], 0.833_336_077_033_471_3e-13, 1e-6);
-    close(row[2], 0.999_999_979_166_505_0, 1e-7);
+    close(row[2], 0.999_999_979_166_505, 1e-7);
     assert!(ran.work.steps < 5000, "{:?}", ran.work);
 }
 
