@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 
 use crate::ops::{Algebra, Op};
 
+use super::graph::fold;
 use super::{Graph, Node, Value};
 
 /// A normalised sum, `first + c2 second + … + constant`, or any other expression taken whole; comparable by structure.
@@ -44,6 +45,10 @@ pub(super) fn bernoulli(graph: &mut Graph, op: Op, a: Value, b: Value) -> Option
     take_apart(graph, a, 1, &mut product, DEPTH);
     take_apart(graph, b, if op == Op::Div { -1 } else { 1 }, &mut product, DEPTH);
 
+    // A division by a number that is zero is left for the user to see.
+    if !product.coefficient.is_finite() {
+        return None;
+    }
     let candidates: Vec<(Atom, Value, Value)> = product
         .factors
         .iter()
@@ -115,14 +120,28 @@ fn rebuild(graph: &mut Graph, smooth: Value, rest: &Product) -> Value {
     }
 }
 
+/// The number that an expression of numbers alone comes to: a plain graph keeps `-0.1` as a negation of 0.1.
+fn number(graph: &Graph, value: Value, depth: usize) -> Option<f64> {
+    match graph.node(value) {
+        Node::Constant(bits) => Some(f64::from_bits(bits)),
+        Node::Apply(op, args) if depth > 0 => {
+            let mut numbers = [0.0; 3];
+            for (number_of, &arg) in numbers.iter_mut().zip(&args[..op.arity()]) {
+                *number_of = number(graph, arg, depth - 1)?;
+            }
+            Some(fold(op, &numbers[..op.arity()]))
+        }
+        Node::Apply(..) | Node::Input(_) => None,
+    }
+}
+
 /// Multiplies `product` by `value` to the given power.
 fn take_apart(graph: &Graph, value: Value, power: i32, product: &mut Product, depth: usize) {
-    let node = graph.node(value);
-    match node {
-        Node::Constant(bits) => {
-            product.coefficient *= f64::from_bits(bits).powi(power);
-            return;
-        }
+    if let Some(number) = number(graph, value, depth) {
+        product.coefficient *= number.powi(power);
+        return;
+    }
+    match graph.node(value) {
         Node::Apply(op, args) if depth > 0 => match op {
             Op::Mul => {
                 take_apart(graph, args[0], power, product, depth - 1);
@@ -147,7 +166,7 @@ fn take_apart(graph: &Graph, value: Value, power: i32, product: &mut Product, de
             }
             _ => {}
         },
-        Node::Apply(..) | Node::Input(_) => {}
+        Node::Apply(..) | Node::Input(_) | Node::Constant(_) => {}
     }
     let (atom, scale) = normalise(graph, value, depth);
     product.coefficient *= scale.powi(power);
@@ -172,7 +191,7 @@ fn normalise(graph: &Graph, value: Value, depth: usize) -> (Atom, f64) {
 
 fn add_terms(graph: &Graph, value: Value, scale: f64, terms: &mut BTreeMap<Value, f64>, constant: &mut f64, depth: usize) {
     if let (Node::Apply(op, args), true) = (graph.node(value), depth > 0) {
-        let number = |v: Value| graph.as_constant(v);
+        let number = |v: Value| number(graph, v, depth);
         match op {
             Op::Add | Op::Sub => {
                 add_terms(graph, args[0], scale, terms, constant, depth - 1);
@@ -197,7 +216,7 @@ fn add_terms(graph: &Graph, value: Value, scale: f64, terms: &mut BTreeMap<Value
             _ => {}
         }
     }
-    match graph.as_constant(value) {
+    match number(graph, value, depth) {
         Some(c) => *constant += scale * c,
         None => *terms.entry(graph.representative(value)).or_insert(0.0) += scale,
     }

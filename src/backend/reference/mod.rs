@@ -1,7 +1,7 @@
 //! The judge of all other backends: double precision, formulas as they are written, an implicit method whose error is
 //! controlled, and a stop at every edge of the protocol.
 //!
-//! A [`Reference`] is built once for an [`Experiment`] and runs one fibre at a time, from any number of threads. It is
+//! A [`Reference`] is built once for an [`Experiment`](crate::backend::Experiment) and runs one fibre at a time, from any number of threads. It is
 //! not for populations. What it shares with the fast engines are the model and the ops' own bodies; the optimiser, the
 //! schemes and single precision are judged by it.
 //!
