@@ -531,3 +531,15 @@ fn deep_and_long_texts_are_refused_without_harm() {
     let found = faults(&model(&format!("{chain}x50000 = x0")));
     assert_eq!((found.len(), found[0].code), (1, "E0301"));
 }
+
+#[test]
+fn the_deepest_expressions_fit_a_small_stack() {
+    let chain = format!("x = t{}\n", " + 1".repeat(255));
+    let calls = format!("y = {}t{}\n", "exp(".repeat(98), ")".repeat(98));
+    let signs = format!("z = {}t\n", "-".repeat(98));
+    let text = format!("[[model]]\n[c]\nt = 0 bind time\n{chain}{calls}{signs}");
+    // Windows gives the main thread 1 MiB: half of it must do here, without optimisation.
+    let small = std::thread::Builder::new().stack_size(512 << 10);
+    let thread = small.spawn(move || drop(read(&text)));
+    thread.unwrap().join().unwrap();
+}

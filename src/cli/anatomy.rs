@@ -5,7 +5,9 @@ use std::collections::HashMap;
 use crate::backend::reference::evaluate;
 use crate::model::{Bound, Expr, ExprKind, Model, Variable, VariableId, VariableKind};
 use crate::ops::{Algebra, Op};
-use crate::program::{Input, LowerError, Node, Rhs, Style, Tangents, depends_on, initial_state, lower, program};
+use crate::program::{
+    Input, LowerError, Node, Rhs, Style, Tangents, depends_on, initial_state, lower, program,
+};
 
 /// A model's parts.
 #[derive(Clone, Debug, Default)]
@@ -38,7 +40,9 @@ impl Anatomy {
             let id = VariableId(i);
             match &variable.kind {
                 VariableKind::State { .. } => {}
-                VariableKind::Bound(input) => anatomy.bindings.push((binding(input).to_owned(), id)),
+                VariableKind::Bound(input) => {
+                    anatomy.bindings.push((binding(input).to_owned(), id))
+                }
                 VariableKind::Literal(_) => anatomy.parameters.push(id),
                 VariableKind::Constant => anatomy.constants.push(id),
                 VariableKind::Intermediate => anatomy.intermediates.push(id),
@@ -48,9 +52,18 @@ impl Anatomy {
             }
         }
         let mut rhs = lower(model, &[], Style::Simplified)?;
-        let outputs: Vec<_> = rhs.derivatives.iter().chain(&rhs.variables).copied().collect();
+        let outputs: Vec<_> = rhs
+            .derivatives
+            .iter()
+            .chain(&rhs.variables)
+            .copied()
+            .collect();
         let is_smooth = |node: &&Node| matches!(node, Node::Apply(Op::Bernoulli, _));
-        anatomy.removable_singularities = program(&rhs.graph, &outputs).nodes.iter().filter(is_smooth).count();
+        anatomy.removable_singularities = program(&rhs.graph, &outputs)
+            .nodes
+            .iter()
+            .filter(is_smooth)
+            .count();
         anatomy.gates = gates(model, &mut rhs);
         Ok(anatomy)
     }
@@ -64,7 +77,9 @@ impl Anatomy {
 /// `x' = a x + b` with `a` and `b` free of every state but the membrane potential; where no variable is labelled as that, of
 /// every state but one.
 fn gates(model: &Model, rhs: &mut Rhs) -> Vec<VariableId> {
-    let potential = model.labelled("membrane_potential").and_then(|id| model.states.iter().position(|&s| s == id));
+    let potential = model
+        .labelled("membrane_potential")
+        .and_then(|id| model.states.iter().position(|&s| s == id));
     let n = model.states.len();
     let states: Vec<_> = (0..n).map(|i| rhs.input(Input::State(i))).collect();
     let one = rhs.graph.constant(1.0);
@@ -74,11 +89,16 @@ fn gates(model: &Model, rhs: &mut Rhs) -> Vec<VariableId> {
     let dependence: Vec<Vec<bool>> = states.iter().map(|&s| depends_on(&rhs.graph, s)).collect();
     let is_gate = |i: usize| {
         let Some(slope) = slopes[i] else { return false };
-        let others = (0..n).filter(|&j| j != i && Some(j) != potential && dependence[j][rhs.derivatives[i].index()]);
+        let others = (0..n).filter(|&j| {
+            j != i && Some(j) != potential && dependence[j][rhs.derivatives[i].index()]
+        });
         let allowed = if potential.is_some() { 0 } else { 1 };
         Some(i) != potential && others.count() <= allowed && !dependence[i][slope.index()]
     };
-    (0..n).filter(|&i| is_gate(i)).map(|i| model.states[i]).collect()
+    (0..n)
+        .filter(|&i| is_gate(i))
+        .map(|i| model.states[i])
+        .collect()
 }
 
 /// As models spell the input.
@@ -103,7 +123,10 @@ pub fn kind(variable: &Variable) -> &'static str {
 
 /// The unit as models spell it; nothing where there is none.
 pub fn unit(variable: &Variable) -> String {
-    variable.unit.map(|unit| unit.to_string()).unwrap_or_default()
+    variable
+        .unit
+        .map(|unit| unit.to_string())
+        .unwrap_or_default()
 }
 
 /// The value that an input has where nothing drives it: that of its right-hand side, where it is a number.
@@ -115,7 +138,10 @@ pub fn undriven(model: &Model, input: &Bound) -> f64 {
             _ => None,
         }
     }
-    model.bound(input).and_then(|id| number(&model.variable(id).rhs)).unwrap_or(0.0)
+    model
+        .bound(input)
+        .and_then(|id| number(&model.variable(id).rhs))
+        .unwrap_or(0.0)
 }
 
 /// What a model computes at one instant, in double precision, by its formulas as they are written.
@@ -134,8 +160,14 @@ impl Instant {
     ///
     /// # Errors
     /// If `set` names something that is neither a literal nor a state.
-    pub fn of(model: &Model, set: &HashMap<VariableId, f64>, time: f64, pace: f64) -> Result<Self, LowerError> {
-        let is_state = |id: &VariableId| matches!(model.variable(*id).kind, VariableKind::State { .. });
+    pub fn of(
+        model: &Model,
+        set: &HashMap<VariableId, f64>,
+        time: f64,
+        pace: f64,
+    ) -> Result<Self, LowerError> {
+        let is_state =
+            |id: &VariableId| matches!(model.variable(*id).kind, VariableKind::State { .. });
         let mut free: Vec<VariableId> = set.keys().copied().filter(|id| !is_state(id)).collect();
         free.sort_unstable();
         let values = |inputs: &[Input], states: &[f64]| -> Vec<f64> {
@@ -150,15 +182,30 @@ impl Instant {
         };
         let n = model.states.len();
         let (start, initial) = initial_state(model, &free)?;
-        let mut states = evaluate(&program(&start.graph, &initial), &values(&start.inputs, &vec![0.0; n]));
+        let mut states = evaluate(
+            &program(&start.graph, &initial),
+            &values(&start.inputs, &vec![0.0; n]),
+        );
         for (state, id) in states.iter_mut().zip(&model.states) {
             *state = set.get(id).copied().unwrap_or(*state);
         }
         let rhs = lower(model, &free, Style::Plain)?;
-        let outputs: Vec<_> = rhs.derivatives.iter().chain(&rhs.variables).copied().collect();
-        let mut derivatives = evaluate(&program(&rhs.graph, &outputs), &values(&rhs.inputs, &states));
+        let outputs: Vec<_> = rhs
+            .derivatives
+            .iter()
+            .chain(&rhs.variables)
+            .copied()
+            .collect();
+        let mut derivatives = evaluate(
+            &program(&rhs.graph, &outputs),
+            &values(&rhs.inputs, &states),
+        );
         let variables = derivatives.split_off(n);
-        Ok(Instant { states, derivatives, variables })
+        Ok(Instant {
+            states,
+            derivatives,
+            variables,
+        })
     }
 
     /// The model as it stands: its own literals and initial values, no pacing but its own.
@@ -184,7 +231,11 @@ mod tests {
     fn the_gates_of_hodgkin_and_huxley_are_m_h_and_n() {
         let model = shipped_model("hodgkin_huxley_1952");
         let anatomy = Anatomy::of(&model).expect("a checked model lowers");
-        let names: Vec<&str> = anatomy.gates.iter().map(|&g| model.variable(g).name.as_str()).collect();
+        let names: Vec<&str> = anatomy
+            .gates
+            .iter()
+            .map(|&g| model.variable(g).name.as_str())
+            .collect();
         assert_eq!(names, ["sodium.m", "sodium.h", "potassium.n"]);
         // The opening rates of m and n.
         assert_eq!(anatomy.removable_singularities, 2);
@@ -198,6 +249,9 @@ mod tests {
         let instant = Instant::of(&model, &set, 0.0, 0.0).expect("literals and states");
         assert_eq!(instant.variables[at("sodium.E").0], 50.0);
         assert_eq!(instant.states[0], -60.0);
-        assert_ne!(instant.derivatives[0], Instant::initial(&model).expect("checked").derivatives[0]);
+        assert_ne!(
+            instant.derivatives[0],
+            Instant::initial(&model).expect("checked").derivatives[0]
+        );
     }
 }

@@ -50,5 +50,7 @@ pub struct Args {
 
 /// Measures.
 pub fn execute(_args: Args) -> Result<Exit, Failure> {
-    Err(Failure::Usage("'bench' is not available in this version".to_owned()))
+    Err(Failure::Usage(
+        "'bench' is not available in this version".to_owned(),
+    ))
 }

@@ -53,9 +53,15 @@ pub fn execute(args: Args) -> Result<Exit, Failure> {
 const WIDTH: usize = 100;
 
 fn as_text(source: &Source, model: &Model, anatomy: &Anatomy) -> String {
-    let names = |ids: &[VariableId]| -> Vec<String> { ids.iter().map(|id| model.variable(*id).name.clone()).collect() };
+    let names = |ids: &[VariableId]| -> Vec<String> {
+        ids.iter()
+            .map(|id| model.variable(*id).name.clone())
+            .collect()
+    };
     let pairs = |list: &[(String, VariableId)]| -> Vec<String> {
-        list.iter().map(|(what, id)| format!("{what} = {}", model.variable(*id).name)).collect()
+        list.iter()
+            .map(|(what, id)| format!("{what} = {}", model.variable(*id).name))
+            .collect()
     };
     let equations = anatomy.n_equations(model);
     let made_of = format!(
@@ -72,10 +78,18 @@ fn as_text(source: &Source, model: &Model, anatomy: &Anatomy) -> String {
         ("equations", equations, vec![made_of]),
         ("states", model.states.len(), names(&model.states)),
         ("gates", anatomy.gates.len(), names(&anatomy.gates)),
-        ("parameters", anatomy.parameters.len(), names(&anatomy.parameters)),
+        (
+            "parameters",
+            anatomy.parameters.len(),
+            names(&anatomy.parameters),
+        ),
         ("inputs", anatomy.bindings.len(), pairs(&anatomy.bindings)),
         ("labels", anatomy.labels.len(), pairs(&anatomy.labels)),
-        ("singularities", anatomy.removable_singularities, vec![singularities]),
+        (
+            "singularities",
+            anatomy.removable_singularities,
+            vec![singularities],
+        ),
     ];
     let mut text = format!("{} ({}): no faults\n\n", model.name, source.name);
     for (what, n, words) in lines {
@@ -95,9 +109,15 @@ fn as_json(source: &Source, faults: &[Diagnostic], parts: Option<&(Model, Anatom
         "diagnostics": diag::render_json(faults, source),
     });
     if let Some((model, anatomy)) = parts {
-        let names = |ids: &[VariableId]| -> Vec<&str> { ids.iter().map(|id| model.variable(*id).name.as_str()).collect() };
+        let names = |ids: &[VariableId]| -> Vec<&str> {
+            ids.iter()
+                .map(|id| model.variable(*id).name.as_str())
+                .collect()
+        };
         let pairs = |list: &[(String, VariableId)]| -> serde_json::Map<String, Value> {
-            list.iter().map(|(what, id)| (what.clone(), json!(model.variable(*id).name))).collect()
+            list.iter()
+                .map(|(what, id)| (what.clone(), json!(model.variable(*id).name)))
+                .collect()
         };
         object["model"] = json!(model.name);
         object["n_equations"] = json!(anatomy.n_equations(model));

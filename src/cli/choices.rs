@@ -37,10 +37,14 @@ impl FromStr for Shard {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let parts = text.split_once('/').and_then(|(i, n)| Some((i.parse().ok()?, n.parse().ok()?)));
+        let parts = text
+            .split_once('/')
+            .and_then(|(i, n)| Some((i.parse().ok()?, n.parse().ok()?)));
         match parts {
             Some((index, of)) if index >= 1 && index <= of => Ok(Shard { index, of }),
-            Some((index, of)) => Err(format!("there is no part {index} of {of}: parts count from 1")),
+            Some((index, of)) => Err(format!(
+                "there is no part {index} of {of}: parts count from 1"
+            )),
             None => Err("expected I/N, such as 1/8".to_owned()),
         }
     }
@@ -53,8 +57,14 @@ mod tests {
     #[test]
     fn parts_count_from_one() {
         assert_eq!("3/8".parse(), Ok(Shard { index: 3, of: 8 }));
-        assert_eq!("0/8".parse::<Shard>(), Err("there is no part 0 of 8: parts count from 1".to_owned()));
+        assert_eq!(
+            "0/8".parse::<Shard>(),
+            Err("there is no part 0 of 8: parts count from 1".to_owned())
+        );
         assert!("9/8".parse::<Shard>().is_err());
-        assert_eq!("8".parse::<Shard>(), Err("expected I/N, such as 1/8".to_owned()));
+        assert_eq!(
+            "8".parse::<Shard>(),
+            Err("expected I/N, such as 1/8".to_owned())
+        );
     }
 }

@@ -20,7 +20,12 @@ pub struct Args {
 /// Prints the script.
 pub fn execute(args: Args) -> Result<Exit, Failure> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut super::Cli::command(), "sarcolemma", &mut script);
+    clap_complete::generate(
+        args.shell,
+        &mut super::Cli::command(),
+        "sarcolemma",
+        &mut script,
+    );
     output::data(&String::from_utf8_lossy(&script))?;
     Ok(Exit::Done)
 }

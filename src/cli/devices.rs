@@ -50,7 +50,13 @@ fn as_json(simd: &[Simd], threads: usize) -> Value {
 fn as_text(simd: &[Simd], threads: usize) -> String {
     let best = names(simd).first().copied().unwrap_or("baseline");
     let (s, arch) = (if threads == 1 { "" } else { "s" }, std::env::consts::ARCH);
-    let rows = [["cpu".to_owned(), format!("{arch}, {best}, {threads} thread{s}")], ["gpu".to_owned(), format!("none: {NO_GPU}")]];
+    let rows = [
+        [
+            "cpu".to_owned(),
+            format!("{arch}, {best}, {threads} thread{s}"),
+        ],
+        ["gpu".to_owned(), format!("none: {NO_GPU}")],
+    ];
     table::aligned(&rows)
 }
 
@@ -61,7 +67,12 @@ mod tests {
     #[test]
     fn the_best_instruction_set_comes_first() {
         let sets = [Simd::Avx2, Simd::Baseline];
-        assert!(as_text(&sets, 1).lines().next().is_some_and(|l| l.ends_with(", AVX2, 1 thread")));
+        assert!(
+            as_text(&sets, 1)
+                .lines()
+                .next()
+                .is_some_and(|l| l.ends_with(", AVX2, 1 thread"))
+        );
         assert_eq!(as_json(&sets, 8)["cpu"]["simd"], "AVX2");
     }
 }

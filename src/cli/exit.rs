@@ -40,12 +40,14 @@ pub enum Failure {
     /// The command line is wrong, or a file that it names.
     Usage(String),
     /// A result lies outside its tolerance.
-    #[allow(dead_code, reason = "for the verbs that compare, and for lost fibres under --strict")]
+    #[allow(
+        dead_code,
+        reason = "for the verbs that compare, and for lost fibres under --strict"
+    )]
     Tolerance(String),
     /// The machine failed: disk full, device lost, out of memory.
     Machine(String),
     /// Stopped by the user; the message says how to go on.
-    #[allow(dead_code, reason = "for the verbs that run studies")]
     Interrupted(String),
     /// Whoever read our standard output has seen enough. Not an error.
     ClosedPipe,
@@ -54,7 +56,10 @@ pub enum Failure {
 impl Failure {
     /// The faults of a text.
     pub fn input(diagnostics: Vec<Diagnostic>, source: Source) -> Self {
-        Failure::Input { diagnostics, source: Box::new(source) }
+        Failure::Input {
+            diagnostics,
+            source: Box::new(source),
+        }
     }
 
     /// What a failed write to standard output means.
@@ -91,30 +96,30 @@ impl Failure {
 
 /// Tells the user how the command ended, where there is something to tell, and gives the process's exit code.
 pub(super) fn code(end: Result<Exit, Failure>) -> u8 {
+    match &end {
+        Ok(_) | Err(Failure::ClosedPipe) => {}
+        Err(Failure::Input {
+            diagnostics,
+            source,
+        }) => {
+            output::diagnostics(diagnostics, source);
+            output::error(&count(diagnostics, &source.name));
+        }
+        Err(Failure::Usage(message) | Failure::Tolerance(message) | Failure::Machine(message)) => {
+            output::error(message);
+        }
+        Err(Failure::Interrupted(message)) => output::note(message),
+    }
+    number(&end)
+}
+
+fn number(end: &Result<Exit, Failure>) -> u8 {
     match end {
         Ok(Exit::Done) | Err(Failure::ClosedPipe) => DONE,
-        Ok(Exit::Rejected) => WRONG_INPUT,
-        Err(Failure::Input { diagnostics, source }) => {
-            output::diagnostics(&diagnostics, &source);
-            output::error(&count(&diagnostics, &source.name));
-            WRONG_INPUT
-        }
-        Err(Failure::Usage(message)) => {
-            output::error(&message);
-            WRONG_INPUT
-        }
-        Err(Failure::Tolerance(message)) => {
-            output::error(&message);
-            OUTSIDE_TOLERANCE
-        }
-        Err(Failure::Machine(message)) => {
-            output::error(&message);
-            MACHINE
-        }
-        Err(Failure::Interrupted(message)) => {
-            output::note(&message);
-            INTERRUPTED
-        }
+        Ok(Exit::Rejected) | Err(Failure::Input { .. } | Failure::Usage(_)) => WRONG_INPUT,
+        Err(Failure::Tolerance(_)) => OUTSIDE_TOLERANCE,
+        Err(Failure::Machine(_)) => MACHINE,
+        Err(Failure::Interrupted(_)) => INTERRUPTED,
     }
 }
 
@@ -125,7 +130,11 @@ fn count(diagnostics: &[Diagnostic], name: &str) -> String {
     let say = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
     match warnings {
         0 => format!("{} in {name}", say(errors, "fault")),
-        _ => format!("{} and {} in {name}", say(errors, "fault"), say(warnings, "warning")),
+        _ => format!(
+            "{} and {} in {name}",
+            say(errors, "fault"),
+            say(warnings, "warning")
+        ),
     }
 }
 
@@ -136,14 +145,14 @@ mod tests {
     #[test]
     fn exit_codes_are_those_of_the_documentation() {
         let fault = || Failure::input(vec![Diagnostic::error("E0104", "x")], Source::new("a", ""));
-        assert_eq!(code(Ok(Exit::Done)), 0);
-        assert_eq!(code(Ok(Exit::Rejected)), 2);
-        assert_eq!(code(Err(Failure::ClosedPipe)), 0);
-        assert_eq!(code(Err(Failure::Tolerance(String::new()))), 1);
-        assert_eq!(code(Err(fault())), 2);
-        assert_eq!(code(Err(Failure::Usage(String::new()))), 2);
-        assert_eq!(code(Err(Failure::Machine(String::new()))), 3);
-        assert_eq!(code(Err(Failure::Interrupted(String::new()))), 130);
+        assert_eq!(number(&Ok(Exit::Done)), 0);
+        assert_eq!(number(&Ok(Exit::Rejected)), 2);
+        assert_eq!(number(&Err(Failure::ClosedPipe)), 0);
+        assert_eq!(number(&Err(Failure::Tolerance(String::new()))), 1);
+        assert_eq!(number(&Err(fault())), 2);
+        assert_eq!(number(&Err(Failure::Usage(String::new()))), 2);
+        assert_eq!(number(&Err(Failure::Machine(String::new()))), 3);
+        assert_eq!(number(&Err(Failure::Interrupted(String::new()))), 130);
     }
 
     #[test]
@@ -151,7 +160,10 @@ mod tests {
         let error = || Diagnostic::error("E0104", "x");
         let warning = Diagnostic::warning("W0501", "y");
         assert_eq!(count(&[error()], "a.mmt"), "1 fault in a.mmt");
-        assert_eq!(count(&[error(), warning, error()], "a.mmt"), "2 faults and 1 warning in a.mmt");
+        assert_eq!(
+            count(&[error(), warning, error()], "a.mmt"),
+            "2 faults and 1 warning in a.mmt"
+        );
     }
 
     #[test]
@@ -159,6 +171,8 @@ mod tests {
         let full = Failure::file("write", "a", &io::Error::from(io::ErrorKind::StorageFull));
         assert!(matches!(full, Failure::Machine(_)), "{full:?}");
         let missing = Failure::file("read", "a", &io::Error::from(io::ErrorKind::NotFound));
-        assert!(matches!(missing, Failure::Usage(m) if m == "cannot read 'a': there is no such file or directory"));
+        assert!(
+            matches!(missing, Failure::Usage(m) if m == "cannot read 'a': there is no such file or directory")
+        );
     }
 }

@@ -35,7 +35,14 @@ use output::Colour;
 #[command(name = "sarcolemma", version, propagate_version = false, max_term_width = 100, after_help = AFTER_HELP)]
 struct Cli {
     /// Colour in messages. By default on a terminal only, unless NO_COLOR is set or TERM is 'dumb'
-    #[arg(long, global = true, value_name = "WHEN", value_enum, default_value_t, hide_default_value = true)]
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHEN",
+        value_enum,
+        default_value_t,
+        hide_default_value = true
+    )]
     color: Colour,
 
     #[command(subcommand)]
@@ -85,6 +92,7 @@ impl Verb {
 
 /// Runs the command line of this process and returns its exit code.
 pub fn main() -> ExitCode {
+    panic::report_as_ours();
     ExitCode::from(panic::caught(|| match Cli::try_parse() {
         Ok(cli) => {
             output::set_colour(cli.color);
@@ -110,9 +118,18 @@ mod tests {
         command.build();
         command.clone().debug_assert();
         for verb in command.get_subcommands().filter(|v| v.get_name() != "help") {
-            assert!(verb.get_about().is_some(), "{} has no help", verb.get_name());
+            assert!(
+                verb.get_about().is_some(),
+                "{} has no help",
+                verb.get_name()
+            );
             for arg in verb.get_arguments() {
-                assert!(arg.get_help().is_some(), "{} {} has no help", verb.get_name(), arg.get_id());
+                assert!(
+                    arg.get_help().is_some(),
+                    "{} {} has no help",
+                    verb.get_name(),
+                    arg.get_id()
+                );
             }
         }
     }

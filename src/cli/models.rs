@@ -44,7 +44,9 @@ fn list(json: bool) -> Result<(), Failure> {
     let mut rows = vec![["name", "states", "parameters", "description"].map(str::to_owned)];
     let mut objects = Vec::new();
     for (name, _) in shipped::SHIPPED {
-        let Some(source) = shipped::find(name) else { continue };
+        let Some(source) = shipped::find(name) else {
+            continue;
+        };
         let model = shipped::load_shipped(&source)?;
         let anatomy = Anatomy::of(&model).map_err(|e| Failure::Usage(e.to_string()))?;
         let (states, parameters) = (model.states.len(), anatomy.parameters.len());
@@ -69,14 +71,22 @@ fn list(json: bool) -> Result<(), Failure> {
 
 /// The model's own description, in one line.
 fn description(model: &Model) -> String {
-    let text = model.meta.iter().find(|(key, _)| key == "desc").map_or("", |(_, text)| text);
+    let text = model
+        .meta
+        .iter()
+        .find(|(key, _)| key == "desc")
+        .map_or("", |(_, text)| text);
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// What comes before the first colon or full stop.
 fn headline(description: &str) -> &str {
     let end = description.char_indices().find(|&(i, c)| {
-        matches!(c, ':' | '.') && description[i + 1..].chars().next().is_none_or(char::is_whitespace)
+        matches!(c, ':' | '.')
+            && description[i + 1..]
+                .chars()
+                .next()
+                .is_none_or(char::is_whitespace)
     });
     end.map_or(description, |(i, _)| &description[..i])
 }
@@ -85,7 +95,9 @@ fn headline(description: &str) -> &str {
 /// of anything else the brackets are taken for a source if they name a year.
 fn described(variable: &Variable) -> (&str, &str) {
     let text = variable.description.as_deref().unwrap_or("").trim();
-    let Some(inside) = text.strip_suffix(')') else { return (text, "") };
+    let Some(inside) = text.strip_suffix(')') else {
+        return (text, "");
+    };
     let mut depth = 1;
     let open = inside.char_indices().rev().find(|&(_, c)| {
         match c {
@@ -95,10 +107,13 @@ fn described(variable: &Variable) -> (&str, &str) {
         }
         depth == 0
     });
-    let Some((open, _)) = open else { return (text, "") };
+    let Some((open, _)) = open else {
+        return (text, "");
+    };
     let source = &inside[open + 1..];
     let is_number = matches!(variable.kind, VariableKind::Literal(_));
-    let year = |word: &str| word.len() == 4 && word.parse().is_ok_and(|y: u32| (1800..2100).contains(&y));
+    let year =
+        |word: &str| word.len() == 4 && word.parse().is_ok_and(|y: u32| (1800..2100).contains(&y));
     if is_number || source.split(|c: char| !c.is_ascii_digit()).any(year) {
         (text[..open].trim_end(), source)
     } else {
@@ -117,17 +132,24 @@ fn default(variable: &Variable, id: VariableId, defaults: &Instant) -> Option<f6
 }
 
 fn variables(model: &Model) -> impl Iterator<Item = (VariableId, &Variable)> {
-    model.variables.iter().enumerate().map(|(i, v)| (VariableId(i), v))
+    model
+        .variables
+        .iter()
+        .enumerate()
+        .map(|(i, v)| (VariableId(i), v))
 }
 
 fn one_as_text(model: &Model, defaults: &Instant) -> String {
-    let mut rows = vec![["name", "kind", "default", "unit", "description", "source"].map(str::to_owned)];
+    let mut rows =
+        vec![["name", "kind", "default", "unit", "description", "source"].map(str::to_owned)];
     for (id, variable) in variables(model) {
         let (description, source) = described(variable);
         rows.push([
             variable.name.clone(),
             kind(variable).to_owned(),
-            default(variable, id, defaults).map(number).unwrap_or_default(),
+            default(variable, id, defaults)
+                .map(number)
+                .unwrap_or_default(),
             unit(variable),
             description.to_owned(),
             source.to_owned(),
@@ -178,7 +200,10 @@ mod tests {
 
     #[test]
     fn a_headline_ends_at_the_first_colon_or_full_stop() {
-        assert_eq!(headline("The axon at 6.3 degrees: one patch. More"), "The axon at 6.3 degrees");
+        assert_eq!(
+            headline("The axon at 6.3 degrees: one patch. More"),
+            "The axon at 6.3 degrees"
+        );
         assert_eq!(headline("All of it"), "All of it");
         assert_eq!(headline("One."), "One");
     }

@@ -31,17 +31,29 @@ pub fn execute(args: Args) -> Result<Exit, Failure> {
         Some(_) => args.model.clone(),
         None => beside(&args.study, Path::new(&args.model)),
     };
-    let file_name = args.study.file_name().map_or(shown.clone(), |name| name.to_string_lossy().into_owned());
+    let file_name = args
+        .study
+        .file_name()
+        .map_or(shown.clone(), |name| name.to_string_lossy().into_owned());
     let text = starter(&model, &named, &file_name);
-    let mut file = match std::fs::OpenOptions::new().write(true).create_new(true).open(&args.study) {
+    let mut file = match std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .open(&args.study)
+    {
         Ok(file) => file,
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
-            return Err(Failure::Usage(format!("'{shown}' exists already\nhelp: choose another name, or remove it first")));
+            return Err(Failure::Usage(format!(
+                "'{shown}' exists already\nhelp: choose another name, or remove it first"
+            )));
         }
         Err(error) => return Err(Failure::file("write", &shown, &error)),
     };
-    file.write_all(text.as_bytes()).map_err(|error| Failure::file("write", &shown, &error))?;
-    output::note(&format!("wrote {shown}; run it with: sarcolemma run {shown}"));
+    file.write_all(text.as_bytes())
+        .map_err(|error| Failure::file("write", &shown, &error))?;
+    output::note(&format!(
+        "wrote {shown}; run it with: sarcolemma run {shown}"
+    ));
     Ok(Exit::Done)
 }
 
@@ -60,7 +72,8 @@ fn beside(study: &Path, model: &Path) -> String {
 
 /// The way from a folder to a file, both absolute; `None` where there is none (another drive).
 fn relative(from: &Path, to: &Path) -> Option<PathBuf> {
-    let (from, to): (Vec<Component<'_>>, Vec<Component<'_>>) = (from.components().collect(), to.components().collect());
+    let (from, to): (Vec<Component<'_>>, Vec<Component<'_>>) =
+        (from.components().collect(), to.components().collect());
     let shared = from.iter().zip(&to).take_while(|(a, b)| a == b).count();
     if shared == 0 {
         return None;
@@ -78,7 +91,11 @@ fn parameter(model: &Model) -> Option<(&Variable, f64)> {
             _ => None,
         })
     };
-    let conducts = |(v, _): &(&Variable, f64)| v.unit.zip(conductance).is_some_and(|(a, b)| a.same_dimension(b));
+    let conducts = |(v, _): &(&Variable, f64)| {
+        v.unit
+            .zip(conductance)
+            .is_some_and(|(a, b)| a.same_dimension(b))
+    };
     numbers().find(conducts).or_else(|| numbers().next())
 }
 
@@ -86,7 +103,11 @@ fn parameter(model: &Model) -> Option<(&Variable, f64)> {
 fn quantity(variable: &Variable, value: f64) -> String {
     let rounded: f64 = format!("{value:.5e}").parse().unwrap_or(value);
     let unit = anatomy::unit(variable);
-    if unit.is_empty() { format!("{rounded:?}") } else { format!("\"{} {unit}\"", output::number(rounded)) }
+    if unit.is_empty() {
+        format!("{rounded:?}")
+    } else {
+        format!("\"{} {unit}\"", output::number(rounded))
+    }
 }
 
 fn starter(model: &Model, named: &str, file_name: &str) -> String {
@@ -95,7 +116,11 @@ fn starter(model: &Model, named: &str, file_name: &str) -> String {
         .labelled("membrane_potential")
         .or_else(|| model.states.first().copied())
         .map(|id| model.variable(id));
-    let millivolts = |v: &Variable| v.unit.zip(Unit::parse("mV").ok()).is_some_and(|(a, b)| a.same_dimension(b));
+    let millivolts = |v: &Variable| {
+        v.unit
+            .zip(Unit::parse("mV").ok())
+            .is_some_and(|(a, b)| a.same_dimension(b))
+    };
     let varied = parameter(model);
     let title = match varied {
         Some((v, _)) => format!("What does a spread of {} do?", v.name),
@@ -195,17 +220,22 @@ mod tests {
     #[test]
     fn the_starter_of_every_shipped_model_is_a_study_without_faults() {
         for (name, _) in shipped::SHIPPED {
-            let model = shipped::load_shipped(&shipped::find(name).expect("shipped")).expect("no faults");
+            let model =
+                shipped::load_shipped(&shipped::find(name).expect("shipped")).expect("no faults");
             let source = Source::new("study.toml", starter(&model, name, "study.toml"));
             let loader = shipped::loader(Path::new("."));
-            let reports = match crate::study::read(&source, &loader, &Overrides::default(), &SCHEMES) {
-                Ok((study, warnings)) => {
-                    assert_eq!(study.population.fibres, 1000);
-                    warnings
-                }
-                Err(faults) => faults,
-            };
-            let shown: String = reports.iter().map(|r| render_text(&r.diagnostics, &r.source, false)).collect();
+            let reports =
+                match crate::study::read(&source, &loader, &Overrides::default(), &SCHEMES) {
+                    Ok((study, warnings)) => {
+                        assert_eq!(study.population.fibres, 1000);
+                        warnings
+                    }
+                    Err(faults) => faults,
+                };
+            let shown: String = reports
+                .iter()
+                .map(|r| render_text(&r.diagnostics, &r.source, false))
+                .collect();
             assert!(shown.is_empty(), "{name}:\n{shown}\n{}", source.text);
         }
     }
@@ -215,9 +245,17 @@ mod tests {
         let text = "[[model]]\nc.x = 1\n[c]\nt = 0 bind time\nk = -5\ndot(x) = k * x\n";
         let (model, _) = crate::model::read(&Source::new("a b.mmt", text)).expect("no faults");
         let study = starter(&model, "a b.mmt", "s.toml");
-        assert!(study.contains("\"c.k\" = { uniform = [-6.0, -4.0] }"), "{study}");
+        assert!(
+            study.contains("\"c.k\" = { uniform = [-6.0, -4.0] }"),
+            "{study}"
+        );
         let loader = |_, _: &str| Ok(Source::new("a b.mmt", text));
-        let read = crate::study::read(&Source::new("s.toml", study), &loader, &Overrides::default(), &SCHEMES);
+        let read = crate::study::read(
+            &Source::new("s.toml", study),
+            &loader,
+            &Overrides::default(),
+            &SCHEMES,
+        );
         assert!(read.is_ok_and(|(_, warnings)| warnings.is_empty()));
     }
 

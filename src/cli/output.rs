@@ -54,7 +54,9 @@ pub(super) fn stderr_is_for_people() -> bool {
 /// [`Failure::ClosedPipe`] if the reader is gone, [`Failure::Machine`] if the text cannot be written otherwise.
 pub fn data(text: &str) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
-    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|error| Failure::stdout(&error))
+    out.write_all(text.as_bytes())
+        .and_then(|()| out.flush())
+        .map_err(|error| Failure::stdout(&error))
 }
 
 /// Writes an object to standard output. Numbers are the shortest that read back as the same bits; what is not finite is
@@ -71,12 +73,6 @@ pub fn error(message: &str) {
     tell("error", "1;31", message);
 }
 
-/// Says something that deserves a look.
-#[allow(dead_code, reason = "for the verbs that run studies")]
-pub fn warning(message: &str) {
-    tell("warning", "1;33", message);
-}
-
 /// Says something else than data: what was done, what to do next.
 pub fn note(message: &str) {
     if !message.is_empty() {
@@ -87,7 +83,10 @@ pub fn note(message: &str) {
 /// Shows diagnostics with their places in the text.
 pub fn diagnostics(diagnostics: &[Diagnostic], source: &Source) {
     if !diagnostics.is_empty() {
-        write(&format!("{}\n", diag::render_text(diagnostics, source, coloured())));
+        write(&format!(
+            "{}\n",
+            diag::render_text(diagnostics, source, coloured())
+        ));
     }
 }
 
@@ -106,7 +105,11 @@ pub(super) fn write(text: &str) {
 /// A number for people: the shortest text that reads back as the same bits, in powers of ten where that is shorter to read.
 pub fn number(x: f64) -> String {
     let size = x.abs();
-    if size != 0.0 && x.is_finite() && !(1e-4..1e15).contains(&size) { format!("{x:e}") } else { format!("{x}") }
+    if size != 0.0 && x.is_finite() && !(1e-4..1e15).contains(&size) {
+        format!("{x:e}")
+    } else {
+        format!("{x}")
+    }
 }
 
 #[cfg(test)]
@@ -115,7 +118,18 @@ mod tests {
 
     #[test]
     fn numbers_read_back_as_the_same_bits() {
-        for x in [0.0, -0.0, 0.1, -75.0, 1e-7, 5e-324, f64::MAX, 1.0 / 3.0, 1e15, 123456.789] {
+        for x in [
+            0.0,
+            -0.0,
+            0.1,
+            -75.0,
+            1e-7,
+            5e-324,
+            f64::MAX,
+            1.0 / 3.0,
+            1e15,
+            123456.789,
+        ] {
             let back: f64 = number(x).parse().expect("a number");
             assert_eq!(back.to_bits(), x.to_bits(), "{}", number(x));
         }

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{exit, output};
 
-/// Runs the command; a panic in it, or in a thread that it waits for, is reported and gives the code of a failed machine.
-pub(super) fn caught(command: impl FnOnce() -> u8 + std::panic::UnwindSafe) -> u8 {
+/// From here on, panics of every thread are reported this way.
+pub(super) fn report_as_ours() {
     static REPORTED: AtomicBool = AtomicBool::new(false);
     std::panic::set_hook(Box::new(|info| {
         // Threads of a pool may panic one after the other; the first has said it.
@@ -14,12 +14,26 @@ pub(super) fn caught(command: impl FnOnce() -> u8 + std::panic::UnwindSafe) -> u
             output::write(&report(std::env::args_os(), info));
         }
     }));
+}
+
+/// Runs the command; a panic in it, or in a thread that it waits for, gives the code of a failed machine.
+pub(super) fn caught(command: impl FnOnce() -> u8 + std::panic::UnwindSafe) -> u8 {
     std::panic::catch_unwind(command).unwrap_or(exit::MACHINE)
 }
 
 fn report(arguments: impl Iterator<Item = std::ffi::OsString>, info: &PanicHookInfo<'_>) -> String {
-    let message = info.payload_as_str().unwrap_or("no message");
-    let place = info.location().map_or_else(|| "unknown place".to_owned(), ToString::to_string);
+    let payload = info.payload();
+    let message = match (
+        payload.downcast_ref::<&str>(),
+        payload.downcast_ref::<String>(),
+    ) {
+        (Some(text), _) => text,
+        (None, Some(text)) => text.as_str(),
+        (None, None) => "no message",
+    };
+    let place = info
+        .location()
+        .map_or_else(|| "unknown place".to_owned(), ToString::to_string);
     text(arguments, message, &place)
 }
 
@@ -45,20 +59,28 @@ mod tests {
 
     #[test]
     fn a_report_names_version_platform_arguments_and_place() {
-        let arguments = ["sarcolemma", "run", "a b.toml"].into_iter().map(Into::into);
+        let arguments = ["sarcolemma", "run", "a b.toml"]
+            .into_iter()
+            .map(Into::into);
         let text = text(arguments, "index out of bounds", "src/x.rs:1:2");
-        assert!(text.starts_with("\nThis is a fault of sarcolemma, not of your input."), "{text}");
-        for part in [env!("CARGO_PKG_VERSION"), std::env::consts::ARCH, r#""run" "a b.toml""#, "src/x.rs:1:2", "index out of bounds"] {
+        assert!(
+            text.starts_with("\nThis is a fault of sarcolemma, not of your input."),
+            "{text}"
+        );
+        for part in [
+            env!("CARGO_PKG_VERSION"),
+            std::env::consts::ARCH,
+            r#""run" "a b.toml""#,
+            "src/x.rs:1:2",
+            "index out of bounds",
+        ] {
             assert!(text.contains(part), "{part} in {text}");
         }
     }
 
     #[test]
     fn a_panic_ends_with_the_code_of_a_failure() {
-        let hook = std::panic::take_hook();
-        let code = caught(|| panic!("made for a test"));
-        let done = caught(|| 0);
-        std::panic::set_hook(hook);
-        assert_eq!((code, done), (3, 0));
+        assert_eq!(caught(|| panic!("made for a test")), 3);
+        assert_eq!(caught(|| 0), 0);
     }
 }

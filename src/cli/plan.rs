@@ -38,5 +38,7 @@ pub struct Args {
 
 /// Prints the plan.
 pub fn execute(_args: Args) -> Result<Exit, Failure> {
-    Err(Failure::Usage("'plan' is not available in this version".to_owned()))
+    Err(Failure::Usage(
+        "'plan' is not available in this version".to_owned(),
+    ))
 }

@@ -35,5 +35,7 @@ pub struct Args {
 
 /// Runs the fibre.
 pub fn execute(_args: Args) -> Result<Exit, Failure> {
-    Err(Failure::Usage("'rerun' is not available in this version".to_owned()))
+    Err(Failure::Usage(
+        "'rerun' is not available in this version".to_owned(),
+    ))
 }

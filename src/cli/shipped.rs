@@ -12,10 +12,22 @@ use super::output;
 
 /// The shipped models, by name.
 pub const SHIPPED: [(&str, &str); 4] = [
-    ("hodgkin_huxley_1952", include_str!("../../models/hodgkin_huxley_1952.mmt")),
-    ("shorten_2007_fast", include_str!("../../models/shorten_2007_fast.mmt")),
-    ("shorten_2007_slow", include_str!("../../models/shorten_2007_slow.mmt")),
-    ("skeletal_fibre", include_str!("../../models/skeletal_fibre.mmt")),
+    (
+        "hodgkin_huxley_1952",
+        include_str!("../../models/hodgkin_huxley_1952.mmt"),
+    ),
+    (
+        "shorten_2007_fast",
+        include_str!("../../models/shorten_2007_fast.mmt"),
+    ),
+    (
+        "shorten_2007_slow",
+        include_str!("../../models/shorten_2007_slow.mmt"),
+    ),
+    (
+        "skeletal_fibre",
+        include_str!("../../models/skeletal_fibre.mmt"),
+    ),
 ];
 
 /// Largest model that is read, in bytes. The largest published ones have a few hundred kilobytes.
@@ -58,7 +70,9 @@ pub fn read_text(path: &Path) -> Result<Source, Failure> {
         .map_err(|error| Failure::file("read", &shown, &error))?;
     if bytes.len() as u64 > LARGEST_FILE {
         let limit = LARGEST_FILE >> 20;
-        return Err(Failure::Usage(format!("cannot read '{shown}': it is larger than {limit} MiB, so it is no model or study")));
+        return Err(Failure::Usage(format!(
+            "cannot read '{shown}': it is larger than {limit} MiB, so it is no model or study"
+        )));
     }
     match String::from_utf8(bytes) {
         Ok(text) => Ok(Source::new(shown, text)),
@@ -97,7 +111,6 @@ pub fn load_shipped(source: &Source) -> Result<Model, Failure> {
 }
 
 /// Finds what a study in `folder` names: a shipped model, or a file by its path relative to that folder.
-#[allow(dead_code, reason = "for the verbs that run studies")]
 pub fn loader(folder: &Path) -> impl Loader + use<> {
     let folder = folder.to_owned();
     move |wish: Wish, name: &str| -> Result<Source, String> {
@@ -106,7 +119,9 @@ pub fn loader(folder: &Path) -> impl Loader + use<> {
         }
         read_text(&folder.join(name)).map_err(|failure| match failure {
             Failure::Usage(message) | Failure::Machine(message) => match nearest(name, names()) {
-                Some(near) if wish == Wish::Model => format!("{message}; did you mean the shipped model '{near}'?"),
+                Some(near) if wish == Wish::Model => {
+                    format!("{message}; did you mean the shipped model '{near}'?")
+                }
                 _ => message,
             },
             _ => "it cannot be read".to_owned(),
@@ -122,16 +137,24 @@ fn unknown(name: &str) -> String {
     let known: Vec<&str> = names().collect();
     let help = match nearest(name, names()) {
         Some(near) => format!("did you mean '{near}'?"),
-        None => format!("shipped models are {}; a path to a .mmt file is a model too", known.join(", ")),
+        None => format!(
+            "shipped models are {}; a path to a .mmt file is a model too",
+            known.join(", ")
+        ),
     };
     format!("no shipped model and no file is named '{name}'\nhelp: {help}")
 }
 
 /// What may have been meant by a path that cannot be read.
 fn hint(path: &Path) -> String {
-    let stem = path.file_stem().and_then(|s| s.to_str()).unwrap_or_default();
+    let stem = path
+        .file_stem()
+        .and_then(|s| s.to_str())
+        .unwrap_or_default();
     match nearest(stem, names()) {
-        Some(near) if !path.exists() => format!("\nhelp: the shipped models go by name: did you mean '{near}'?"),
+        Some(near) if !path.exists() => {
+            format!("\nhelp: the shipped models go by name: did you mean '{near}'?")
+        }
         _ => String::new(),
     }
 }

@@ -52,11 +52,16 @@ pub fn execute(args: Args) -> Result<Exit, Failure> {
         None => undriven(&model, &Bound::Time),
     };
     let pace = match args.pace {
-        Some(level) if !level.is_finite() => return Err(Failure::Usage(format!("--pace {level} is not a finite number"))),
+        Some(level) if !level.is_finite() => {
+            return Err(Failure::Usage(format!(
+                "--pace {level} is not a finite number"
+            )));
+        }
         Some(level) => level,
         None => undriven(&model, &Bound::Pace),
     };
-    let instant = Instant::of(&model, &set, time, pace).map_err(|e| Failure::Usage(e.to_string()))?;
+    let instant =
+        Instant::of(&model, &set, time, pace).map_err(|e| Failure::Usage(e.to_string()))?;
     match args.json {
         true => output::json(&as_json(&model, &instant, time, pace))?,
         false => output::data(&as_text(&model, &instant, time, pace))?,
@@ -70,14 +75,21 @@ fn assignment(model: &Model, text: &str) -> Result<(VariableId, f64), String> {
         return Err(format!("--set '{text}' is not of the form NAME=VALUE"));
     };
     let name = name.trim();
-    let settable = |v: &VariableKind| matches!(v, VariableKind::Literal(_) | VariableKind::State { .. });
+    let settable =
+        |v: &VariableKind| matches!(v, VariableKind::Literal(_) | VariableKind::State { .. });
     let Some(id) = model.find(name) else {
-        let names = model.variables.iter().filter(|v| settable(&v.kind)).map(|v| v.name.as_str());
+        let names = model
+            .variables
+            .iter()
+            .filter(|v| settable(&v.kind))
+            .map(|v| v.name.as_str());
         let help = match nearest(name, names) {
             Some(near) => format!("did you mean '{near}'?"),
             None => format!("'sarcolemma models {}' lists the names", model.name),
         };
-        return Err(format!("--set '{name}': the model has no variable of that name\nhelp: {help}"));
+        return Err(format!(
+            "--set '{name}': the model has no variable of that name\nhelp: {help}"
+        ));
     };
     let variable = model.variable(id);
     if !settable(&variable.kind) {
@@ -86,20 +98,35 @@ fn assignment(model: &Model, text: &str) -> Result<(VariableId, f64), String> {
             VariableKind::Bound(Bound::Pace) => "the pacing level is set with --pace",
             _ => "set the parameters and states that it is computed from",
         };
-        let article = if kind(variable).starts_with('i') { "an" } else { "a" };
+        let article = if kind(variable).starts_with('i') {
+            "an"
+        } else {
+            "a"
+        };
         let what = kind(variable);
-        return Err(format!("--set '{name}' is {article} {what}: only parameters and states can be set\nhelp: {help}"));
+        return Err(format!(
+            "--set '{name}' is {article} {what}: only parameters and states can be set\nhelp: {help}"
+        ));
     }
     let quantity = quantity(&format!("--set '{name}'"), value)?;
-    in_unit(quantity, variable.unit).map(|value| (id, value)).ok_or_else(|| {
-        format!("--set '{name}': '{}' is given, but {name} is in {}", value.trim(), unit(variable))
-    })
+    in_unit(quantity, variable.unit)
+        .map(|value| (id, value))
+        .ok_or_else(|| {
+            format!(
+                "--set '{name}': '{}' is given, but {name} is in {}",
+                value.trim(),
+                unit(variable)
+            )
+        })
 }
 
 /// The time in the model's own unit.
 fn time(model: &Model, text: &str) -> Result<f64, String> {
     let given = quantity("--at", text)?;
-    let own = match model.bound(&Bound::Time).and_then(|id| model.variable(id).unit) {
+    let own = match model
+        .bound(&Bound::Time)
+        .and_then(|id| model.variable(id).unit)
+    {
         Some(unit) => unit,
         None => Unit::parse("ms").map_err(|e| e.to_string())?,
     };
@@ -156,7 +183,12 @@ fn as_text(model: &Model, instant: &Instant, time: f64, pace: f64) -> String {
         Some(unit) => (format!(" {unit}"), format!("derivative, per {unit}")),
         None => (String::new(), "derivative".to_owned()),
     };
-    let mut states = vec![["state".to_owned(), "value".to_owned(), "unit".to_owned(), per]];
+    let mut states = vec![[
+        "state".to_owned(),
+        "value".to_owned(),
+        "unit".to_owned(),
+        per,
+    ]];
     for (i, &id) in model.states.iter().enumerate() {
         let variable = model.variable(id);
         let (value, derivative) = (number(instant.states[i]), number(instant.derivatives[i]));
@@ -165,7 +197,12 @@ fn as_text(model: &Model, instant: &Instant, time: f64, pace: f64) -> String {
     let mut others = vec![["variable", "value", "unit", "kind"].map(str::to_owned)];
     for (variable, &value) in model.variables.iter().zip(&instant.variables) {
         if !matches!(variable.kind, VariableKind::State { .. }) {
-            others.push([variable.name.clone(), number(value), unit(variable), kind(variable).to_owned()]);
+            others.push([
+                variable.name.clone(),
+                number(value),
+                unit(variable),
+                kind(variable).to_owned(),
+            ]);
         }
     }
     format!(
@@ -186,7 +223,9 @@ mod tests {
         g = 2 [mS/cm^2]\n    in [mS/cm^2]\nfree = 3\ndot(V) = -g * V * free + p\n    in [mV]\ntwice = 2 * V\n    in [mV]\n";
 
     fn model() -> Model {
-        crate::model::read(&crate::diag::Source::new("m.mmt", MODEL)).expect("no faults").0
+        crate::model::read(&crate::diag::Source::new("m.mmt", MODEL))
+            .expect("no faults")
+            .0
     }
 
     #[test]
@@ -206,12 +245,20 @@ mod tests {
         let refusal = |text: &str| assignment(&model, text).expect_err("refused");
         assert_eq!(refusal("c.g"), "--set 'c.g' is not of the form NAME=VALUE");
         assert!(refusal("c.v=1").ends_with("help: did you mean 'c.V'?"));
-        assert_eq!(refusal("c.g=5 mV"), "--set 'c.g': '5 mV' is given, but c.g is in mS/cm^2");
-        assert!(refusal("c.g=5 mVolt").starts_with("--set 'c.g': unknown unit"));
+        assert_eq!(
+            refusal("c.g=5 mV"),
+            "--set 'c.g': '5 mV' is given, but c.g is in mS/cm^2"
+        );
+        assert!(refusal("c.g=5 mXx").starts_with("--set 'c.g': unknown unit"));
         assert!(refusal("c.g=nan").starts_with("--set 'c.g': expected a number"));
-        assert!(refusal("c.twice=1").starts_with("--set 'c.twice' is an intermediate: only parameters"));
+        assert!(
+            refusal("c.twice=1").starts_with("--set 'c.twice' is an intermediate: only parameters")
+        );
         assert!(refusal("c.t=1").ends_with("help: the time is set with --at"));
         assert!(refusal("c.p=1").ends_with("help: the pacing level is set with --pace"));
-        assert_eq!(time(&model, "5 mV"), Err("--at '5 mV' is not a time".to_owned()));
+        assert_eq!(
+            time(&model, "5 mV"),
+            Err("--at '5 mV' is not a time".to_owned())
+        );
     }
 }

@@ -8,7 +8,14 @@ pub fn aligned<R: AsRef<[String]>>(rows: &[R]) -> String {
     let n_columns = rows.iter().map(|row| row.as_ref().len()).max().unwrap_or(0);
     let width = |cell: &String| cell.chars().count();
     let widths: Vec<usize> = (0..n_columns)
-        .map(|c| rows.iter().filter_map(|row| row.as_ref().get(c)).map(width).filter(|&w| w <= WIDEST).max().unwrap_or(0))
+        .map(|c| {
+            rows.iter()
+                .filter_map(|row| row.as_ref().get(c))
+                .map(width)
+                .filter(|&w| w <= WIDEST)
+                .max()
+                .unwrap_or(0)
+        })
         .collect();
     let mut text = String::new();
     for row in rows {

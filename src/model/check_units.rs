@@ -240,6 +240,8 @@ impl Checker<'_> {
         }
     }
 
+    #[cold]
+    #[inline(never)]
     fn not_dimensionless(&mut self, op: Op, argument: &Expr, unit: Unit) {
         let name = op.mmt_name().unwrap_or("the function");
         let shown = self.shown(argument, unit);
@@ -263,6 +265,7 @@ impl Checker<'_> {
         a.zip(b)
     }
 
+    #[inline(never)]
     fn power(&mut self, arguments: &[Expr]) -> Option<Unit> {
         let [base, exponent] = arguments else {
             return None;
@@ -313,26 +316,34 @@ impl Checker<'_> {
             };
             match known {
                 None => known = Some((unit, expr)),
-                Some((first, one)) if !first.is_close(unit) => {
-                    let (a, b) = (self.shown(one, first), self.shown(expr, unit));
-                    let fault =
-                        Diagnostic::error(codes::UNITS_DIFFER, format!("{message}: {a} and {b}"));
-                    let here = format!("this is in {b}");
-                    let fault = match at {
-                        Some(at) => fault
-                            .at(at, "")
-                            .also(one.span, format!("this is in {a}"))
-                            .also(expr.span, here),
-                        None => fault
-                            .at(expr.span, here)
-                            .also(one.span, format!("this is in {a}")),
-                    };
-                    self.faults.push(scale_help(fault, (unit, &b), (first, &a)));
+                Some(first) if !first.0.is_close(unit) => {
+                    self.differ(message, at, first, (unit, expr));
                 }
                 Some(_) => {}
             }
         }
         known.map(|(unit, _)| unit)
+    }
+
+    // Reports stand apart from the recursion, whose frames they would swell.
+
+    #[cold]
+    #[inline(never)]
+    fn differ(
+        &mut self,
+        message: &str,
+        at: Option<Span>,
+        (first, one): (Unit, &Expr),
+        (unit, expr): (Unit, &Expr),
+    ) {
+        let (a, b) = (self.shown(one, first), self.shown(expr, unit));
+        let fault = Diagnostic::error(codes::UNITS_DIFFER, format!("{message}: {a} and {b}"));
+        let (there, here) = (format!("this is in {a}"), format!("this is in {b}"));
+        let fault = match at {
+            Some(at) => fault.at(at, "").also(one.span, there).also(expr.span, here),
+            None => fault.at(expr.span, here).also(one.span, there),
+        };
+        self.faults.push(scale_help(fault, (unit, &b), (first, &a)));
     }
 
     /// The place of an operator between its operands.

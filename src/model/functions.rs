@@ -144,27 +144,41 @@ pub(super) fn typed(
                 Prefix::Not => apply(resolver, Op::Not, vec![operand], span, "'not'"),
             }
         }
-        syntax::ExprKind::Infix(infix, left, right) => {
-            if let Some(fault) = misplaced_not(*infix, left) {
-                resolver.faults.push(fault);
-                typed(resolver, right, context);
-                return unknown(span);
-            }
-            let arguments = vec![
-                typed(resolver, left, context),
-                typed(resolver, right, context),
-            ];
-            let op = op(*infix);
-            apply(
-                resolver,
-                op,
-                arguments,
-                span,
-                &format!("'{}'", symbol(op).unwrap_or_default()),
-            )
-        }
+        syntax::ExprKind::Infix(..) => infix_chain(resolver, expr, context),
         syntax::ExprKind::Call(name, arguments) => call(resolver, name, arguments, span, context),
     }
+}
+
+/// Operators that group from the left, `((a + b) + c) + d`, in a loop: chains are long where recursion is dear.
+fn infix_chain(
+    resolver: &mut Resolver<'_, '_>,
+    expr: &syntax::Expr,
+    context: Context<'_>,
+) -> Typed {
+    let mut links = Vec::new();
+    let mut first = expr;
+    while let syntax::ExprKind::Infix(infix, left, right) = &first.kind {
+        links.push((*infix, right, first.span));
+        first = left;
+    }
+    let misplaced = links
+        .last()
+        .and_then(|(infix, ..)| misplaced_not(*infix, first));
+    let mut found = match misplaced {
+        Some(fault) => {
+            resolver.faults.push(fault);
+            unknown(first.span)
+        }
+        None => typed(resolver, first, context),
+    };
+    while let Some((infix, right, span)) = links.pop() {
+        let span = context.template.map_or(span, |(_, call)| call);
+        let right = typed(resolver, right, context);
+        let op = op(infix);
+        let what = format!("'{}'", symbol(op).unwrap_or_default());
+        found = apply(resolver, op, vec![found, right], span, &what);
+    }
+    found
 }
 
 /// The operator between two operands that an op is; `None` for other ops.

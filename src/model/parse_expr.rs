@@ -4,21 +4,19 @@ use super::codes;
 use super::lex::{Keyword, Token};
 use super::parse::{Parser, Reported};
 use super::syntax::{Expr, ExprKind, Infix, Prefix, Word};
-use crate::diag::Diagnostic;
+use crate::diag::{Diagnostic, Span};
 use crate::units::Unit;
 
 /// Brackets, calls and signs inside each other.
 const MAX_DEPTH: usize = 100;
 /// Levels of an expression's tree, a chain of `+` counting one each: every pass recurses over them.
-pub(super) const MAX_HEIGHT: usize = 500;
+pub(super) const MAX_HEIGHT: usize = 256;
 
 impl Parser<'_> {
     /// An expression, up to the first operator that binds no stronger than `binding`.
     pub(super) fn expression(&mut self, binding: u8) -> Result<Expr, Reported> {
         if self.depth >= MAX_DEPTH {
-            let message = format!("this expression is nested deeper than {MAX_DEPTH} levels");
-            let fault = Diagnostic::error(codes::DEPTH, message).at(self.span(), "");
-            return Err(self.fault(fault.help("give parts of it a name of their own")));
+            return Err(self.too_deep());
         }
         self.depth += 1;
         let expr = self.operators(binding);
@@ -37,10 +35,7 @@ impl Parser<'_> {
             let span = left.span.to(right.span);
             let height = 1 + left.height.max(right.height);
             if height > MAX_HEIGHT {
-                let message =
-                    format!("this expression has more than {MAX_HEIGHT} operations in a row");
-                let fault = Diagnostic::error(codes::DEPTH, message).at(span, "");
-                return Err(self.fault(fault.help("give parts of it a name of their own")));
+                return Err(self.too_long(span));
             }
             left = Expr {
                 kind: ExprKind::Infix(infix, Box::new(left), Box::new(right)),
@@ -49,6 +44,24 @@ impl Parser<'_> {
             };
         }
         Ok(left)
+    }
+
+    // Apart from the recursion, whose frames they would swell.
+
+    #[cold]
+    #[inline(never)]
+    fn too_deep(&mut self) -> Reported {
+        let message = format!("this expression is nested deeper than {MAX_DEPTH} levels");
+        let fault = Diagnostic::error(codes::DEPTH, message).at(self.span(), "");
+        self.fault(fault.help("give parts of it a name of their own"))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn too_long(&mut self, span: Span) -> Reported {
+        let message = format!("this expression has more than {MAX_HEIGHT} operations in a row");
+        let fault = Diagnostic::error(codes::DEPTH, message).at(span, "");
+        self.fault(fault.help("give parts of it a name of their own"))
     }
 
     fn infix(&self) -> Option<Infix> {

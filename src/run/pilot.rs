@@ -4,13 +4,10 @@
 //! the error of a step is judged (a potential counts 30 mV, a fraction 0.3, anything else the largest magnitude that it
 //! reached) and the fastest mode of the Jacobian at rest and in activity.
 
-use crate::backend::cpu::{Cpu, Lanes, Samples, Settings, Simd};
+use crate::backend::Experiment;
 use crate::backend::reference::{Reference, ReferenceError, Tolerances};
-use crate::backend::{Experiment, InitialStates};
-use crate::feature::{FeatureKind, FeatureSpec};
 use crate::model::{Bound, Model, VariableId, VariableKind};
 use crate::protocol::{Frame, Level, Protocol, Schedule};
-use crate::scheme::{BuildError, Scheme};
 use crate::units::Unit;
 
 /// Error of a potential that counts as one, mV: about a quarter of an action potential.
@@ -23,6 +20,8 @@ const SOMETHING: f64 = 1e-15;
 const PILOT_MS: f64 = 200.0;
 /// Instants at which stiffness is looked at, ms: rest, and the upstroke, release and recovery after the pulse at 10 ms.
 const LOOK_AT_MS: [usize; 6] = [0, 11, 12, 13, 15, 20];
+/// How exact the pilot is: it finds sizes, not answers.
+const TOLERANCES: Tolerances = Tolerances { relative: 1e-4, absolute: 1e-6 };
 /// Step of the schemes with fixed steps where a study names none, ms.
 pub const DEFAULT_STEP_MS: f64 = 0.01;
 /// Error allowed in a step of the adaptive scheme where a study names none.
@@ -40,12 +39,53 @@ pub struct Pilot {
 /// Why there is no pilot.
 #[derive(Debug, thiserror::Error)]
 pub enum PilotError {
-    /// No step program.
-    #[error(transparent)]
-    Build(#[from] BuildError),
-    /// No reference.
+    /// The reference cannot be built.
     #[error(transparent)]
     Reference(#[from] ReferenceError),
+    /// A state has no finite start.
+    #[error("the initial value of '{state}' is {value}")]
+    Initial {
+        /// Name of the state.
+        state: String,
+        /// Its initial value.
+        value: f64,
+    },
+    /// A derivative is not finite at the start.
+    #[error("the derivative of '{state}' is {value} at the initial state: look for a division by zero, or a root or logarithm of a negative number ('step' shows every variable there)")]
+    Derivative {
+        /// Name of the state.
+        state: String,
+        /// Its derivative.
+        value: f64,
+    },
+    /// An entry of the Jacobian is not finite at the start.
+    #[error("the Jacobian is singular at the initial state: the derivative of '{row}' changes with '{column}' at a rate of {value}")]
+    Jacobian {
+        /// Name of the state whose derivative it is.
+        row: String,
+        /// Name of the state by which it is differentiated.
+        column: String,
+        /// The entry.
+        value: f64,
+    },
+}
+
+/// Refuses a model that has no way to go on from its start.
+fn check_start(model: &Model, reference: &Reference, initial: &[f64]) -> Result<(), PilotError> {
+    let name = |i: usize| model.variable(model.states[i]).name.clone();
+    if let Some(i) = initial.iter().position(|y| !y.is_finite()) {
+        return Err(PilotError::Initial { state: name(i), value: initial[i] });
+    }
+    let rates = reference.rates(initial, &[]);
+    if let Some(i) = rates.iter().position(|f| !f.is_finite()) {
+        return Err(PilotError::Derivative { state: name(i), value: rates[i] });
+    }
+    let jacobian = reference.jacobian(initial, &[]);
+    if let Some(k) = jacobian.iter().position(|x| !x.is_finite()) {
+        let (row, column) = (name(k / initial.len()), name(k % initial.len()));
+        return Err(PilotError::Jacobian { row, column, value: jacobian[k] });
+    }
+    Ok(())
 }
 
 impl Pilot {
@@ -54,50 +94,44 @@ impl Pilot {
     /// # Errors
     /// If no step program can be built for the model.
     pub fn run(model: &Model) -> Result<Pilot, PilotError> {
-        let kinds = [FeatureKind::Max, FeatureKind::Min];
-        let features: Vec<FeatureSpec> =
-            model.states.iter().flat_map(|&s| kinds.map(|kind| FeatureSpec::new("pilot", kind, s))).collect();
+        let n_states = model.states.len();
         let experiment = Experiment {
             schedule: schedule(model),
             varied: Vec::new(),
             observables: model.states.clone(),
-            n_recorded: model.states.len(),
-            features,
+            n_recorded: n_states,
+            features: Vec::new(),
             sample_every_ms: 1.0,
             n_samples: PILOT_MS as usize + 1,
             model: model.clone(),
         };
-        let n_states = model.states.len();
-        let initial = InitialStates::new(&experiment).map_err(BuildError::from)?.of(&[]);
-        let guess: Vec<f64> = model.states.iter().zip(&initial).map(|(&s, y)| size(model, s, y.abs(), (*y, *y))).collect();
-        let settings = Settings { scheme: Scheme::Ros3, step_ms: DEFAULT_STEP_MS, tolerance: 0.005, scales: guess, simd: Simd::best() };
-        let cpu = Cpu::<f64>::new(&experiment, &settings)?;
-        let mut group = cpu.start(0, vec![Vec::new()]);
-        let mut lanes = Lanes::new(&cpu, 16);
-        let mut values = vec![f64::NAN; n_states * experiment.n_samples];
-        let samples = Samples { first_row: 0, n_rows: experiment.n_samples, n_traces: 1, trace_of: &[Some(0)], values: &mut values };
-        cpu.advance(&mut group, &mut lanes, samples, true, &mut Vec::new(), &|| false);
-
+        let reference = Reference::new(&experiment, TOLERANCES)?;
+        let initial = reference.initial_state(&[]);
+        check_start(model, &reference, &initial)?;
+        let mut rows = vec![Vec::new(); experiment.n_samples];
+        let mut reached: Vec<(f64, f64)> = initial.iter().map(|&y| (y, y)).collect();
+        reference.run_fibre(
+            &[],
+            &|| false,
+            &mut |row, state| rows[row] = state.to_vec(),
+            &mut |state, piece| {
+                let (least, most) = reached[state];
+                reached[state] = (least.min(piece.g1), most.max(piece.g1));
+            },
+        );
         let scales = model
             .states
             .iter()
-            .enumerate()
-            .map(|(i, &s)| {
-                let seen = |k: usize| experiment.features[2 * i + k].values(&group.gathered[2 * i + k])[0];
-                let (most, least) = (seen(0), seen(1));
-                let reached = if most.is_finite() && least.is_finite() { (least, most) } else { (initial[i], initial[i]) };
-                size(model, s, reached.0.abs().max(reached.1.abs()), reached)
-            })
+            .zip(&reached)
+            .map(|(&s, &(least, most))| size(model, s, least.abs().max(most.abs()), (least, most)))
             .collect();
-        let reference = Reference::new(&experiment, Tolerances::default())?;
         let fastest_per_ms = LOOK_AT_MS
             .iter()
-            .map(|&row| {
-                let state: Vec<f64> = (0..n_states).map(|i| values[i * experiment.n_samples + row]).collect();
-                match reference.jacobian_eigenvalues(&state, &[]) {
-                    Some(modes) => modes.iter().map(|m| -m.re).fold(0.0, f64::max),
-                    None => f64::INFINITY,
-                }
+            // A pilot that was lost has no later rows.
+            .filter(|&&row| rows[row].len() == n_states)
+            .map(|&row| match reference.jacobian_eigenvalues(&rows[row], &[]) {
+                Some(modes) => modes.iter().map(|m| -m.re).fold(0.0, f64::max),
+                None => f64::INFINITY,
             })
             .fold(0.0, f64::max);
         Ok(Pilot { scales, fastest_per_ms })

@@ -128,6 +128,14 @@ fn vocabulary() -> &'static Vocabulary {
     })
 }
 
+/// A product whose rounding is left: comparing forgives it, and there are many.
+fn product(a: Unit, b: Unit) -> Unit {
+    Unit {
+        exponents: std::array::from_fn(|i| a.exponents[i] + b.exponents[i]),
+        factor: a.factor * b.factor,
+    }
+}
+
 /// The familiar spelling as powers of named units.
 fn familiar(unit: Unit) -> Option<Vec<Power>> {
     if unit.same_dimension(Unit::DIMENSIONLESS) {
@@ -153,7 +161,7 @@ fn familiar(unit: Unit) -> Option<Vec<Power>> {
     }
     if let Some((power, _)) = denominators
         .iter()
-        .find(|(_, d)| unit.times(*d).is_dimensionless())
+        .find(|(_, d)| product(unit, *d).is_dimensionless())
     {
         return Some(vec![inverse(*power)]);
     }
@@ -161,7 +169,7 @@ fn familiar(unit: Unit) -> Option<Vec<Power>> {
     let fraction = numerators.iter().find_map(|(n, nu)| {
         denominators
             .iter()
-            .find(|(_, du)| nu.over(*du).is_close(unit))
+            .find(|(_, du)| product(unit, *du).is_close(*nu))
             .map(|(d, _)| vec![*n, inverse(*d)])
     });
     if fraction.is_some() {
@@ -169,7 +177,7 @@ fn familiar(unit: Unit) -> Option<Vec<Power>> {
     }
     for (i, (first, fu)) in denominators.iter().enumerate() {
         for (second, su) in &denominators[i..] {
-            let left = unit.times(*fu).times(*su);
+            let left = product(product(unit, *fu), *su);
             let power = above(left);
             if power.is_none() && !left.is_dimensionless() {
                 continue;
