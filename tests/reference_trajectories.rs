@@ -97,6 +97,8 @@ fn compare(case: &Case) -> (BTreeMap<String, f64>, Work) {
         .collect();
     let n_samples = (case.to_ms / case.every_ms).round() as usize + 1;
     let experiment = Experiment {
+        features: Vec::new(),
+        n_recorded: 0,
         schedule: paced(0.0, case.to_ms, &case.pulses),
         varied: Vec::new(),
         observables,
@@ -208,6 +210,8 @@ fn the_flagship_follows_the_table() {
 fn at_rest(name: &str) -> Reference {
     let model = shipped(name);
     let experiment = Experiment {
+        features: Vec::new(),
+        n_recorded: 0,
         schedule: paced(0.0, 1.0, &[]),
         varied: Vec::new(),
         observables: Vec::new(),
@@ -290,6 +294,8 @@ fn what_it_costs() {
         ] {
             let observables = model.labelled("membrane_potential").into_iter().collect();
             let experiment = Experiment {
+                features: Vec::new(),
+                n_recorded: 0,
                 schedule: paced(from_ms, to_ms, pulses),
                 varied: Vec::new(),
                 observables,

@@ -70,11 +70,25 @@ const FIBRES_PER_THREAD: usize = 1024;
 pub fn execute(args: Args) -> Result<Exit, Failure> {
     let (model, _) = shipped::load(&args.model)?;
     run::check_protocol(&model, DURATION_MS).map_err(|e| Failure::Usage(e.to_string()))?;
-    let backends = if args.backend.is_empty() { vec![Backend::Cpu, Backend::Reference] } else { args.backend.clone() };
+    let backends = if args.backend.is_empty() {
+        vec![Backend::Cpu, Backend::Reference]
+    } else {
+        args.backend.clone()
+    };
     let mut rows = vec![
-        ["backend", "precision", "scheme", "threads", "fibres", "setup s", "compute s", "fibre-steps/s", "fibre-seconds/s"]
-            .map(String::from)
-            .to_vec(),
+        [
+            "backend",
+            "precision",
+            "scheme",
+            "threads",
+            "fibres",
+            "setup s",
+            "compute s",
+            "fibre-steps/s",
+            "fibre-seconds/s",
+        ]
+        .map(String::from)
+        .to_vec(),
     ];
     let mut results = Vec::new();
     for backend in backends {
@@ -82,7 +96,11 @@ pub fn execute(args: Args) -> Result<Exit, Failure> {
         let measure = run::bench(&model, &case).map_err(|e| Failure::Usage(e.to_string()))?;
         let steps_per_s = measure.fibre_steps as f64 / measure.compute_s;
         let seconds_per_s = case.fibres as f64 * DURATION_MS / 1e3 / measure.compute_s;
-        let precision = if case.backend == run::Backend::Reference { "f64" } else { case.precision.name() };
+        let precision = if case.backend == run::Backend::Reference {
+            "f64"
+        } else {
+            case.precision.name()
+        };
         let scheme = measure.scheme.map_or("reference", Scheme::name);
         rows.push(vec![
             case.backend.name().to_owned(),
@@ -123,13 +141,19 @@ fn case(args: &Args, backend: Backend) -> Result<Case, Failure> {
     let backend = match backend {
         Backend::Auto | Backend::Cpu => run::Backend::Cpu,
         Backend::Reference => run::Backend::Reference,
-        Backend::Gpu => return Err(Failure::Usage("'--backend gpu' is not available in this version".to_owned())),
+        Backend::Gpu => {
+            return Err(Failure::Usage(
+                "'--backend gpu' is not available in this version".to_owned(),
+            ));
+        }
     };
     let scheme = match &args.scheme {
         None => None,
         Some(name) => Some(Scheme::from_name(name).ok_or_else(|| {
             let known = Scheme::ALL.map(Scheme::name).join(", ");
-            Failure::Usage(format!("there is no scheme '{name}'\nhelp: schemes are {known}"))
+            Failure::Usage(format!(
+                "there is no scheme '{name}'\nhelp: schemes are {known}"
+            ))
         })?),
     };
     let threads = args.threads.map_or(0, NonZeroUsize::get);
@@ -137,7 +161,9 @@ fn case(args: &Args, backend: Backend) -> Result<Case, Failure> {
     let fibres = match (args.fibres, backend) {
         (Some(n), _) => n.get() as usize,
         (None, run::Backend::Reference) => 1,
-        (None, run::Backend::Cpu) => FIBRES_PER_THREAD * if threads == 0 { available } else { threads },
+        (None, run::Backend::Cpu) => {
+            FIBRES_PER_THREAD * if threads == 0 { available } else { threads }
+        }
     };
     Ok(Case {
         backend,

@@ -129,9 +129,15 @@ macro_rules! ops {
 }
 
 macro_rules! apply_body {
-    ($body:ident, $x:ident, $y:ident, $z:ident; $a:ident) => { $body($x) };
-    ($body:ident, $x:ident, $y:ident, $z:ident; $a:ident, $b:ident) => { $body($x, $y) };
-    ($body:ident, $x:ident, $y:ident, $z:ident; $a:ident, $b:ident, $c:ident) => { $body($x, $y, $z) };
+    ($body:ident, $x:ident, $y:ident, $z:ident; $a:ident) => {
+        $body($x)
+    };
+    ($body:ident, $x:ident, $y:ident, $z:ident; $a:ident, $b:ident) => {
+        $body($x, $y)
+    };
+    ($body:ident, $x:ident, $y:ident, $z:ident; $a:ident, $b:ident, $c:ident) => {
+        $body($x, $y, $z)
+    };
 }
 
 #[inline(always)]

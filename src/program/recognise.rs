@@ -41,9 +41,18 @@ const DEPTH: usize = 64;
 
 /// `a b` or `a / b` by the op, if it has the form.
 pub(super) fn bernoulli(graph: &mut Graph, op: Op, a: Value, b: Value) -> Option<Value> {
-    let mut product = Product { coefficient: 1.0, factors: BTreeMap::new() };
+    let mut product = Product {
+        coefficient: 1.0,
+        factors: BTreeMap::new(),
+    };
     take_apart(graph, a, 1, &mut product, DEPTH);
-    take_apart(graph, b, if op == Op::Div { -1 } else { 1 }, &mut product, DEPTH);
+    take_apart(
+        graph,
+        b,
+        if op == Op::Div { -1 } else { 1 },
+        &mut product,
+        DEPTH,
+    );
 
     // A division by a number that is zero is left for the user to see.
     if !product.coefficient.is_finite() {
@@ -55,8 +64,12 @@ pub(super) fn bernoulli(graph: &mut Graph, op: Op, a: Value, b: Value) -> Option
         .filter(|(_, factor)| factor.power < 0)
         .filter_map(|(atom, _)| {
             // exp(u) - 1, normalised: one term with coefficient 1 and the constant -1.
-            let [(term, _)] = atom.terms[..] else { return None };
-            let Node::Apply(Op::Exp, [u, ..]) = graph.node(term) else { return None };
+            let [(term, _)] = atom.terms[..] else {
+                return None;
+            };
+            let Node::Apply(Op::Exp, [u, ..]) = graph.node(term) else {
+                return None;
+            };
             (f64::from_bits(atom.constant) == -1.0).then(|| (atom.clone(), term, u))
         })
         .collect();
@@ -69,11 +82,17 @@ pub(super) fn bernoulli(graph: &mut Graph, op: Op, a: Value, b: Value) -> Option
 
 /// `product (exp(u) - 1) / u`, `atom` being the factor `exp(u) - 1`; `None` where that would divide by something that varies.
 fn without(graph: &Graph, product: &Product, atom: &Atom, u: Value) -> Option<Product> {
-    let mut divisor = Product { coefficient: 1.0, factors: BTreeMap::new() };
+    let mut divisor = Product {
+        coefficient: 1.0,
+        factors: BTreeMap::new(),
+    };
     take_apart(graph, u, 1, &mut divisor, DEPTH);
     let mut rest = product.clone();
     let mut multiply = |key: &Atom, by: Factor, power: i32| {
-        let entry = rest.factors.entry(key.clone()).or_insert(Factor { power: 0, ..by });
+        let entry = rest
+            .factors
+            .entry(key.clone())
+            .or_insert(Factor { power: 0, ..by });
         entry.power += power;
         let power_left = entry.power;
         if power_left == 0 {
@@ -83,7 +102,10 @@ fn without(graph: &Graph, product: &Product, atom: &Atom, u: Value) -> Option<Pr
     };
     multiply(atom, product.factors[atom], 1);
     for (key, factor) in &divisor.factors {
-        if multiply(key, *factor, -factor.power) < 0 && factor.power > 0 && graph.depends_on_state(factor.value) {
+        if multiply(key, *factor, -factor.power) < 0
+            && factor.power > 0
+            && graph.depends_on_state(factor.value)
+        {
             return None;
         }
     }
@@ -170,7 +192,11 @@ fn take_apart(graph: &Graph, value: Value, power: i32, product: &mut Product, de
     }
     let (atom, scale) = normalise(graph, value, depth);
     product.coefficient *= scale.powi(power);
-    let entry = product.factors.entry(atom.clone()).or_insert(Factor { value, scale, power: 0 });
+    let entry = product.factors.entry(atom.clone()).or_insert(Factor {
+        value,
+        scale,
+        power: 0,
+    });
     entry.power += power;
     if entry.power == 0 {
         product.factors.remove(&atom);
@@ -185,11 +211,24 @@ fn normalise(graph: &Graph, value: Value, depth: usize) -> (Atom, f64) {
     terms.retain(|_, c: &mut f64| *c != 0.0);
     let lead = terms.values().next().copied().unwrap_or(1.0);
     let bits = |x: f64| if x == 0.0 { 0 } else { x.to_bits() };
-    let atom = Atom { terms: terms.into_iter().map(|(v, c)| (v, bits(c / lead))).collect(), constant: bits(constant / lead) };
+    let atom = Atom {
+        terms: terms
+            .into_iter()
+            .map(|(v, c)| (v, bits(c / lead)))
+            .collect(),
+        constant: bits(constant / lead),
+    };
     (atom, lead)
 }
 
-fn add_terms(graph: &Graph, value: Value, scale: f64, terms: &mut BTreeMap<Value, f64>, constant: &mut f64, depth: usize) {
+fn add_terms(
+    graph: &Graph,
+    value: Value,
+    scale: f64,
+    terms: &mut BTreeMap<Value, f64>,
+    constant: &mut f64,
+    depth: usize,
+) {
     if let (Node::Apply(op, args), true) = (graph.node(value), depth > 0) {
         let number = |v: Value| number(graph, v, depth);
         match op {

@@ -27,7 +27,9 @@ pub(super) fn rewrite(graph: &mut Graph, op: Op, args: &[Value]) -> Option<Value
             None if args[1] == args[2] => Some(args[1]),
             None => None,
         },
-        Op::And | Op::Or | Op::Eq | Op::Ne if args[1] < args[0] => Some(graph.apply(op, &[args[1], args[0]])),
+        Op::And | Op::Or | Op::Eq | Op::Ne if args[1] < args[0] => {
+            Some(graph.apply(op, &[args[1], args[0]]))
+        }
         // One spelling for each comparison, so that equal ones are shared.
         Op::Gt => Some(graph.apply(Op::Lt, &[args[1], args[0]])),
         Op::Ge => Some(graph.apply(Op::Le, &[args[1], args[0]])),

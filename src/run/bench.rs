@@ -64,7 +64,10 @@ pub struct Measure {
 /// # Errors
 /// If the scheme cannot be built for the model or the threads cannot be started.
 pub fn bench(model: &Model, case: &Case) -> Result<Measure, RunError> {
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(case.threads).build().map_err(|e| RunError::Threads(e.to_string()))?;
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(case.threads)
+        .build()
+        .map_err(|e| RunError::Threads(e.to_string()))?;
     pool.install(|| match (case.backend, case.precision) {
         (Backend::Cpu, Precision::F32) => lanes::<f32>(model, case),
         (Backend::Cpu, Precision::F64) => lanes::<f64>(model, case),
@@ -75,13 +78,30 @@ pub fn bench(model: &Model, case: &Case) -> Result<Measure, RunError> {
 fn lanes<T: Lane>(model: &Model, case: &Case) -> Result<Measure, RunError> {
     let started = Instant::now();
     let pilot = Pilot::run(model)?;
-    let auto = if pilot.is_stiff() { Scheme::Ros3 } else { Scheme::RushLarsen };
+    let auto = if pilot.is_stiff() {
+        Scheme::Ros3
+    } else {
+        Scheme::RushLarsen
+    };
     let scheme = case.scheme.unwrap_or(auto);
     let experiment = experiment(model, case);
-    let settings = Settings { scheme, step_ms: case.step_ms, tolerance: case.tolerance, scales: pilot.scales, simd: Simd::best() };
+    let settings = Settings {
+        scheme,
+        step_ms: case.step_ms,
+        tolerance: case.tolerance,
+        scales: pilot.scales,
+        simd: Simd::best(),
+    };
     let cpu = Cpu::<T>::new(&experiment, &settings)?;
     let setup_s = started.elapsed().as_secs_f64();
-    let done = drive(&cpu, &experiment, job(case), &mut Discard, &|_| (), &AtomicBool::new(false))?;
+    let done = drive(
+        &cpu,
+        &experiment,
+        job(case),
+        &mut Discard,
+        &|_| (),
+        &AtomicBool::new(false),
+    )?;
     Ok(measure(&done, Some(scheme), setup_s))
 }
 
@@ -90,7 +110,14 @@ fn reference(model: &Model, case: &Case) -> Result<Measure, RunError> {
     let experiment = experiment(model, case);
     let reference = Reference::new(&experiment, Tolerances::default()).map_err(PilotError::from)?;
     let setup_s = started.elapsed().as_secs_f64();
-    let done = drive_reference(&reference, &experiment, &job(case), &mut Discard, &|_| (), &AtomicBool::new(false))?;
+    let done = drive_reference(
+        &reference,
+        &experiment,
+        &job(case),
+        &mut Discard,
+        &|_| (),
+        &AtomicBool::new(false),
+    )?;
     Ok(measure(&done, None, setup_s))
 }
 
@@ -101,7 +128,11 @@ fn measure(done: &Done, scheme: Option<Scheme>, setup_s: f64) -> Measure {
         compute_s: done.compute_s,
         setup_s,
         threads: rayon::current_num_threads(),
-        spikes: done.features.first().and_then(|f| f.first()).map_or(0, |&n| n as u64),
+        spikes: done
+            .features
+            .first()
+            .and_then(|f| f.first())
+            .map_or(0, |&n| n as u64),
     }
 }
 
@@ -136,8 +167,13 @@ fn experiment(model: &Model, case: &Case) -> Experiment {
             _ => Level::Number(f64::NAN),
         },
     });
-    let watched = model.labelled("membrane_potential").or_else(|| model.states.first().copied());
-    let features = watched.map(|v| FeatureSpec { threshold: 0.0, ..FeatureSpec::new("spikes", FeatureKind::Spikes, v) });
+    let watched = model
+        .labelled("membrane_potential")
+        .or_else(|| model.states.first().copied());
+    let features = watched.map(|v| FeatureSpec {
+        threshold: 0.0,
+        ..FeatureSpec::new("spikes", FeatureKind::Spikes, v)
+    });
     Experiment {
         model: model.clone(),
         varied: Vec::new(),

@@ -191,7 +191,12 @@ pub enum SinkError {
 /// Where a run's results go.
 pub trait Sink: Send {
     /// Rows `first_row ..` of one variable, row-major `[row][trace]`.
-    fn write_rows(&mut self, variable: usize, first_row: usize, rows: Samples<'_>) -> Result<(), SinkError>;
+    fn write_rows(
+        &mut self,
+        variable: usize,
+        first_row: usize,
+        rows: Samples<'_>,
+    ) -> Result<(), SinkError>;
     /// Events, in any order.
     fn write_events(&mut self, events: &[SpikeEvent]) -> Result<(), SinkError>;
     /// Everything handed over so far is complete up to (not including) this row.

@@ -17,15 +17,26 @@ pub(super) const GAMMA: f64 = 0.435_866_521_508_458_999_42;
 pub(super) const C21: f64 = -1.015_617_108_387_770_209_197_560_011_554_5;
 pub(super) const C31: f64 = 4.075_995_645_253_769_982_480_583_538_067;
 pub(super) const C32: f64 = 9.207_679_429_833_079_124_215_681_847_4;
-pub(super) const M: [f64; 3] = [1.0, 6.169_794_704_382_824_559_255_361_568_973, -0.427_722_565_432_185_733_262_383_738_065_14];
-pub(super) const E: [f64; 3] = [0.5, -2.907_955_871_680_546_982_171_823_620_801_7, 0.223_540_698_978_115_696_273_609_092_761_99];
+pub(super) const M: [f64; 3] = [
+    1.0,
+    6.169_794_704_382_824_559_255_361_568_973,
+    -0.427_722_565_432_185_733_262_383_738_065_14,
+];
+pub(super) const E: [f64; 3] = [
+    0.5,
+    -2.907_955_871_680_546_982_171_823_620_801_7,
+    0.223_540_698_978_115_696_273_609_092_761_99,
+];
 
 pub(super) fn advance(parts: &mut Parts, scales: &[f64], tolerance: f64) -> Advance {
     let states = parts.states.clone();
     let moving = parts.moving.clone();
     let n = states.len();
     let matrix = jacobian(&mut parts.rhs, &states);
-    let moving_columns = jacobian(&mut parts.rhs, &moving.iter().map(|m| m.0).collect::<Vec<_>>());
+    let moving_columns = jacobian(
+        &mut parts.rhs,
+        &moving.iter().map(|m| m.0).collect::<Vec<_>>(),
+    );
 
     let g = &mut parts.rhs.graph;
     let inverse_step = g.apply(Op::Recip, &[parts.step]);
@@ -34,7 +45,11 @@ pub(super) fn advance(parts: &mut Parts, scales: &[f64], tolerance: f64) -> Adva
     let factors = factor(g, &matrix, e);
 
     // U_i of an input that moves at rate s: h γ s times a number.
-    let growth = [1.0, 1.0 + C21 * GAMMA, 1.0 + C31 * GAMMA + C32 * GAMMA * (1.0 + C21 * GAMMA)];
+    let growth = [
+        1.0,
+        1.0 + C21 * GAMMA,
+        1.0 + C31 * GAMMA + C32 * GAMMA * (1.0 + C21 * GAMMA),
+    ];
     let step = parts.step;
     let moved_by = |g: &mut Graph, rate: Value, factor: f64| {
         let c = g.constant(GAMMA * factor);
@@ -108,5 +123,8 @@ pub(super) fn advance(parts: &mut Parts, scales: &[f64], tolerance: f64) -> Adva
         })
         .collect();
     let error = largest(&mut parts.rhs, &errors);
-    Advance { change, error: Some(error) }
+    Advance {
+        change,
+        error: Some(error),
+    }
 }

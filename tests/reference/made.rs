@@ -127,6 +127,8 @@ impl Maker {
 /// An experiment without a protocol: `length_ms` from 0 on, all observables sampled at the end only.
 pub fn plain(maker: &Maker, length_ms: f64, observables: &[&str]) -> Experiment {
     Experiment {
+        features: Vec::new(),
+        n_recorded: 0,
         model: maker.0.clone(),
         varied: Vec::new(),
         schedule: Schedule {

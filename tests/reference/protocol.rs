@@ -180,7 +180,7 @@ fn a_clamp_holds_a_state_and_releases_it_where_it_stands() {
             (2.0, 3.0, vec![None]),
         ],
     );
-    experiment.varied = vec![m.id("z")];
+    experiment.varied = vec![Some(m.id("z"))];
     experiment.schedule.segments[1].drives[0] = level(3.0);
     experiment.sample_every_ms = 0.5;
     experiment.n_samples = 7;
@@ -239,7 +239,7 @@ fn fibres_differ_in_literals_initial_values_and_levels() {
         vec![Target::Pace],
         vec![(0.0, 1.0, vec![Some(Drive::constant(Level::Parameter(1)))])],
     );
-    experiment.varied = vec![m.id("k"), m.id("y")];
+    experiment.varied = vec![Some(m.id("k")), Some(m.id("y"))];
     let ran = run_with(&experiment, &[-2.0, 5.0], Tolerances::default());
     close(last(&ran)[0], 5.0 * (-2.0f64).exp(), 1e-7);
     close(last(&ran)[1], -4.0 + 5.0, 1e-12);
@@ -353,7 +353,7 @@ fn what_cannot_be_varied_or_clamped_is_refused() {
     let mut m = decay(-1.0);
     m.intermediate("seen", n(1.0) * m.get("y"));
     let mut varied = plain(&m, 1.0, &["y"]);
-    varied.varied = vec![m.id("seen")];
+    varied.varied = vec![Some(m.id("seen"))];
     let mut clamped = plain(&m, 1.0, &["y"]);
     clamped.schedule.targets = vec![Target::Clamp(m.id("seen"))];
     clamped.schedule.segments[0].drives = vec![None];

@@ -99,7 +99,10 @@ impl<T: Lane> Tape<T> {
                                 instruction.constants |= 1 << slot;
                                 instruction.numbers[slot] = T::of(f64::from_bits(bits));
                             }
-                            _ => instruction.rows[slot] = row[a.index()].expect("arguments have rows"),
+                            _ => {
+                                instruction.rows[slot] =
+                                    row[a.index()].expect("arguments have rows")
+                            }
                         }
                     }
                     code.push(instruction);
@@ -132,6 +135,10 @@ impl<T: Lane> Tape<T> {
                 numbers: [T::of(number); 3],
             });
         }
-        Tape { code, n_rows: n_rows as usize, n_inputs }
+        Tape {
+            code,
+            n_rows: n_rows as usize,
+            n_inputs,
+        }
     }
 }
