@@ -373,9 +373,6 @@ struct Watch<'a> {
     on_piece: &'a mut dyn FnMut(usize, &Piece),
 }
 
-/// A step gives this many pieces: the cubic over half a step is 16 times nearer to the interpolant than that over a whole one.
-const PIECES: u32 = 2;
-
 impl Watch<'_> {
     /// A segment begins: observables may jump.
     fn enter(&mut self, moving: &mut Moving<'_>, start_ms: f64, state: &[f64]) {
@@ -402,9 +399,11 @@ impl Watch<'_> {
             return;
         }
         let mut from = t0;
-        for piece in 1..=PIECES {
-            let x = f64::from(piece) / f64::from(PIECES);
-            let (to, at_ms) = if piece == PIECES {
+        // A cubic over a step of the multistep method is within the error that is allowed; over several it would not be.
+        let n_pieces = step.n_equal();
+        for piece in 1..=n_pieces {
+            let x = f64::from(piece) / f64::from(n_pieces);
+            let (to, at_ms) = if piece == n_pieces {
                 self.between.copy_from_slice(step.end());
                 (t1, step.to_ms)
             } else {

@@ -58,6 +58,13 @@ pub(super) struct Accepted<'a> {
 }
 
 impl Accepted<'_> {
+    /// How many equal steps of the multistep method this one spans: the starting one several.
+    pub(super) fn n_equal(&self) -> u32 {
+        ((self.to_ms - self.from_ms) / self.method.h)
+            .round()
+            .max(1.0) as u32
+    }
+
     /// The state at the end of the step.
     pub(super) fn end(&self) -> &[f64] {
         &self.method.d[0]
