@@ -1,7 +1,7 @@
 //! Backends move fibres through time. Each takes an [`Experiment`] and the parameters of its fibres, and gives samples,
 //! events and features; none knows of studies, files or command lines.
 //!
-//! [`reference`] is the judge: double precision, the program as written, an implicit method of variable order and tight
+//! [`mod@reference`] is the judge: double precision, the program as written, an implicit method of variable order and tight
 //! tolerance. [`cpu`] is the fast one: SIMD over lanes, each lane a fibre with its own step and its own time.
 
 pub mod cpu;
@@ -49,10 +49,10 @@ impl Experiment {
             .filter(is_literal)
             .collect();
         for target in &self.schedule.targets {
-            if let Target::Parameter(id) = target {
-                if !free.contains(id) {
-                    free.push(*id);
-                }
+            if let Target::Parameter(id) = target
+                && !free.contains(id)
+            {
+                free.push(*id);
             }
         }
         free

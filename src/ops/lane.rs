@@ -49,6 +49,8 @@ pub trait Lane:
     fn choose(condition: bool, yes: Self, no: Self) -> Self;
     /// Whether the value is neither infinite nor NaN.
     fn is_finite(self) -> bool;
+    /// Whether the value is NaN.
+    fn is_nan(self) -> bool;
 }
 
 macro_rules! shared_lane_methods {
@@ -96,6 +98,10 @@ macro_rules! shared_lane_methods {
         #[inline(always)]
         fn is_finite(self) -> bool {
             <$t>::is_finite(self)
+        }
+        #[inline(always)]
+        fn is_nan(self) -> bool {
+            <$t>::is_nan(self)
         }
     };
 }

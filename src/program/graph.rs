@@ -102,10 +102,10 @@ impl Graph {
         let mut seen = HashSet::new();
         let mut open = vec![value];
         while let Some(v) = open.pop() {
-            if let Node::Input(i) = self.node(v) {
-                if i < self.n_states {
-                    return true;
-                }
+            if let Node::Input(i) = self.node(v)
+                && i < self.n_states
+            {
+                return true;
             }
             open.extend(self.node(v).args().iter().filter(|a| seen.insert(**a)));
         }
@@ -181,15 +181,16 @@ impl Algebra for Graph {
             op.name(),
             op.arity()
         );
-        if self.recognise && matches!(op, Op::Mul | Op::Div) {
-            if let Some(value) = recognise::bernoulli(self, op, args[0], args[1]) {
-                return value;
-            }
+        if self.recognise
+            && matches!(op, Op::Mul | Op::Div)
+            && let Some(value) = recognise::bernoulli(self, op, args[0], args[1])
+        {
+            return value;
         }
-        if self.style == Style::Simplified {
-            if let Some(value) = simplify::rewrite(self, op, args) {
-                return value;
-            }
+        if self.style == Style::Simplified
+            && let Some(value) = simplify::rewrite(self, op, args)
+        {
+            return value;
         }
         let mut padded = [Value::NONE; 3];
         padded[..args.len()].copy_from_slice(args);

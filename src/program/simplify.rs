@@ -95,11 +95,11 @@ fn mul(graph: &mut Graph, a: Value, b: Value, known: &[Option<f64>]) -> Option<V
         _ => {}
     }
     // Constants gather: (x c) d = x (c d), (x c) y = (x y) c.
-    if let Node::Apply(Op::Mul, [x, c, _]) = graph.node(a) {
-        if let (Some(c_value), Some(d)) = (graph.as_constant(c), known[1]) {
-            let product = graph.constant(c_value * d);
-            return Some(graph.mul(x, product));
-        }
+    if let Node::Apply(Op::Mul, [x, c, _]) = graph.node(a)
+        && let (Some(c_value), Some(d)) = (graph.as_constant(c), known[1])
+    {
+        let product = graph.constant(c_value * d);
+        return Some(graph.mul(x, product));
     }
     if let Some(x) = negated(graph, a) {
         if let Some(c) = known[1] {

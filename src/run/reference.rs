@@ -11,6 +11,9 @@ use crate::backend::{Experiment, Spike};
 use super::driver::{Done, Job, Progress, events, place_traces};
 use super::sink::{FibreStatus, Samples, Sink, SinkError};
 
+/// Samples, features, spikes, end, accepted and rejected steps of one fibre.
+type OneRun = (Vec<f64>, Vec<f64>, Vec<Spike>, FibreStatus, u64, u64);
+
 /// Runs every fibre to the end of the schedule, or until `cancel` is set. All samples are held until then.
 ///
 /// # Errors
@@ -28,7 +31,7 @@ pub(super) fn drive_reference(
     let ready = AtomicUsize::new(0);
     let trace_of = place_traces(job.first_fibre, n_fibres, job.traces.as_deref());
     let n = experiment.n_recorded;
-    let runs: Vec<(Vec<f64>, Vec<f64>, Vec<Spike>, FibreStatus, u64, u64)> = job
+    let runs: Vec<OneRun> = job
         .parameters
         .par_iter()
         .enumerate()

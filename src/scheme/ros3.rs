@@ -6,6 +6,11 @@
 //! their argument, `y + U_1`. Inputs that move linearly in time are states with a constant derivative, whose `U` are
 //! known in closed form; they enter the other rows through their column of the Jacobian.
 
+#![expect(
+    clippy::excessive_precision,
+    reason = "the coefficients as published, to all their digits"
+)]
+
 use crate::ops::{Algebra, Op};
 use crate::program::{Graph, Value};
 

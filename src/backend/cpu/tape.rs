@@ -112,10 +112,11 @@ impl<T: Lane> Tape<T> {
                     ended.dedup();
                     for a in ended {
                         let r = row[a.index()];
-                        if let (Node::Apply(..), Some(r)) = (program.nodes[a.index()], r) {
-                            if last_use[a.index()] == i && r as usize >= n_fixed {
-                                free.push(r);
-                            }
+                        if let (Node::Apply(..), Some(r)) = (program.nodes[a.index()], r)
+                            && last_use[a.index()] == i
+                            && r as usize >= n_fixed
+                        {
+                            free.push(r);
                         }
                     }
                 }
