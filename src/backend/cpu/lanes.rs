@@ -497,8 +497,11 @@ impl<T: Lane> Course<'_, T> {
 /// The cubic through both ends at the share `x` of the way, `length` being in the unit of the rates' time.
 fn hermite(x: f64, length: f64, g0: f64, d0: f64, g1: f64, d1: f64) -> f64 {
     let y = 1.0 - x;
-    // Exact at both ends.
-    g0 * (y * y * (1.0 + 2.0 * x))
-        + g1 * (x * x * (1.0 + 2.0 * y))
-        + length * x * y * (d0 * y - d1 * x)
+    let bend = length * x * y * (d0 * y - d1 * x);
+    // From the nearer end: exact at both ends, and where they are equal.
+    if x < 0.5 {
+        g0 + (g1 - g0) * (x * x * (1.0 + 2.0 * y)) + bend
+    } else {
+        g1 - (g1 - g0) * (y * y * (1.0 + 2.0 * x)) + bend
+    }
 }
