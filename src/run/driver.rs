@@ -167,7 +167,11 @@ pub fn drive<T: Lane>(
         done.n_events += events.len() as u64;
         out.write_events(&events)?;
         // Where nothing is recorded, slabs cut time only: the sink knows of no rows.
-        out.commit(if experiment.n_recorded == 0 { 0 } else { first_row + n_rows })?;
+        out.commit(if experiment.n_recorded == 0 {
+            0
+        } else {
+            first_row + n_rows
+        })?;
         if last_checkpoint.elapsed() >= job.checkpoint_every && !to_end {
             let mut bytes = Vec::with_capacity(groups.iter().map(Group::saved_bytes).sum());
             groups.iter().for_each(|g| g.save(&mut bytes));

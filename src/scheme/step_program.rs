@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use crate::model::{Model, VariableId};
 use crate::ops::{Algebra, Op};
 use crate::program::{
-    Input, LowerError, Program, Rhs, Style, Tangents, Value, bound_exponentials,
-    fuse, lower, program,
+    Input, LowerError, Program, Rhs, Style, Tangents, Value, bound_exponentials, fuse, lower,
+    program,
 };
 
 use super::{euler, ros3, rush_larsen};

@@ -44,9 +44,9 @@ const SMALLEST_STEP_MS: f64 = 0.000_5;
 const FIRST_STEP_MS: f64 = 0.02;
 /// Largest step from time 0 on, ms. Settling has none.
 const LARGEST_STEP_MS: f64 = 5.0;
-/// Largest step where the formulas name the time, ms, settling included: a model's own stimulus, often 1 ms or 2, has no edge
-/// in the schedule, and a longer step would pass over it unseen.
-const LARGEST_TIMED_STEP_MS: f64 = 0.5;
+/// Largest step where the formulas name the time, ms, settling included: a model's own stimulus has no edge in the schedule.
+/// Stages lie in the first 0.44 of a step, so a stimulus may begin 0.56 of a step late; one shorter than a step may be missed.
+const LARGEST_TIMED_STEP_MS: f64 = 0.1;
 
 /// A driven input's place among the rows.
 #[derive(Clone, Copy, Debug)]
@@ -93,6 +93,8 @@ pub struct Cpu<T> {
     ticks_per_row: f64,
     smallest_step: i64,
     first_step: i64,
+    tolerance: f64,
+    scales: Vec<f64>,
 }
 
 impl<T: Lane> Cpu<T> {
@@ -181,7 +183,8 @@ impl<T: Lane> Cpu<T> {
             error_output: step.error_output(),
             step_row: row(Input::Step).expect("a step program has a step"),
             lost_row: row(Input::Lost(0)),
-            time_row: row(Input::Time).filter(|&row| step.program.nodes.contains(&Node::Input(row as u32))),
+            time_row: row(Input::Time)
+                .filter(|&row| step.program.nodes.contains(&Node::Input(row as u32))),
             last_error_row: row(Input::LastError),
             parameter_rows,
             driven,
@@ -195,6 +198,8 @@ impl<T: Lane> Cpu<T> {
                 Control::Fixed => tick(settings.step_ms).max(1),
                 Control::Adaptive { .. } => tick(FIRST_STEP_MS),
             },
+            tolerance: settings.tolerance,
+            scales: settings.scales.clone(),
             initial: InitialStates::new(experiment)?,
             defaults: experiment.clone(),
             features,
