@@ -146,6 +146,11 @@ impl Reader<'_> {
             record.traces = self
                 .traces(&item, population.fibres, fewer_fibres)
                 .unwrap_or(Traces::All);
+            if matches!(&record.traces, Traces::Some(ids) if ids.is_empty()) {
+                let message = format!("'record.fibres' is {}: no fibre is recorded", item.shown());
+                self.error(faults::RANGE, item.span, message).help =
+                    Some("without [record] nothing is recorded".to_string());
+            }
         }
         record
     }
