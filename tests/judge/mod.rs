@@ -1,0 +1,241 @@
+//! What the tests share that hold the program against tables and closed forms: tables, shipped models, runs kept in memory.
+
+#![allow(dead_code, reason = "each test binary uses its own part")]
+
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+
+use sarcolemma::diag::{Source, render_text};
+use sarcolemma::model::{self, Model};
+use sarcolemma::run::sink::{Outcome, Precision, Samples, Sink, SinkError, SpikeEvent};
+use sarcolemma::run::{Backend, Batch, Choices, RunReport, prepare};
+use sarcolemma::study::{self, Overrides, SCHEMES, Study, Wish};
+
+/// A file of the repository.
+pub fn text(path: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// A shipped model.
+pub fn shipped(name: &str) -> Model {
+    let path = format!("models/{name}.mmt");
+    match model::read(&Source::new(&path, &text(&path))) {
+        Ok((model, _)) => model,
+        Err(faults) => panic!("{name}: {faults:?}"),
+    }
+}
+
+/// A CSV file of `tests/oracle`.
+pub struct Table {
+    pub head: Vec<String>,
+    pub rows: Vec<Vec<String>>,
+}
+
+impl Table {
+    pub fn read(name: &str) -> Table {
+        let text = text(&format!("tests/oracle/{name}"));
+        let mut lines = text
+            .lines()
+            .map(|line| line.split(',').map(str::to_owned).collect::<Vec<_>>());
+        Table {
+            head: lines.next().expect("a table has a head"),
+            rows: lines.collect(),
+        }
+    }
+
+    pub fn place(&self, column: &str) -> Option<usize> {
+        self.head.iter().position(|name| name == column)
+    }
+
+    pub fn column(&self, column: &str) -> Vec<f64> {
+        let place = self
+            .place(column)
+            .unwrap_or_else(|| panic!("no column {column}"));
+        self.rows
+            .iter()
+            .map(|row| row[place].parse().expect("a number"))
+            .collect()
+    }
+}
+
+/// The map of a model's tables: table name, name in the model, and what the model's value is multiplied by.
+pub fn names(model: &str) -> Vec<(String, String, f64)> {
+    Table::read(&format!("{model}_names.csv"))
+        .rows
+        .into_iter()
+        .filter(|row| !row[1].is_empty())
+        .map(|row| {
+            (
+                row[0].clone(),
+                row[1].clone(),
+                row[2].parse().expect("a scale is a number"),
+            )
+        })
+        .collect()
+}
+
+/// A study of a shipped model, or of the text that stands for the model's name `made`.
+pub fn study(text: &str, made: &str) -> Study {
+    let loader = |_: Wish, name: &str| match name {
+        "made" => Ok(Source::new("made.mmt", made)),
+        name => Ok(Source::new(
+            name,
+            &self::text(&format!("models/{name}.mmt")),
+        )),
+    };
+    match study::read(
+        &Source::new("study.toml", text),
+        &loader,
+        &Overrides::default(),
+        &SCHEMES,
+    ) {
+        Ok((study, _)) => study,
+        Err(reports) => {
+            let texts: Vec<String> = reports
+                .iter()
+                .map(|r| render_text(&r.diagnostics, &r.source, false))
+                .collect();
+            panic!("{}", texts.join("\n"))
+        }
+    }
+}
+
+/// What runs a study, and how precisely.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Engine {
+    F32,
+    F64,
+    Reference,
+}
+
+/// A run that was kept in memory.
+pub struct Ran {
+    pub batch: Batch,
+    pub report: RunReport,
+    /// `[variable][row][trace]`
+    values: Vec<Vec<f64>>,
+    pub spikes: Vec<SpikeEvent>,
+    n_traces: usize,
+}
+
+#[derive(Default)]
+struct Memory {
+    values: Vec<Vec<f64>>,
+    spikes: Vec<SpikeEvent>,
+}
+
+impl Sink for Memory {
+    fn write_rows(
+        &mut self,
+        variable: usize,
+        _: usize,
+        rows: Samples<'_>,
+    ) -> Result<(), SinkError> {
+        if self.values.len() <= variable {
+            self.values.resize(variable + 1, Vec::new());
+        }
+        match rows {
+            Samples::F32(rows) => self.values[variable].extend(rows.iter().map(|x| f64::from(*x))),
+            Samples::F64(rows) => self.values[variable].extend(rows),
+        }
+        Ok(())
+    }
+    fn write_events(&mut self, events: &[SpikeEvent]) -> Result<(), SinkError> {
+        self.spikes.extend(events);
+        Ok(())
+    }
+    fn commit(&mut self, _: usize) -> Result<(), SinkError> {
+        Ok(())
+    }
+    fn checkpoint(&mut self, _: &[u8]) -> Result<(), SinkError> {
+        Ok(())
+    }
+    fn finish(&mut self, _: &Outcome) -> Result<u64, SinkError> {
+        Ok(0)
+    }
+}
+
+/// Runs a study with every fibre recorded.
+pub fn run(study: &Study, engine: Engine) -> Ran {
+    let choices = Choices {
+        backend: if engine == Engine::Reference {
+            Backend::Reference
+        } else {
+            Backend::Cpu
+        },
+        precision: if engine == Engine::F32 {
+            Precision::F32
+        } else {
+            Precision::F64
+        },
+        threads: 1,
+        agreement_fibres: Some(0),
+    };
+    let batch = prepare(study, &choices).unwrap();
+    let mut memory = Memory::default();
+    let report = batch
+        .run(&mut memory, &|_| {}, &AtomicBool::new(false))
+        .unwrap();
+    Ran {
+        n_traces: batch.n_fibres,
+        batch,
+        report,
+        values: memory.values,
+        spikes: memory.spikes,
+    }
+}
+
+impl Ran {
+    pub fn times(&self) -> Vec<f64> {
+        self.batch.time_ms()
+    }
+
+    /// The trace of a recorded variable.
+    pub fn trace(&self, name: &str, fibre: usize) -> Vec<f64> {
+        let e = &self.batch.experiment;
+        let place = e.observables[..e.n_recorded]
+            .iter()
+            .position(|&id| e.model.variable(id).name == name);
+        let values = &self.values[place.unwrap_or_else(|| panic!("{name} is not recorded"))];
+        values
+            .iter()
+            .skip(fibre)
+            .step_by(self.n_traces)
+            .copied()
+            .collect()
+    }
+
+    /// A feature's column for one fibre.
+    pub fn feature(&self, column: &str, fibre: usize) -> f64 {
+        let names: Vec<String> = self
+            .batch
+            .experiment
+            .features
+            .iter()
+            .flat_map(|f| f.column_names())
+            .collect();
+        let place = names.iter().position(|name| name == column);
+        self.report.done.features
+            [place.unwrap_or_else(|| panic!("no feature {column} in {names:?}"))][fibre]
+    }
+}
+
+/// Largest minus smallest.
+pub fn range(values: &[f64]) -> f64 {
+    values.iter().copied().fold(f64::MIN, f64::max)
+        - values.iter().copied().fold(f64::MAX, f64::min)
+}
+
+/// The largest difference of two columns, and the root of its mean square.
+pub fn differences(a: &[f64], b: &[f64]) -> (f64, f64) {
+    assert_eq!(a.len(), b.len());
+    let (mut most, mut squares) = (0.0f64, 0.0);
+    for (x, y) in a.iter().zip(b) {
+        let d = (x - y).abs();
+        assert!(d.is_finite(), "{x} and {y}");
+        most = most.max(d);
+        squares += d * d;
+    }
+    (most, (squares / a.len() as f64).sqrt())
+}
