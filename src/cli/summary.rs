@@ -415,7 +415,8 @@ fn duration(seconds: f64) -> String {
     }
 }
 
-fn bytes(n: u64) -> String {
+/// A size for people.
+pub fn bytes(n: u64) -> String {
     match n as f64 {
         b if b < 1e6 => format!("{} kB", short(b / 1e3)),
         b if b < 1e9 => format!("{} MB", short(b / 1e6)),

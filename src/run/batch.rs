@@ -11,7 +11,7 @@ use crate::backend::reference::{Reference, Tolerances};
 use crate::feature::FeatureKind;
 use crate::model::VariableId;
 use crate::ops::Lane;
-use crate::scheme::{BuildError, Control, Scheme};
+use crate::scheme::{BuildError, Control, Scheme, StepProgram};
 use crate::study::{self, Study, VariedTarget};
 
 use super::driver::{Done, Job, Progress, drive};
@@ -241,6 +241,50 @@ impl Batch {
     pub fn is_adaptive(&self) -> bool {
         self.scheme
             .is_none_or(|s| matches!(s.control(), Control::Adaptive { .. }))
+    }
+
+    /// Step of a scheme with fixed steps, ms.
+    pub fn fixed_step_ms(&self) -> Option<f64> {
+        (!self.is_adaptive()).then_some(self.step_ms)
+    }
+
+    /// Number of steps of a scheme with fixed steps, settling included; edges between them cost one more each.
+    pub fn fixed_steps(&self) -> Option<u64> {
+        let segments = &self.experiment.schedule.segments;
+        let length = segments.last()?.end - segments.first()?.start;
+        Some((crate::protocol::ms(length) / self.fixed_step_ms()?).ceil() as u64)
+    }
+
+    /// Tolerance of a scheme that chooses its steps.
+    pub fn chosen_tolerance(&self) -> Option<f64> {
+        match self.scheme {
+            None => Some(Tolerances::default().relative),
+            Some(_) => self.is_adaptive().then_some(self.tolerance),
+        }
+    }
+
+    /// The arithmetic of a step; `None` for the reference, which has none.
+    ///
+    /// # Errors
+    /// If the scheme cannot be built for the model.
+    pub fn step_program(&self) -> Result<Option<StepProgram>, BuildError> {
+        if self.scheme.is_none() {
+            return Ok(None);
+        }
+        let cpu = Cpu::<f32>::new(&self.experiment, &self.settings())?;
+        Ok(Some(cpu.step_program().clone()))
+    }
+
+    /// Memory that the run needs, roughly: the fibres, their parameters, and one slab of rows twice.
+    pub fn memory_bytes(&self) -> u64 {
+        let n_traces = self.traces.as_ref().map_or(self.n_fibres, Vec::len);
+        let rows = match self.backend {
+            Backend::Cpu => 2 * self.rows_per_slab,
+            Backend::Reference => self.experiment.n_samples,
+        };
+        let samples = rows * n_traces * self.experiment.n_recorded * self.precision.bytes();
+        let parameters = 2 * self.n_fibres * (24 + 8 * self.experiment.varied.len());
+        (samples + parameters + self.checkpoint_bytes()) as u64
     }
 
     /// Name of the scheme.
