@@ -13,25 +13,53 @@ use sarcolemma::scheme::Scheme;
 fn shipped(name: &str) -> Model {
     let path = format!("{}/models/{name}.mmt", env!("CARGO_MANIFEST_DIR"));
     let text = std::fs::read_to_string(&path).expect("a shipped model");
-    model::read(&Source::new(path, text)).expect("shipped models have no faults").0
+    model::read(&Source::new(path, text))
+        .expect("shipped models have no faults")
+        .0
 }
 
 /// 40 ms of the fast fibre: a settling time, two pulses, a ramp of a parameter, spikes and a maximum, two recorded quantities.
 fn experiment() -> Experiment {
     let model = shipped("shorten_2007_fast");
-    let v = model.labelled("membrane_potential").expect("every shipped model labels its potential");
+    let v = model
+        .labelled("membrane_potential")
+        .expect("every shipped model labels its potential");
     let g_na = model.find("sodium.g").expect("a literal of the model");
     let g_k = model.find("potassium.g").expect("a literal of the model");
-    let i_na = model.find("sodium.I").expect("an intermediate of the model");
+    let i_na = model
+        .find("sodium.I")
+        .expect("an intermediate of the model");
     let mut spikes = FeatureSpec::new("spikes", FeatureKind::Spikes, v);
     spikes.threshold = 0.0;
     let protocol = Protocol {
-        pulses: vec![Pulse { start_ms: 3.0, length_ms: 0.5, period_ms: Some(17.0), count: Some(2), level: Level::Number(1.0) }],
-        changes: vec![Change { parameter: g_k, at_ms: 10.0, ramp_ms: 15.0, value: Level::Number(50.0) }],
+        pulses: vec![Pulse {
+            start_ms: 3.0,
+            length_ms: 0.5,
+            period_ms: Some(17.0),
+            count: Some(2),
+            level: Level::Number(1.0),
+        }],
+        changes: vec![Change {
+            parameter: g_k,
+            at_ms: 10.0,
+            ramp_ms: 15.0,
+            value: Level::Number(50.0),
+        }],
         clamps: vec![],
     };
-    let own = |id| if id == g_na { Level::Parameter(0) } else { Level::Number(64.8) };
-    let schedule = protocol.schedule(&Frame { duration_ms: 40.0, settle_ms: 30.0, paced: true, own: &own });
+    let own = |id| {
+        if id == g_na {
+            Level::Parameter(0)
+        } else {
+            Level::Number(64.8)
+        }
+    };
+    let schedule = protocol.schedule(&Frame {
+        duration_ms: 40.0,
+        settle_ms: 30.0,
+        paced: true,
+        own: &own,
+    });
     Experiment {
         varied: vec![Some(g_na), Some(v)],
         observables: vec![v, i_na],
@@ -48,13 +76,32 @@ const FIBRES: usize = 37;
 
 fn parameters(fibre: usize) -> Vec<f64> {
     // Some of these do not fire, so lanes part early.
-    vec![60.0 + 20.0 * ((fibre * 7) % FIBRES) as f64, -80.0 + 0.1 * fibre as f64]
+    vec![
+        60.0 + 20.0 * ((fibre * 7) % FIBRES) as f64,
+        -80.0 + 0.1 * fibre as f64,
+    ]
 }
 
 fn settings(scheme: Scheme, simd: Simd, experiment: &Experiment) -> Settings {
     let model = &experiment.model;
-    let scales = model.states.iter().map(|&s| if model.variable(s).name.ends_with(".V") { 30.0 } else { 10.0 }).collect();
-    Settings { scheme, step_ms: 0.001, tolerance: 0.02, scales, simd }
+    let scales = model
+        .states
+        .iter()
+        .map(|&s| {
+            if model.variable(s).name.ends_with(".V") {
+                30.0
+            } else {
+                10.0
+            }
+        })
+        .collect();
+    Settings {
+        scheme,
+        step_ms: 0.001,
+        tolerance: 0.02,
+        scales,
+        simd,
+    }
 }
 
 /// What one fibre gives: rows of bits, features, spikes, steps.
@@ -72,7 +119,8 @@ struct Way {
 
 fn run<T: Lane>(way: &Way) -> Vec<Trace> {
     let experiment = experiment();
-    let cpu = Cpu::<T>::new(&experiment, &settings(way.scheme, way.simd, &experiment)).expect("the scheme can be built");
+    let cpu = Cpu::<T>::new(&experiment, &settings(way.scheme, way.simd, &experiment))
+        .expect("the scheme can be built");
     let mut traces: Vec<Trace> = vec![(vec![], vec![], vec![], 0); FIBRES];
     for members in way.order.chunks(way.fibres_per_group) {
         let mut group: Group<T> = cpu.start(0, members.iter().map(|&f| parameters(f)).collect());
@@ -83,12 +131,29 @@ fn run<T: Lane>(way: &Way) -> Vec<Trace> {
         for first_row in (0..experiment.n_samples).step_by(way.rows_per_slab) {
             let n_rows = way.rows_per_slab.min(experiment.n_samples - first_row);
             let mut values = vec![T::of(f64::NAN); 2 * n_rows * members.len()];
-            let samples = Samples { first_row, n_rows, n_traces: members.len(), trace_of: &trace_of, values: &mut values };
+            let samples = Samples {
+                first_row,
+                n_rows,
+                n_traces: members.len(),
+                trace_of: &trace_of,
+                values: &mut values,
+            };
             let to_end = first_row + n_rows == experiment.n_samples;
-            cpu.advance(&mut group, &mut lanes, samples, to_end, &mut spikes, &|| false);
+            cpu.advance(
+                &mut group,
+                &mut lanes,
+                samples,
+                to_end,
+                &mut spikes,
+                &|| false,
+            );
             for row in 0..n_rows {
                 for (i, own) in rows.iter_mut().enumerate() {
-                    own.extend((0..2).map(|v| values[(v * n_rows + row) * members.len() + i].f64().to_bits()));
+                    own.extend((0..2).map(|v| {
+                        values[(v * n_rows + row) * members.len() + i]
+                            .f64()
+                            .to_bits()
+                    }));
                 }
             }
         }
@@ -101,32 +166,103 @@ fn run<T: Lane>(way: &Way) -> Vec<Trace> {
                 .flat_map(|(f, g)| f.values(g))
                 .map(f64::to_bits)
                 .collect();
-            let own = spikes.iter().filter(|s| s.fibre == i as u64).map(|s| (s.time_ms.to_bits(), s.feature)).collect();
-            traces[fibre] = (std::mem::take(&mut rows[i]), features, own, group.clocks[i].accepted);
+            let own = spikes
+                .iter()
+                .filter(|s| s.fibre == i as u64)
+                .map(|s| (s.time_ms.to_bits(), s.feature))
+                .collect();
+            traces[fibre] = (
+                std::mem::take(&mut rows[i]),
+                features,
+                own,
+                group.clocks[i].accepted,
+            );
         }
     }
     traces
 }
 
 fn plain(scheme: Scheme) -> Way {
-    Way { scheme, simd: Simd::best(), lanes: 16, rows_per_slab: 1000, order: (0..FIBRES).collect(), fibres_per_group: FIBRES }
+    Way {
+        scheme,
+        simd: Simd::best(),
+        lanes: 16,
+        rows_per_slab: 1000,
+        order: (0..FIBRES).collect(),
+        fibres_per_group: FIBRES,
+    }
 }
 
 fn differs<T: Lane>(scheme: Scheme) {
     let expected = run::<T>(&plain(scheme));
-    assert!(expected.iter().flat_map(|t| &t.0).all(|bits| f64::from_bits(*bits).is_finite()), "every row is filled");
-    assert!(expected.iter().any(|t| t.2.len() == 2) && expected.iter().any(|t| t.2.len() < 2), "some fire twice, some do not");
-    assert!(expected.windows(2).all(|w| w[0].0 != w[1].0), "fibres differ");
+    assert!(
+        expected
+            .iter()
+            .flat_map(|t| &t.0)
+            .all(|bits| f64::from_bits(*bits).is_finite()),
+        "every row is filled"
+    );
+    assert!(
+        expected.iter().any(|t| t.2.len() == 2) && expected.iter().any(|t| t.2.len() < 2),
+        "some fire twice, some do not"
+    );
+    assert!(
+        expected.windows(2).all(|w| w[0].0 != w[1].0),
+        "fibres differ"
+    );
     let mut ways = vec![
-        ("48 lanes", Way { lanes: 48, ..plain(scheme) }),
-        ("slabs of one row", Way { rows_per_slab: 1, ..plain(scheme) }),
-        ("slabs of seven rows", Way { rows_per_slab: 7, ..plain(scheme) }),
-        ("reversed", Way { order: (0..FIBRES).rev().collect(), ..plain(scheme) }),
-        ("every fibre alone", Way { fibres_per_group: 1, ..plain(scheme) }),
-        ("groups of five", Way { fibres_per_group: 5, rows_per_slab: 11, ..plain(scheme) }),
+        (
+            "48 lanes",
+            Way {
+                lanes: 48,
+                ..plain(scheme)
+            },
+        ),
+        (
+            "slabs of one row",
+            Way {
+                rows_per_slab: 1,
+                ..plain(scheme)
+            },
+        ),
+        (
+            "slabs of seven rows",
+            Way {
+                rows_per_slab: 7,
+                ..plain(scheme)
+            },
+        ),
+        (
+            "reversed",
+            Way {
+                order: (0..FIBRES).rev().collect(),
+                ..plain(scheme)
+            },
+        ),
+        (
+            "every fibre alone",
+            Way {
+                fibres_per_group: 1,
+                ..plain(scheme)
+            },
+        ),
+        (
+            "groups of five",
+            Way {
+                fibres_per_group: 5,
+                rows_per_slab: 11,
+                ..plain(scheme)
+            },
+        ),
     ];
     for simd in Simd::available() {
-        ways.push((simd.name(), Way { simd, ..plain(scheme) }));
+        ways.push((
+            simd.name(),
+            Way {
+                simd,
+                ..plain(scheme)
+            },
+        ));
     }
     for (name, way) in ways {
         let got = run::<T>(&way);
@@ -168,13 +304,32 @@ fn bits_of_a_fixed_step_depend_on_the_fibre_alone() {
         model,
     };
     let run = |simd: Simd, lanes: usize| {
-        let settings = Settings { scheme: Scheme::RushLarsen, step_ms: 0.01, tolerance: 0.02, scales: vec![1.0; 4], simd };
+        let settings = Settings {
+            scheme: Scheme::RushLarsen,
+            step_ms: 0.01,
+            tolerance: 0.02,
+            scales: vec![1.0; 4],
+            simd,
+        };
         let cpu = Cpu::<f32>::new(&experiment, &settings).expect("the scheme can be built");
         let mut group = cpu.start(0, (0..20).map(|i| vec![-75.0 + f64::from(i)]).collect());
         let trace_of: Vec<Option<u32>> = (0..20).map(Some).collect();
         let mut values = vec![f32::NAN; 301 * 20];
-        let samples = Samples { first_row: 0, n_rows: 301, n_traces: 20, trace_of: &trace_of, values: &mut values };
-        cpu.advance(&mut group, &mut Lanes::new(&cpu, lanes), samples, true, &mut Vec::new(), &|| false);
+        let samples = Samples {
+            first_row: 0,
+            n_rows: 301,
+            n_traces: 20,
+            trace_of: &trace_of,
+            values: &mut values,
+        };
+        cpu.advance(
+            &mut group,
+            &mut Lanes::new(&cpu, lanes),
+            samples,
+            true,
+            &mut Vec::new(),
+            &|| false,
+        );
         values.iter().map(|v| v.to_bits()).collect::<Vec<u32>>()
     };
     let expected = run(Simd::best(), 16);

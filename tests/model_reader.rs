@@ -3,6 +3,8 @@
 //! Each `tests/errors/NAME.mmt` is checked and must give `NAME.txt` to the letter. `SARCOLEMMA_BLESS=1 cargo test --test
 //! model_reader` writes the texts anew; the change is then reviewed as a diff.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

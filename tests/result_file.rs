@@ -1,5 +1,7 @@
 //! The result file by its public interface: what is written is read back, by this library and by others'.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 #[path = "store/damaged.rs"]
 mod damaged;
 #[path = "store/durable.rs"]

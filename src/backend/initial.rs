@@ -35,8 +35,17 @@ impl InitialStates {
                 _ => (0.0, None),
             })
             .collect();
-        let replaced = model.states.iter().enumerate().filter_map(|(i, &s)| Some((i, place(s)?))).collect();
-        Ok(InitialStates { program: program(&rhs.graph, &values), inputs, replaced })
+        let replaced = model
+            .states
+            .iter()
+            .enumerate()
+            .filter_map(|(i, &s)| Some((i, place(s)?)))
+            .collect();
+        Ok(InitialStates {
+            program: program(&rhs.graph, &values),
+            inputs,
+            replaced,
+        })
     }
 
     /// The initial states of a fibre.
@@ -50,12 +59,23 @@ impl InitialStates {
                     place.map_or(default, |p| parameters[p])
                 }
                 Node::Apply(op, args) => {
-                    let at = |k: usize| if k < op.arity() { values[args[k].index()] } else { 0.0 };
+                    let at = |k: usize| {
+                        if k < op.arity() {
+                            values[args[k].index()]
+                        } else {
+                            0.0
+                        }
+                    };
                     crate::ops::eval(op, at(0), at(1), at(2))
                 }
             });
         }
-        let mut states: Vec<f64> = self.program.outputs.iter().map(|o| values[o.index()]).collect();
+        let mut states: Vec<f64> = self
+            .program
+            .outputs
+            .iter()
+            .map(|o| values[o.index()])
+            .collect();
         for &(state, place) in &self.replaced {
             states[state] = parameters[place];
         }

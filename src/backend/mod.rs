@@ -1,7 +1,7 @@
 //! Backends move fibres through time. Each takes an [`Experiment`] and the parameters of its fibres, and gives samples,
 //! events and features; none knows of studies, files or command lines.
 //!
-//! [`reference`] is the judge: double precision, the program as written, an implicit method of variable order and tight
+//! [`mod@reference`] is the judge: double precision, the program as written, an implicit method of variable order and tight
 //! tolerance. [`cpu`] is the fast one: SIMD over lanes, each lane a fibre with its own step and its own time.
 
 pub mod cpu;
@@ -39,13 +39,20 @@ pub struct Experiment {
 impl Experiment {
     /// The literals that are inputs of the program: varied ones, then those that the protocol drives.
     pub fn free_literals(&self) -> Vec<VariableId> {
-        let is_literal = |id: &VariableId| matches!(self.model.variable(*id).kind, VariableKind::Literal(_));
-        let mut free: Vec<VariableId> = self.varied.iter().copied().flatten().filter(is_literal).collect();
+        let is_literal =
+            |id: &VariableId| matches!(self.model.variable(*id).kind, VariableKind::Literal(_));
+        let mut free: Vec<VariableId> = self
+            .varied
+            .iter()
+            .copied()
+            .flatten()
+            .filter(is_literal)
+            .collect();
         for target in &self.schedule.targets {
-            if let Target::Parameter(id) = target {
-                if !free.contains(id) {
-                    free.push(*id);
-                }
+            if let Target::Parameter(id) = target
+                && !free.contains(id)
+            {
+                free.push(*id);
             }
         }
         free
@@ -88,5 +95,8 @@ pub fn course(drive: &Drive, segment: &Segment, parameters: &[f64]) -> (f64, f64
     let to = level(drive.to, parameters);
     let length_ms = crate::protocol::ms(segment.end - segment.start);
     let span = to - from;
-    (from + span * drive.start, span * (drive.end - drive.start) / length_ms)
+    (
+        from + span * drive.start,
+        span * (drive.end - drive.start) / length_ms,
+    )
 }

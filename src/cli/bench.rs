@@ -2,8 +2,17 @@
 
 use std::num::{NonZeroU64, NonZeroUsize};
 
+use serde_json::json;
+
+use crate::backend::cpu::Simd;
+use crate::run::{self, Case, sink};
+use crate::scheme::Scheme;
+use crate::units::{Quantity, Unit};
+
 use super::choices::{Backend, Precision};
 use super::exit::{Exit, Failure};
+use super::table::aligned;
+use super::{output, shipped};
 
 /// Measure the fibre-steps per second of each backend here
 ///
@@ -43,14 +52,145 @@ pub struct Args {
     #[arg(long, value_name = "N")]
     pub fibres: Option<NonZeroU64>,
 
+    /// Pulses a second, in place of the model's protocol; 0 for rest
+    #[arg(long, value_name = "HZ")]
+    pub rate: Option<f64>,
+
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,
 }
 
+/// Simulated time of a measurement, ms.
+const DURATION_MS: f64 = 1e3;
+/// Fibres of the CPU backend for each thread: four full blocks.
+const FIBRES_PER_THREAD: usize = 1024;
+
 /// Measures.
-pub fn execute(_args: Args) -> Result<Exit, Failure> {
-    Err(Failure::Usage(
-        "'bench' is not available in this version".to_owned(),
-    ))
+pub fn execute(args: Args) -> Result<Exit, Failure> {
+    let (model, _) = shipped::load(&args.model)?;
+    run::check_protocol(&model, DURATION_MS).map_err(|e| Failure::Usage(e.to_string()))?;
+    let backends = if args.backend.is_empty() {
+        vec![Backend::Cpu, Backend::Reference]
+    } else {
+        args.backend.clone()
+    };
+    let mut rows = vec![
+        [
+            "backend",
+            "precision",
+            "scheme",
+            "threads",
+            "fibres",
+            "setup s",
+            "compute s",
+            "fibre-steps/s",
+            "fibre-seconds/s",
+        ]
+        .map(String::from)
+        .to_vec(),
+    ];
+    let mut results = Vec::new();
+    for backend in backends {
+        let case = case(&args, backend)?;
+        let measure = run::bench(&model, &case).map_err(|e| Failure::Usage(e.to_string()))?;
+        let steps_per_s = measure.fibre_steps as f64 / measure.compute_s;
+        let seconds_per_s = case.fibres as f64 * DURATION_MS / 1e3 / measure.compute_s;
+        let precision = if case.backend == run::Backend::Reference {
+            "f64"
+        } else {
+            case.precision.name()
+        };
+        let scheme = measure.scheme.map_or("reference", Scheme::name);
+        rows.push(vec![
+            case.backend.name().to_owned(),
+            precision.to_owned(),
+            scheme.to_owned(),
+            measure.threads.to_string(),
+            case.fibres.to_string(),
+            format!("{:.3}", measure.setup_s),
+            format!("{:.3}", measure.compute_s),
+            format!("{steps_per_s:.3e}"),
+            format!("{seconds_per_s:.1}"),
+        ]);
+        results.push(json!({
+            "backend": case.backend.name(),
+            "device": format!("{} {}", std::env::consts::ARCH, Simd::best().name()),
+            "model": model.name,
+            "scheme": scheme,
+            "precision": precision,
+            "fibres": case.fibres,
+            "steps": measure.fibre_steps / case.fibres.max(1) as u64,
+            "spikes": measure.spikes,
+            "setup_s": measure.setup_s,
+            "compute_s": measure.compute_s,
+            "fibre_steps_per_s": steps_per_s,
+            "fibre_seconds_per_s": seconds_per_s,
+            "threads": measure.threads,
+        }));
+    }
+    if args.json {
+        output::json(&json!({ "schema": 1, "results": results }))?;
+    } else {
+        output::data(&aligned(&rows))?;
+    }
+    Ok(Exit::Done)
+}
+
+fn case(args: &Args, backend: Backend) -> Result<Case, Failure> {
+    let backend = match backend {
+        Backend::Auto | Backend::Cpu => run::Backend::Cpu,
+        Backend::Reference => run::Backend::Reference,
+        Backend::Gpu => {
+            return Err(Failure::Usage(
+                "'--backend gpu' is not available in this version".to_owned(),
+            ));
+        }
+    };
+    let scheme = match &args.scheme {
+        None => None,
+        Some(name) => Some(Scheme::from_name(name).ok_or_else(|| {
+            let known = Scheme::ALL.map(Scheme::name).join(", ");
+            Failure::Usage(format!(
+                "there is no scheme '{name}'\nhelp: schemes are {known}"
+            ))
+        })?),
+    };
+    let threads = args.threads.map_or(0, NonZeroUsize::get);
+    let available = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let fibres = match (args.fibres, backend) {
+        (Some(n), _) => n.get() as usize,
+        (None, run::Backend::Reference) => 1,
+        (None, run::Backend::Cpu) => {
+            FIBRES_PER_THREAD * if threads == 0 { available } else { threads }
+        }
+    };
+    Ok(Case {
+        backend,
+        precision: match args.precision {
+            Some(Precision::F64) => sink::Precision::F64,
+            Some(Precision::F32) | None => sink::Precision::F32,
+        },
+        scheme,
+        step_ms: match &args.step {
+            None => run::DEFAULT_STEP_MS,
+            Some(text) => step_ms(text)?,
+        },
+        tolerance: run::DEFAULT_TOLERANCE,
+        fibres,
+        threads,
+        duration_ms: DURATION_MS,
+        rate_hz: args.rate,
+    })
+}
+
+fn step_ms(text: &str) -> Result<f64, Failure> {
+    let wrong = |why: String| Failure::Usage(format!("--step '{text}': {why}"));
+    let quantity = Quantity::parse(text).map_err(|e| wrong(e.to_string()))?;
+    let ms = Unit::parse("ms").map_err(|e| wrong(e.to_string()))?;
+    match quantity.to(ms) {
+        Some(step) if step > 0.0 => Ok(step),
+        Some(_) => Err(wrong("a step is longer than 0".to_owned())),
+        None => Err(wrong("expected a time, such as 0.01 ms".to_owned())),
+    }
 }

@@ -70,7 +70,10 @@ pub fn json(value: &Value) -> Result<(), Failure> {
 
 /// Says that the command failed, and why.
 pub fn error(message: &str) {
-    tell("error", "1;31", message);
+    match coloured() {
+        true => write(&format!("\x1b[1;31merror\x1b[0m: {message}\n")),
+        false => write(&format!("error: {message}\n")),
+    }
 }
 
 /// Says something else than data: what was done, what to do next.
@@ -87,13 +90,6 @@ pub fn diagnostics(diagnostics: &[Diagnostic], source: &Source) {
             "{}\n",
             diag::render_text(diagnostics, source, coloured())
         ));
-    }
-}
-
-fn tell(kind: &str, colour: &str, message: &str) {
-    match coloured() {
-        true => write(&format!("\x1b[{colour}m{kind}\x1b[0m: {message}\n")),
-        false => write(&format!("{kind}: {message}\n")),
     }
 }
 

@@ -77,7 +77,10 @@ pub struct Args {
 pub fn execute(args: Args) -> Result<Exit, Failure> {
     let choices = choices(&args)?;
     let study = load_study(&args)?;
-    let output = args.output.clone().unwrap_or_else(|| default_output(&args.study));
+    let output = args
+        .output
+        .clone()
+        .unwrap_or_else(|| default_output(&args.study));
     if output.exists() && !args.force {
         return Err(Failure::Usage(format!(
             "'{}' exists already\nhelp: --force overwrites it, -o names another output",
@@ -89,11 +92,22 @@ pub fn execute(args: Args) -> Result<Exit, Failure> {
     }
     let batch = prepare(&study, &choices).map_err(prepare_failure)?;
     let layout = batch.layout(&study);
-    let mut file = ResultFile::create(&output, &layout, CreateOptions { overwrite: args.force }).map_err(store_failure)?;
+    let mut file = ResultFile::create(
+        &output,
+        &layout,
+        CreateOptions {
+            overwrite: args.force,
+        },
+    )
+    .map_err(store_failure)?;
 
     let bar = progress_bar(&args);
     let cancel = interrupt_flag();
-    let run = batch.run(&mut file, &|p| bar.set_position((p.share * 1000.0) as u64), cancel);
+    let run = batch.run(
+        &mut file,
+        &|p| bar.set_position((p.share * 1000.0) as u64),
+        cancel,
+    );
     bar.finish_and_clear();
     drop(file);
     let report = match run {
@@ -103,7 +117,9 @@ pub fn execute(args: Args) -> Result<Exit, Failure> {
             let _ = std::fs::remove_file(&output);
             return Err(prepare_failure(error));
         }
-        Err(error @ RunError::Sink(_)) => return Err(Failure::Machine(format!("{}: {error}", output.display()))),
+        Err(error @ RunError::Sink(_)) => {
+            return Err(Failure::Machine(format!("{}: {error}", output.display())));
+        }
         Err(error @ RunError::Threads(_)) => return Err(Failure::Machine(error.to_string())),
     };
     if report.done.interrupted {
@@ -112,21 +128,33 @@ pub fn execute(args: Args) -> Result<Exit, Failure> {
             output.display()
         )));
     }
-    let lost = report.done.status.iter().filter(|s| matches!(s, FibreStatus::Lost { .. })).count();
+    let lost = report
+        .done
+        .status
+        .iter()
+        .filter(|s| matches!(s, FibreStatus::Lost { .. }))
+        .count();
     if args.json {
         output::json(&summary::json(&study, &batch, &report, &output))?;
     } else if !args.quiet {
         output::data(&summary::text(&study, &batch, &report, &output))?;
     }
     if args.strict && lost > 0 {
-        return Err(Failure::Tolerance(format!("{lost} of {} fibres were lost", batch.n_fibres)));
+        return Err(Failure::Tolerance(format!(
+            "{lost} of {} fibres were lost",
+            batch.n_fibres
+        )));
     }
     Ok(Exit::Done)
 }
 
 /// The backend and precision that the command line means.
 fn choices(args: &Args) -> Result<Choices, Failure> {
-    let not_yet = |what: &str| Err(Failure::Usage(format!("{what} is not available in this version")));
+    let not_yet = |what: &str| {
+        Err(Failure::Usage(format!(
+            "{what} is not available in this version"
+        )))
+    };
     let backend = match args.backend {
         Backend::Auto | Backend::Cpu => run::Backend::Cpu,
         Backend::Reference => run::Backend::Reference,
@@ -140,7 +168,9 @@ fn choices(args: &Args) -> Result<Choices, Failure> {
     }
     let precision = match (args.precision, backend) {
         (Some(Precision::F32), run::Backend::Reference) => {
-            return Err(Failure::Usage("the reference backend computes in f64 only".to_owned()));
+            return Err(Failure::Usage(
+                "the reference backend computes in f64 only".to_owned(),
+            ));
         }
         (Some(Precision::F64), _) | (None, run::Backend::Reference) => sink::Precision::F64,
         (Some(Precision::F32) | None, run::Backend::Cpu) => sink::Precision::F32,
@@ -157,7 +187,10 @@ fn choices(args: &Args) -> Result<Choices, Failure> {
 fn load_study(args: &Args) -> Result<Study, Failure> {
     let source = shipped::read_text(&args.study)?;
     let folder = args.study.parent().unwrap_or(Path::new(""));
-    let overrides = Overrides { fibres: args.fibres.map(NonZeroU64::get), duration: args.duration.clone() };
+    let overrides = Overrides {
+        fibres: args.fibres.map(NonZeroU64::get),
+        duration: args.duration.clone(),
+    };
     match study::read(&source, &shipped::loader(folder), &overrides, &SCHEMES) {
         Ok((study, reports)) => {
             for report in reports.iter().filter(|_| !args.quiet) {
@@ -166,7 +199,9 @@ fn load_study(args: &Args) -> Result<Study, Failure> {
             Ok(study)
         }
         Err(mut reports) => {
-            let last = reports.pop().ok_or_else(|| Failure::Usage("the study cannot be read".to_owned()))?;
+            let last = reports
+                .pop()
+                .ok_or_else(|| Failure::Usage("the study cannot be read".to_owned()))?;
             for report in reports {
                 output::diagnostics(&report.diagnostics, &report.source);
             }
@@ -188,9 +223,14 @@ fn prepare_failure(error: PrepareError) -> Failure {
 fn store_failure(error: StoreError) -> Failure {
     use std::io::ErrorKind;
     match &error {
-        StoreError::DiskFull { .. } | StoreError::Probe { .. } => Failure::Machine(error.to_string()),
+        StoreError::DiskFull { .. } | StoreError::Probe { .. } => {
+            Failure::Machine(error.to_string())
+        }
         StoreError::Io { path, source, .. } => match source.kind() {
-            ErrorKind::NotFound | ErrorKind::PermissionDenied | ErrorKind::NotADirectory | ErrorKind::ReadOnlyFilesystem => {
+            ErrorKind::NotFound
+            | ErrorKind::PermissionDenied
+            | ErrorKind::NotADirectory
+            | ErrorKind::ReadOnlyFilesystem => {
                 Failure::file("write", &path.display().to_string(), source)
             }
             _ => Failure::Machine(error.to_string()),
@@ -205,7 +245,9 @@ fn progress_bar(args: &Args) -> ProgressBar {
         return ProgressBar::hidden();
     }
     let bar = ProgressBar::new(1000);
-    if let Ok(style) = ProgressStyle::with_template("{wide_bar} {percent:>3} % {elapsed} (about {eta} left)") {
+    if let Ok(style) =
+        ProgressStyle::with_template("{wide_bar} {percent:>3} % {elapsed} (about {eta} left)")
+    {
         bar.set_style(style);
     }
     bar

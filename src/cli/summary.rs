@@ -13,15 +13,27 @@ use super::table::aligned;
 
 /// Lost fibres.
 fn n_lost(report: &RunReport) -> usize {
-    report.done.status.iter().filter(|s| matches!(s, FibreStatus::Lost { .. })).count()
+    report
+        .done
+        .status
+        .iter()
+        .filter(|s| matches!(s, FibreStatus::Lost { .. }))
+        .count()
 }
 
 /// The study's own table, if it asks for one.
 fn table(study: &Study, batch: &Batch, report: &RunReport) -> Option<SummaryTable> {
     let summary = study.summary.as_ref()?;
     let n_varied = study.population.varied.len();
-    let columns: Vec<Vec<f64>> = (0..n_varied).map(|k| batch.parameters().iter().map(|p| p[k]).collect()).collect();
-    let lost: Vec<bool> = report.done.status.iter().map(|s| !matches!(s, FibreStatus::Finished)).collect();
+    let columns: Vec<Vec<f64>> = (0..n_varied)
+        .map(|k| batch.parameters().iter().map(|p| p[k]).collect())
+        .collect();
+    let lost: Vec<bool> = report
+        .done
+        .status
+        .iter()
+        .map(|s| !matches!(s, FibreStatus::Finished))
+        .collect();
     Some(summary.table(&columns, &report.done.features, &lost))
 }
 
@@ -41,7 +53,9 @@ pub fn text(study: &Study, batch: &Batch, report: &RunReport, output: &Path) -> 
     let done = &report.done;
     let lost = match n_lost(report) {
         0 => "none lost".to_owned(),
-        n => format!("{n} lost (status, lost_at and lost_variable in the file say which, when and where)"),
+        n => format!(
+            "{n} lost (status, lost_at and lost_variable in the file say which, when and where)"
+        ),
     };
     let _ = write!(
         text,
@@ -51,14 +65,23 @@ pub fn text(study: &Study, batch: &Batch, report: &RunReport, output: &Path) -> 
         duration(study.duration_ms / 1e3)
     );
     if study.settle_ms > 0.0 {
-        let _ = writeln!(text, "Before time 0 every fibre settled for {} at its own parameters.", duration(study.settle_ms / 1e3));
+        let _ = writeln!(
+            text,
+            "Before time 0 every fibre settled for {} at its own parameters.",
+            duration(study.settle_ms / 1e3)
+        );
     }
     let how = match (batch.scheme, batch.is_adaptive()) {
         (Some(_), true) => format!("every fibre its own step, tolerance {}", batch.tolerance),
         (Some(_), false) => format!("step {} ms", batch.step_ms),
         (None, _) => "tolerance 1e-8".to_owned(),
     };
-    let _ = writeln!(text, "Scheme {} ({how}): {}.", batch.scheme_name(), batch.scheme_reason);
+    let _ = writeln!(
+        text,
+        "Scheme {} ({how}): {}.",
+        batch.scheme_name(),
+        batch.scheme_reason
+    );
     let _ = writeln!(
         text,
         "Computed in {} ({} {} on {}): {} fibre-seconds per second, {} steps a fibre.",
@@ -70,18 +93,31 @@ pub fn text(study: &Study, batch: &Batch, report: &RunReport, output: &Path) -> 
         (done.accepted + done.rejected) / batch.n_fibres.max(1) as u64,
     );
     if done.at_floor > 0 {
-        let _ = writeln!(text, "{} steps could not be made small enough for the tolerance and were accepted as they were.", done.at_floor);
+        let _ = writeln!(
+            text,
+            "{} steps could not be made small enough for the tolerance and were accepted as they were.",
+            done.at_floor
+        );
     }
     if let Some(agreement) = &report.agreement {
         let _ = writeln!(text, "{}", accuracy(agreement, batch));
     }
-    let _ = writeln!(text, "Results: {} ({})", output.display(), bytes(report.bytes_written));
+    let _ = writeln!(
+        text,
+        "Results: {} ({})",
+        output.display(),
+        bytes(report.bytes_written)
+    );
     text
 }
 
 /// Groups by classes: count, percentage and 95 % interval.
 fn by_groups(study: &Study, table: &SummaryTable) -> String {
-    let by = &study.summary.as_ref().expect("a table comes from a summary").by;
+    let by = &study
+        .summary
+        .as_ref()
+        .expect("a table comes from a summary")
+        .by;
     let mut header: Vec<String> = by
         .iter()
         .map(|&k| {
@@ -103,7 +139,13 @@ fn by_groups(study: &Study, table: &SummaryTable) -> String {
                 return "-".to_owned();
             }
             let percent = |x: f64| format!("{:.1}", 100.0 * x);
-            format!("{} = {} % ({} to {})", s.count, percent(s.value()), percent(s.low), percent(s.high))
+            format!(
+                "{} = {} % ({} to {})",
+                s.count,
+                percent(s.value()),
+                percent(s.low),
+                percent(s.high)
+            )
         }));
         rows.push(row);
     }
@@ -118,7 +160,13 @@ fn by_features(study: &Study, report: &RunReport) -> String {
     if columns.is_empty() {
         return "No features were asked for.\n".to_owned();
     }
-    let mut rows = vec![["feature", "unit", "fibres", "mean", "sd", "least", "median", "largest"].map(String::from).to_vec()];
+    let mut rows = vec![
+        [
+            "feature", "unit", "fibres", "mean", "sd", "least", "median", "largest",
+        ]
+        .map(String::from)
+        .to_vec(),
+    ];
     for (column, values) in columns.iter().zip(&report.done.features) {
         let s = crate::study::Statistic::of(&mut values.clone());
         let numbers = [s.mean, s.sd, s.min, s.median, s.max].map(short);
@@ -142,19 +190,40 @@ fn answer(study: &Study, table: &SummaryTable) -> Option<String> {
         }
     }
     let name = |key: &[f64]| {
-        let parts: Vec<String> =
-            by[1..].iter().zip(key).map(|(&k, x)| format!("{} {}", study.population.varied[k].name, short(*x))).collect();
+        let parts: Vec<String> = by[1..]
+            .iter()
+            .zip(key)
+            .map(|(&k, x)| format!("{} {}", study.population.varied[k].name, short(*x)))
+            .collect();
         parts.join(", ")
     };
     let (mut same, mut different) = (Vec::new(), Vec::new());
     let mut most_where_same = 0.0f64;
     for key in held {
-        let line: Vec<_> = table.groups.iter().filter(|g| &g.key[1..] == key && g.shares[0].of > 0).collect();
-        let low = line.iter().min_by(|a, b| a.shares[0].value().total_cmp(&b.shares[0].value()))?;
-        let high = line.iter().max_by(|a, b| a.shares[0].value().total_cmp(&b.shares[0].value()))?;
+        let line: Vec<_> = table
+            .groups
+            .iter()
+            .filter(|g| &g.key[1..] == key && g.shares[0].of > 0)
+            .collect();
+        let low = line
+            .iter()
+            .min_by(|a, b| a.shares[0].value().total_cmp(&b.shares[0].value()))?;
+        let high = line
+            .iter()
+            .max_by(|a, b| a.shares[0].value().total_cmp(&b.shares[0].value()))?;
         if high.shares[0].low > low.shares[0].high {
-            let at = |g: &crate::study::Group| format!("{:.0} % at {first} {}", 100.0 * g.shares[0].value(), short(g.key[0]));
-            let place = if key.is_empty() { String::new() } else { format!(" with {}", name(key)) };
+            let at = |g: &crate::study::Group| {
+                format!(
+                    "{:.0} % at {first} {}",
+                    100.0 * g.shares[0].value(),
+                    short(g.key[0])
+                )
+            };
+            let place = if key.is_empty() {
+                String::new()
+            } else {
+                format!(" with {}", name(key))
+            };
             different.push(format!("from {} to {}{place}", at(low), at(high)));
         } else {
             most_where_same = most_where_same.max(high.shares[0].value());
@@ -163,14 +232,39 @@ fn answer(study: &Study, table: &SummaryTable) -> Option<String> {
     }
     let mut sentence = format!("Fibres that are {share}: ");
     if !different.is_empty() {
-        let _ = write!(sentence, "{first} makes a clear difference {}", different.join("; "));
+        let _ = write!(
+            sentence,
+            "{first} makes a clear difference {}",
+            different.join("; ")
+        );
     }
     if !same.is_empty() {
-        let joint = if different.is_empty() { "" } else { "; it makes none that can be told " };
-        let lead = if different.is_empty() { format!("{first} makes no difference that can be told ") } else { joint.to_owned() };
-        let places = same.iter().filter(|s| !s.is_empty()).cloned().collect::<Vec<_>>().join("; ");
-        let places = if places.is_empty() { String::new() } else { format!("with {places} ") };
-        let _ = write!(sentence, "{lead}{places}(at most {:.0} % there)", 100.0 * most_where_same);
+        let joint = if different.is_empty() {
+            ""
+        } else {
+            "; it makes none that can be told "
+        };
+        let lead = if different.is_empty() {
+            format!("{first} makes no difference that can be told ")
+        } else {
+            joint.to_owned()
+        };
+        let places = same
+            .iter()
+            .filter(|s| !s.is_empty())
+            .cloned()
+            .collect::<Vec<_>>()
+            .join("; ");
+        let places = if places.is_empty() {
+            String::new()
+        } else {
+            format!("with {places} ")
+        };
+        let _ = write!(
+            sentence,
+            "{lead}{places}(at most {:.0} % there)",
+            100.0 * most_where_same
+        );
     }
     sentence.push('.');
     Some(sentence)
@@ -186,12 +280,21 @@ fn accuracy(a: &Agreement, batch: &Batch) -> String {
     );
     match worst {
         Some((name, largest, rms)) => {
-            let _ = write!(text, " at most {} % of the range of {name} (RMS {} %)", short(100.0 * largest), short(100.0 * rms));
+            let _ = write!(
+                text,
+                " at most {} % of the range of {name} (RMS {} %)",
+                short(100.0 * largest),
+                short(100.0 * rms)
+            );
         }
         None => text.push_str(" what the features show"),
     }
     if a.spike_shift_ms.is_finite() {
-        let _ = write!(text, ", by {} ms in the time of a spike", short(a.spike_shift_ms));
+        let _ = write!(
+            text,
+            ", by {} ms in the time of a spike",
+            short(a.spike_shift_ms)
+        );
     }
     match a.spike_count_differs.len() {
         0 => text.push_str("; every spike is in both."),
@@ -239,9 +342,16 @@ pub fn json(study: &Study, batch: &Batch, report: &RunReport, output: &Path) -> 
 }
 
 fn agreement_json(a: &Agreement) -> Value {
-    let variables: serde_json::Map<String, Value> =
-        a.variables.iter().map(|(name, max, rms)| (name.clone(), json!({ "max": max, "rms": rms }))).collect();
-    let features: serde_json::Map<String, Value> = a.features.iter().map(|(name, max)| (name.clone(), json!(max))).collect();
+    let variables: serde_json::Map<String, Value> = a
+        .variables
+        .iter()
+        .map(|(name, max, rms)| (name.clone(), json!({ "max": max, "rms": rms })))
+        .collect();
+    let features: serde_json::Map<String, Value> = a
+        .features
+        .iter()
+        .map(|(name, max)| (name.clone(), json!(max)))
+        .collect();
     json!({
         "fibres": a.fibres,
         "variables": variables,
@@ -266,7 +376,12 @@ fn table_json(study: &Study, table: &SummaryTable) -> Value {
                 .shares
                 .iter()
                 .zip(&g.shares)
-                .map(|(name, s)| (name.clone(), json!({ "count": s.count, "of": s.of, "low": s.low, "high": s.high })))
+                .map(|(name, s)| {
+                    (
+                        name.clone(),
+                        json!({ "count": s.count, "of": s.of, "low": s.low, "high": s.high }),
+                    )
+                })
                 .collect();
             json!({ "key": g.key, "fibres": g.fibres, "lost": g.lost, "shares": shares })
         })
@@ -285,7 +400,11 @@ fn short(x: f64) -> String {
     }
     let places = (2 - digits).max(0) as usize;
     let text = format!("{x:.places$}");
-    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+    if text.contains('.') {
+        text.trim_end_matches('0').trim_end_matches('.').to_owned()
+    } else {
+        text
+    }
 }
 
 fn duration(seconds: f64) -> String {

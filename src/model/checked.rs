@@ -48,9 +48,12 @@ pub enum Bound {
 #[derive(Clone, Debug)]
 pub enum VariableKind {
     /// `dot(x) = …`: the index among the states, in the order of the initial values, and the initial value (which may refer to constants).
-    State { /// Index in [`Model::states`].
-        index: usize, /// Initial value: refers only to literals and constants.
-        initial: Expr },
+    State {
+        /// Index in [`Model::states`].
+        index: usize,
+        /// Initial value: refers only to literals and constants.
+        initial: Expr,
+    },
     /// An external input.
     Bound(Bound),
     /// A number: a parameter that a study may vary. The value is in the variable's unit.
@@ -119,12 +122,18 @@ pub struct Model {
 impl Model {
     /// The variable of that full name.
     pub fn find(&self, name: &str) -> Option<VariableId> {
-        self.variables.iter().position(|v| v.name == name).map(VariableId)
+        self.variables
+            .iter()
+            .position(|v| v.name == name)
+            .map(VariableId)
     }
 
     /// The variable with that label.
     pub fn labelled(&self, label: &str) -> Option<VariableId> {
-        self.variables.iter().position(|v| v.label.as_deref() == Some(label)).map(VariableId)
+        self.variables
+            .iter()
+            .position(|v| v.label.as_deref() == Some(label))
+            .map(VariableId)
     }
 
     /// The variable with that number.

@@ -49,6 +49,8 @@ pub trait Lane:
     fn choose(condition: bool, yes: Self, no: Self) -> Self;
     /// Whether the value is neither infinite nor NaN.
     fn is_finite(self) -> bool;
+    /// Whether the value is NaN.
+    fn is_nan(self) -> bool;
 }
 
 macro_rules! shared_lane_methods {
@@ -96,6 +98,10 @@ macro_rules! shared_lane_methods {
         #[inline(always)]
         fn is_finite(self) -> bool {
             <$t>::is_finite(self)
+        }
+        #[inline(always)]
+        fn is_nan(self) -> bool {
+            <$t>::is_nan(self)
         }
     };
 }
@@ -161,7 +167,11 @@ impl Lane for f64 {
         const LN2_HIGH: f64 = 0.693_147_180_369_123_8;
         const LN2_LOW: f64 = 1.908_214_929_270_587_7e-10;
         let tiny = self < f64::MIN_POSITIVE;
-        let x = if tiny { self * 18_014_398_509_481_984.0 } else { self };
+        let x = if tiny {
+            self * 18_014_398_509_481_984.0
+        } else {
+            self
+        };
         let bits = x.to_bits();
         // Offset so that mantissas from sqrt(1/2) up share an exponent.
         let shifted = bits.wrapping_sub(0x3fe6_a09e_0000_0000) as i64 >> 52;
@@ -190,7 +200,11 @@ impl Lane for f64 {
         let ln_m = f - s * (f - tail);
         let result = e.mul_add(LN2_HIGH, e.mul_add(LN2_LOW, ln_m));
         let result = if self == f64::INFINITY { self } else { result };
-        let result = if self == 0.0 { f64::NEG_INFINITY } else { result };
+        let result = if self == 0.0 {
+            f64::NEG_INFINITY
+        } else {
+            result
+        };
         if self >= 0.0 { result } else { f64::NAN }
     }
 }
@@ -244,14 +258,15 @@ impl Lane for f32 {
         let f = m - 1.0;
         let s = f / (m + 1.0);
         let z = s * s;
-        let tail = horner(
-            z,
-            [2.0 / 3.0, 2.0 / 5.0, 2.0 / 7.0, 2.0 / 9.0, 2.0 / 11.0],
-        ) * z;
+        let tail = horner(z, [2.0 / 3.0, 2.0 / 5.0, 2.0 / 7.0, 2.0 / 9.0, 2.0 / 11.0]) * z;
         let ln_m = f - s * (f - tail);
         let result = e.mul_add(LN2_HIGH, e.mul_add(LN2_LOW, ln_m));
         let result = if self == f32::INFINITY { self } else { result };
-        let result = if self == 0.0 { f32::NEG_INFINITY } else { result };
+        let result = if self == 0.0 {
+            f32::NEG_INFINITY
+        } else {
+            result
+        };
         if self >= 0.0 { result } else { f32::NAN }
     }
 }

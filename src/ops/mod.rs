@@ -1,6 +1,6 @@
 //! The arithmetic that models are made of: one row per operation, and each row is the whole truth of its operation.
 //!
-//! A row of [`table`] gives an op its spelling in a model, its number of arguments, its unit rule, its value and its
+//! A row of `table` gives an op its spelling in a model, its number of arguments, its unit rule, its value and its
 //! derivative. Name look-up, arity errors, unit checks, every evaluator and the tests are derived from the rows. Values are
 //! computed by one generic body per op over [`Lane`], so that the reference and the fast engine run the same
 //! arithmetic; `f64` and `f32` are lanes, and loops over slices of them are what the compiler turns into SIMD.

@@ -129,9 +129,15 @@ macro_rules! ops {
 }
 
 macro_rules! apply_body {
-    ($body:ident, $x:ident, $y:ident, $z:ident; $a:ident) => { $body($x) };
-    ($body:ident, $x:ident, $y:ident, $z:ident; $a:ident, $b:ident) => { $body($x, $y) };
-    ($body:ident, $x:ident, $y:ident, $z:ident; $a:ident, $b:ident, $c:ident) => { $body($x, $y, $z) };
+    ($body:ident, $x:ident, $y:ident, $z:ident; $a:ident) => {
+        $body($x)
+    };
+    ($body:ident, $x:ident, $y:ident, $z:ident; $a:ident, $b:ident) => {
+        $body($x, $y)
+    };
+    ($body:ident, $x:ident, $y:ident, $z:ident; $a:ident, $b:ident, $c:ident) => {
+        $body($x, $y, $z)
+    };
 }
 
 #[inline(always)]
@@ -213,12 +219,12 @@ ops! {
         let nil = g.constant(0.0); let below = g.apply(Op::Lt, &[a, nil]); let m = g.constant(-1.0); let p = g.constant(1.0);
         g.apply(Op::Select, &[below, m, p]) }] }
     /// The smaller one; only the compiler makes it. A NaN in either argument is kept.
-    Min(a, b) { mmt None, units Internal, eval |x: L, y: L| L::choose(y < x || y != y, y, x), diff |g| [
+    Min(a, b) { mmt None, units Internal, eval |x: L, y: L| L::choose(y < x || y.is_nan(), y, x), diff |g| [
         { let c = g.apply(Op::Lt, &[b, a]); let nil = g.constant(0.0); let one = g.constant(1.0); g.apply(Op::Select, &[c, nil, one]) },
         { let c = g.apply(Op::Lt, &[b, a]); let nil = g.constant(0.0); let one = g.constant(1.0); g.apply(Op::Select, &[c, one, nil]) },
     ] }
     /// The larger one; only the compiler makes it. A NaN in either argument is kept.
-    Max(a, b) { mmt None, units Internal, eval |x: L, y: L| L::choose(y > x || y != y, y, x), diff |g| [
+    Max(a, b) { mmt None, units Internal, eval |x: L, y: L| L::choose(y > x || y.is_nan(), y, x), diff |g| [
         { let c = g.apply(Op::Lt, &[a, b]); let nil = g.constant(0.0); let one = g.constant(1.0); g.apply(Op::Select, &[c, nil, one]) },
         { let c = g.apply(Op::Lt, &[a, b]); let nil = g.constant(0.0); let one = g.constant(1.0); g.apply(Op::Select, &[c, one, nil]) },
     ] }

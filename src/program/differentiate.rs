@@ -18,7 +18,12 @@ pub struct Tangents {
 impl Tangents {
     /// Starts from inputs and their rates; every other input stands still.
     pub fn new(seeds: impl IntoIterator<Item = (Value, Value)>) -> Self {
-        Tangents { known: seeds.into_iter().map(|(input, rate)| (input, Some(rate))).collect() }
+        Tangents {
+            known: seeds
+                .into_iter()
+                .map(|(input, rate)| (input, Some(rate)))
+                .collect(),
+        }
     }
 
     /// The derivative of `value`; `None` where it is zero by structure.
@@ -42,7 +47,9 @@ impl Tangents {
     }
 
     fn rate(&self, graph: &mut Graph, value: Value, node: Node) -> Option<Value> {
-        let Node::Apply(op, args) = node else { return None };
+        let Node::Apply(op, args) = node else {
+            return None;
+        };
         let args = &args[..op.arity()];
         let rates: Vec<Option<Value>> = args.iter().map(|a| self.known[a]).collect();
         if rates.iter().all(Option::is_none) {

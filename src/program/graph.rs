@@ -67,7 +67,14 @@ pub struct Graph {
 impl Graph {
     /// An empty graph.
     pub fn new(style: Style) -> Self {
-        Graph { nodes: Vec::new(), seen: HashMap::new(), first: Vec::new(), style, recognise: false, n_states: 0 }
+        Graph {
+            nodes: Vec::new(),
+            seen: HashMap::new(),
+            first: Vec::new(),
+            style,
+            recognise: false,
+            n_states: 0,
+        }
     }
 
     /// The nodes, arguments before their users.
@@ -95,10 +102,10 @@ impl Graph {
         let mut seen = HashSet::new();
         let mut open = vec![value];
         while let Some(v) = open.pop() {
-            if let Node::Input(i) = self.node(v) {
-                if i < self.n_states {
-                    return true;
-                }
+            if let Node::Input(i) = self.node(v)
+                && i < self.n_states
+            {
+                return true;
             }
             open.extend(self.node(v).args().iter().filter(|a| seen.insert(**a)));
         }
@@ -143,7 +150,9 @@ impl Graph {
         match self.seen.get(&key) {
             Some(&value) if share => value,
             known => {
-                let value = Value(u32::try_from(self.nodes.len()).expect("a graph has fewer than 2^32 nodes"));
+                let value = Value(
+                    u32::try_from(self.nodes.len()).expect("a graph has fewer than 2^32 nodes"),
+                );
                 let first = known.copied().unwrap_or(value);
                 self.nodes.push(node);
                 self.first.push(first);
@@ -159,20 +168,29 @@ impl Algebra for Graph {
 
     fn constant(&mut self, value: f64) -> Value {
         // One zero: a graph never needs to tell -0 from 0, and sharing them folds more.
-        self.intern(Node::Constant(if value == 0.0 { 0.0f64 } else { value }.to_bits()))
+        self.intern(Node::Constant(
+            if value == 0.0 { 0.0f64 } else { value }.to_bits(),
+        ))
     }
 
     fn apply(&mut self, op: Op, args: &[Value]) -> Value {
-        assert_eq!(args.len(), op.arity(), "{} takes {} arguments", op.name(), op.arity());
-        if self.recognise && matches!(op, Op::Mul | Op::Div) {
-            if let Some(value) = recognise::bernoulli(self, op, args[0], args[1]) {
-                return value;
-            }
+        assert_eq!(
+            args.len(),
+            op.arity(),
+            "{} takes {} arguments",
+            op.name(),
+            op.arity()
+        );
+        if self.recognise
+            && matches!(op, Op::Mul | Op::Div)
+            && let Some(value) = recognise::bernoulli(self, op, args[0], args[1])
+        {
+            return value;
         }
-        if self.style == Style::Simplified {
-            if let Some(value) = simplify::rewrite(self, op, args) {
-                return value;
-            }
+        if self.style == Style::Simplified
+            && let Some(value) = simplify::rewrite(self, op, args)
+        {
+            return value;
         }
         let mut padded = [Value::NONE; 3];
         padded[..args.len()].copy_from_slice(args);

@@ -54,7 +54,8 @@ impl Rhs {
                 self.inputs.len() - 1
             }
         };
-        self.graph.input(u32::try_from(number).expect("a model has fewer than 2^32 inputs"))
+        self.graph
+            .input(u32::try_from(number).expect("a model has fewer than 2^32 inputs"))
     }
 }
 
@@ -74,8 +75,15 @@ pub fn lower(model: &Model, free: &[VariableId], style: Style) -> Result<Rhs, Lo
     let mut graph = Graph::new(style);
     graph.set_states(model.states.len() as u32);
     let inputs = (0..model.states.len()).map(Input::State).collect();
-    let mut rhs = Rhs { graph, inputs, derivatives: Vec::new(), variables: Vec::new() };
-    let states: Vec<Value> = (0..model.states.len()).map(|i| rhs.input(Input::State(i))).collect();
+    let mut rhs = Rhs {
+        graph,
+        inputs,
+        derivatives: Vec::new(),
+        variables: Vec::new(),
+    };
+    let states: Vec<Value> = (0..model.states.len())
+        .map(|i| rhs.input(Input::State(i)))
+        .collect();
     for &id in free {
         if !matches!(model.variable(id).kind, VariableKind::Literal(_)) {
             return Err(LowerError::NotALiteral(model.variable(id).name.clone()));
@@ -92,15 +100,23 @@ pub fn lower(model: &Model, free: &[VariableId], style: Style) -> Result<Rhs, Lo
         let variable = model.variable(id);
         match &variable.kind {
             VariableKind::State { index, .. } => {
-                derivatives[*index] = expression(&mut rhs.graph, model, &variable.rhs, &values, &derivatives);
+                derivatives[*index] =
+                    expression(&mut rhs.graph, model, &variable.rhs, &values, &derivatives);
             }
             VariableKind::Bound(Bound::Time) => values[id.0] = rhs.input(Input::Time),
             VariableKind::Bound(Bound::Pace) => values[id.0] = rhs.input(Input::Pace),
             VariableKind::Literal(number) => {
-                values[id.0] = if free.contains(&id) { rhs.input(Input::Parameter(id)) } else { rhs.graph.constant(*number) };
+                values[id.0] = if free.contains(&id) {
+                    rhs.input(Input::Parameter(id))
+                } else {
+                    rhs.graph.constant(*number)
+                };
             }
-            VariableKind::Bound(Bound::Other(_)) | VariableKind::Constant | VariableKind::Intermediate => {
-                values[id.0] = expression(&mut rhs.graph, model, &variable.rhs, &values, &derivatives);
+            VariableKind::Bound(Bound::Other(_))
+            | VariableKind::Constant
+            | VariableKind::Intermediate => {
+                values[id.0] =
+                    expression(&mut rhs.graph, model, &variable.rhs, &values, &derivatives);
             }
         }
     }
@@ -118,14 +134,30 @@ pub fn initial_state(model: &Model, free: &[VariableId]) -> Result<(Rhs, Vec<Val
     let mut rhs = lower(model, free, Style::Plain)?;
     let mut initial = vec![Value::NONE; model.states.len()];
     for &id in &model.states {
-        if let VariableKind::State { index, initial: expr } = &model.variable(id).kind {
-            initial[*index] = expression(&mut rhs.graph, model, expr, &rhs.variables, &rhs.derivatives);
+        if let VariableKind::State {
+            index,
+            initial: expr,
+        } = &model.variable(id).kind
+        {
+            initial[*index] = expression(
+                &mut rhs.graph,
+                model,
+                expr,
+                &rhs.variables,
+                &rhs.derivatives,
+            );
         }
     }
     Ok((rhs, initial))
 }
 
-fn expression(graph: &mut Graph, model: &Model, expr: &Expr, values: &[Value], derivatives: &[Value]) -> Value {
+fn expression(
+    graph: &mut Graph,
+    model: &Model,
+    expr: &Expr,
+    values: &[Value],
+    derivatives: &[Value],
+) -> Value {
     match &expr.kind {
         ExprKind::Number(number, _) => graph.constant(*number),
         ExprKind::Variable(id) => values[id.0],
@@ -134,7 +166,10 @@ fn expression(graph: &mut Graph, model: &Model, expr: &Expr, values: &[Value], d
             _ => unreachable!("a checked model takes derivatives of states only"),
         },
         ExprKind::Apply(op, args) => {
-            let args: Vec<Value> = args.iter().map(|a| expression(graph, model, a, values, derivatives)).collect();
+            let args: Vec<Value> = args
+                .iter()
+                .map(|a| expression(graph, model, a, values, derivatives))
+                .collect();
             match op {
                 Op::Pow => power(graph, args[0], args[1]),
                 op => graph.apply(*op, &args),

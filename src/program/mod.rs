@@ -1,7 +1,7 @@
 //! Programs: straight-line arithmetic, the one form in which every scheme and every backend sees a model.
 //!
-//! [`lower`] turns a checked model into a [`Graph`] of ops; the graph simplifies as nodes are added ([`simplify`]),
-//! recognises forms with a removable singularity ([`recognise`]), and [`differentiate`] writes exact derivatives into it.
+//! [`lower`] turns a checked model into a [`Graph`] of ops; the graph simplifies as nodes are added (`simplify`),
+//! recognises forms with a removable singularity (`recognise`), and `differentiate` writes exact derivatives into it.
 //! A [`Program`] is what remains when only what the outputs need is kept, in an order in which it can be run.
 
 mod differentiate;

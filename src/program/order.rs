@@ -16,7 +16,10 @@ pub struct Program {
 impl Program {
     /// Number of nodes that compute something.
     pub fn n_ops(&self) -> usize {
-        self.nodes.iter().filter(|n| matches!(n, Node::Apply(..))).count()
+        self.nodes
+            .iter()
+            .filter(|n| matches!(n, Node::Apply(..)))
+            .count()
     }
 }
 
@@ -35,7 +38,12 @@ pub fn program(graph: &Graph, outputs: &[Value]) -> Program {
             let node = graph.node(v);
             let waiting = open.len();
             // Reversed: the first argument is computed first.
-            open.extend(node.args().iter().rev().filter(|a| place[a.index()].is_none()));
+            open.extend(
+                node.args()
+                    .iter()
+                    .rev()
+                    .filter(|a| place[a.index()].is_none()),
+            );
             if open.len() > waiting {
                 continue;
             }
@@ -53,7 +61,10 @@ pub fn program(graph: &Graph, outputs: &[Value]) -> Program {
             nodes.push(moved);
         }
     }
-    let outputs = outputs.iter().map(|o| place[o.index()].expect("outputs are placed")).collect();
+    let outputs = outputs
+        .iter()
+        .map(|o| place[o.index()].expect("outputs are placed"))
+        .collect();
     Program { nodes, outputs }
 }
 
@@ -123,5 +134,8 @@ pub fn fuse(program: &Program) -> Program {
         place[i] = Value(kept.len() as u32);
         kept.push(moved);
     }
-    Program { nodes: kept, outputs: program.outputs.iter().map(|o| place[o.index()]).collect() }
+    Program {
+        nodes: kept,
+        outputs: program.outputs.iter().map(|o| place[o.index()]).collect(),
+    }
 }

@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 
 use crate::ops::{Algebra, Op};
 
+use super::graph::fold;
 use super::{Graph, Node, Value};
 
 /// A normalised sum, `first + c2 second + … + constant`, or any other expression taken whole; comparable by structure.
@@ -40,18 +41,35 @@ const DEPTH: usize = 64;
 
 /// `a b` or `a / b` by the op, if it has the form.
 pub(super) fn bernoulli(graph: &mut Graph, op: Op, a: Value, b: Value) -> Option<Value> {
-    let mut product = Product { coefficient: 1.0, factors: BTreeMap::new() };
+    let mut product = Product {
+        coefficient: 1.0,
+        factors: BTreeMap::new(),
+    };
     take_apart(graph, a, 1, &mut product, DEPTH);
-    take_apart(graph, b, if op == Op::Div { -1 } else { 1 }, &mut product, DEPTH);
+    take_apart(
+        graph,
+        b,
+        if op == Op::Div { -1 } else { 1 },
+        &mut product,
+        DEPTH,
+    );
 
+    // A division by a number that is zero is left for the user to see.
+    if !product.coefficient.is_finite() {
+        return None;
+    }
     let candidates: Vec<(Atom, Value, Value)> = product
         .factors
         .iter()
         .filter(|(_, factor)| factor.power < 0)
         .filter_map(|(atom, _)| {
             // exp(u) - 1, normalised: one term with coefficient 1 and the constant -1.
-            let [(term, _)] = atom.terms[..] else { return None };
-            let Node::Apply(Op::Exp, [u, ..]) = graph.node(term) else { return None };
+            let [(term, _)] = atom.terms[..] else {
+                return None;
+            };
+            let Node::Apply(Op::Exp, [u, ..]) = graph.node(term) else {
+                return None;
+            };
             (f64::from_bits(atom.constant) == -1.0).then(|| (atom.clone(), term, u))
         })
         .collect();
@@ -64,11 +82,17 @@ pub(super) fn bernoulli(graph: &mut Graph, op: Op, a: Value, b: Value) -> Option
 
 /// `product (exp(u) - 1) / u`, `atom` being the factor `exp(u) - 1`; `None` where that would divide by something that varies.
 fn without(graph: &Graph, product: &Product, atom: &Atom, u: Value) -> Option<Product> {
-    let mut divisor = Product { coefficient: 1.0, factors: BTreeMap::new() };
+    let mut divisor = Product {
+        coefficient: 1.0,
+        factors: BTreeMap::new(),
+    };
     take_apart(graph, u, 1, &mut divisor, DEPTH);
     let mut rest = product.clone();
     let mut multiply = |key: &Atom, by: Factor, power: i32| {
-        let entry = rest.factors.entry(key.clone()).or_insert(Factor { power: 0, ..by });
+        let entry = rest
+            .factors
+            .entry(key.clone())
+            .or_insert(Factor { power: 0, ..by });
         entry.power += power;
         let power_left = entry.power;
         if power_left == 0 {
@@ -78,7 +102,10 @@ fn without(graph: &Graph, product: &Product, atom: &Atom, u: Value) -> Option<Pr
     };
     multiply(atom, product.factors[atom], 1);
     for (key, factor) in &divisor.factors {
-        if multiply(key, *factor, -factor.power) < 0 && factor.power > 0 && graph.depends_on_state(factor.value) {
+        if multiply(key, *factor, -factor.power) < 0
+            && factor.power > 0
+            && graph.depends_on_state(factor.value)
+        {
             return None;
         }
     }
@@ -115,14 +142,28 @@ fn rebuild(graph: &mut Graph, smooth: Value, rest: &Product) -> Value {
     }
 }
 
+/// The number that an expression of numbers alone comes to: a plain graph keeps `-0.1` as a negation of 0.1.
+fn number(graph: &Graph, value: Value, depth: usize) -> Option<f64> {
+    match graph.node(value) {
+        Node::Constant(bits) => Some(f64::from_bits(bits)),
+        Node::Apply(op, args) if depth > 0 => {
+            let mut numbers = [0.0; 3];
+            for (number_of, &arg) in numbers.iter_mut().zip(&args[..op.arity()]) {
+                *number_of = number(graph, arg, depth - 1)?;
+            }
+            Some(fold(op, &numbers[..op.arity()]))
+        }
+        Node::Apply(..) | Node::Input(_) => None,
+    }
+}
+
 /// Multiplies `product` by `value` to the given power.
 fn take_apart(graph: &Graph, value: Value, power: i32, product: &mut Product, depth: usize) {
-    let node = graph.node(value);
-    match node {
-        Node::Constant(bits) => {
-            product.coefficient *= f64::from_bits(bits).powi(power);
-            return;
-        }
+    if let Some(number) = number(graph, value, depth) {
+        product.coefficient *= number.powi(power);
+        return;
+    }
+    match graph.node(value) {
         Node::Apply(op, args) if depth > 0 => match op {
             Op::Mul => {
                 take_apart(graph, args[0], power, product, depth - 1);
@@ -147,11 +188,15 @@ fn take_apart(graph: &Graph, value: Value, power: i32, product: &mut Product, de
             }
             _ => {}
         },
-        Node::Apply(..) | Node::Input(_) => {}
+        Node::Apply(..) | Node::Input(_) | Node::Constant(_) => {}
     }
     let (atom, scale) = normalise(graph, value, depth);
     product.coefficient *= scale.powi(power);
-    let entry = product.factors.entry(atom.clone()).or_insert(Factor { value, scale, power: 0 });
+    let entry = product.factors.entry(atom.clone()).or_insert(Factor {
+        value,
+        scale,
+        power: 0,
+    });
     entry.power += power;
     if entry.power == 0 {
         product.factors.remove(&atom);
@@ -166,13 +211,26 @@ fn normalise(graph: &Graph, value: Value, depth: usize) -> (Atom, f64) {
     terms.retain(|_, c: &mut f64| *c != 0.0);
     let lead = terms.values().next().copied().unwrap_or(1.0);
     let bits = |x: f64| if x == 0.0 { 0 } else { x.to_bits() };
-    let atom = Atom { terms: terms.into_iter().map(|(v, c)| (v, bits(c / lead))).collect(), constant: bits(constant / lead) };
+    let atom = Atom {
+        terms: terms
+            .into_iter()
+            .map(|(v, c)| (v, bits(c / lead)))
+            .collect(),
+        constant: bits(constant / lead),
+    };
     (atom, lead)
 }
 
-fn add_terms(graph: &Graph, value: Value, scale: f64, terms: &mut BTreeMap<Value, f64>, constant: &mut f64, depth: usize) {
+fn add_terms(
+    graph: &Graph,
+    value: Value,
+    scale: f64,
+    terms: &mut BTreeMap<Value, f64>,
+    constant: &mut f64,
+    depth: usize,
+) {
     if let (Node::Apply(op, args), true) = (graph.node(value), depth > 0) {
-        let number = |v: Value| graph.as_constant(v);
+        let number = |v: Value| number(graph, v, depth);
         match op {
             Op::Add | Op::Sub => {
                 add_terms(graph, args[0], scale, terms, constant, depth - 1);
@@ -197,7 +255,7 @@ fn add_terms(graph: &Graph, value: Value, scale: f64, terms: &mut BTreeMap<Value
             _ => {}
         }
     }
-    match graph.as_constant(value) {
+    match number(graph, value, depth) {
         Some(c) => *constant += scale * c,
         None => *terms.entry(graph.representative(value)).or_insert(0.0) += scale,
     }

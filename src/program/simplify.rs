@@ -27,7 +27,9 @@ pub(super) fn rewrite(graph: &mut Graph, op: Op, args: &[Value]) -> Option<Value
             None if args[1] == args[2] => Some(args[1]),
             None => None,
         },
-        Op::And | Op::Or | Op::Eq | Op::Ne if args[1] < args[0] => Some(graph.apply(op, &[args[1], args[0]])),
+        Op::And | Op::Or | Op::Eq | Op::Ne if args[1] < args[0] => {
+            Some(graph.apply(op, &[args[1], args[0]]))
+        }
         // One spelling for each comparison, so that equal ones are shared.
         Op::Gt => Some(graph.apply(Op::Lt, &[args[1], args[0]])),
         Op::Ge => Some(graph.apply(Op::Le, &[args[1], args[0]])),
@@ -93,11 +95,11 @@ fn mul(graph: &mut Graph, a: Value, b: Value, known: &[Option<f64>]) -> Option<V
         _ => {}
     }
     // Constants gather: (x c) d = x (c d), (x c) y = (x y) c.
-    if let Node::Apply(Op::Mul, [x, c, _]) = graph.node(a) {
-        if let (Some(c_value), Some(d)) = (graph.as_constant(c), known[1]) {
-            let product = graph.constant(c_value * d);
-            return Some(graph.mul(x, product));
-        }
+    if let Node::Apply(Op::Mul, [x, c, _]) = graph.node(a)
+        && let (Some(c_value), Some(d)) = (graph.as_constant(c), known[1])
+    {
+        let product = graph.constant(c_value * d);
+        return Some(graph.mul(x, product));
     }
     if let Some(x) = negated(graph, a) {
         if let Some(c) = known[1] {

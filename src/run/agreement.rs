@@ -64,15 +64,28 @@ fn by_reference(
             for (f, spec) in experiment.features.iter().enumerate() {
                 if experiment.observables[observable] == spec.of {
                     spec.feed(&mut gathered[f], piece, &mut |time_ms| {
-                        spikes.push(Spike { time_ms, fibre: id, feature: f });
+                        spikes.push(Spike {
+                            time_ms,
+                            fibre: id,
+                            feature: f,
+                        });
                     });
                 }
             }
         },
     );
     debug_assert!(end != FibreEnd::Cancelled || cancelled());
-    let features = experiment.features.iter().zip(&gathered).flat_map(|(f, g)| f.values(g)).collect();
-    Course { samples, features, spikes: in_order(spikes) }
+    let features = experiment
+        .features
+        .iter()
+        .zip(&gathered)
+        .flat_map(|(f, g)| f.values(g))
+        .collect();
+    Course {
+        samples,
+        features,
+        spikes: in_order(spikes),
+    }
 }
 
 fn by_lanes<T: Lane>(
@@ -87,8 +100,21 @@ fn by_lanes<T: Lane>(
     let (n_rows, n_traces, n) = (experiment.n_samples, fibres.len(), experiment.n_recorded);
     let mut values = vec![T::of(f64::NAN); n * n_rows * n_traces];
     let mut spikes = Vec::new();
-    let samples = Samples { first_row: 0, n_rows, n_traces, trace_of: &trace_of, values: &mut values };
-    cpu.advance(&mut group, &mut lanes, samples, true, &mut spikes, cancelled);
+    let samples = Samples {
+        first_row: 0,
+        n_rows,
+        n_traces,
+        trace_of: &trace_of,
+        values: &mut values,
+    };
+    cpu.advance(
+        &mut group,
+        &mut lanes,
+        samples,
+        true,
+        &mut spikes,
+        cancelled,
+    );
     (0..fibres.len())
         .map(|i| Course {
             samples: (0..n_rows)
@@ -101,42 +127,81 @@ fn by_lanes<T: Lane>(
                 .zip(&group.gathered[i * experiment.features.len()..])
                 .flat_map(|(f, g)| f.values(g))
                 .collect(),
-            spikes: in_order(spikes.iter().copied().filter(|s| s.fibre == i as u64).collect()),
+            spikes: in_order(
+                spikes
+                    .iter()
+                    .copied()
+                    .filter(|s| s.fibre == i as u64)
+                    .collect(),
+            ),
         })
         .collect()
 }
 
 fn in_order(mut spikes: Vec<Spike>) -> Vec<Spike> {
-    spikes.sort_by(|a, b| a.feature.cmp(&b.feature).then(a.time_ms.total_cmp(&b.time_ms)));
+    spikes.sort_by(|a, b| {
+        a.feature
+            .cmp(&b.feature)
+            .then(a.time_ms.total_cmp(&b.time_ms))
+    });
     spikes
 }
 
-fn compare(experiment: &Experiment, fibres: &[(u64, Vec<f64>)], ours: &[Course], truth: &[Course]) -> Agreement {
-    let name = |v: usize| experiment.model.variable(experiment.observables[v]).name.clone();
+fn compare(
+    experiment: &Experiment,
+    fibres: &[(u64, Vec<f64>)],
+    ours: &[Course],
+    truth: &[Course],
+) -> Agreement {
+    let name = |v: usize| {
+        experiment
+            .model
+            .variable(experiment.observables[v])
+            .name
+            .clone()
+    };
     let n = experiment.n_recorded;
     let variables = (0..n)
         .map(|v| {
             let (mut least, mut most) = (f64::INFINITY, f64::NEG_INFINITY);
             let (mut largest, mut squares, mut count) = (0.0f64, 0.0, 0usize);
             for (a, b) in ours.iter().zip(truth) {
-                for (x, y) in a.samples.iter().skip(v).step_by(n).zip(b.samples.iter().skip(v).step_by(n)) {
+                for (x, y) in a
+                    .samples
+                    .iter()
+                    .skip(v)
+                    .step_by(n)
+                    .zip(b.samples.iter().skip(v).step_by(n))
+                {
                     if x.is_nan() && y.is_nan() {
                         continue;
                     }
                     least = least.min(*y);
                     most = most.max(*y);
                     // A sample that only one of them has is an infinite difference, not none.
-                    let difference = if x.is_finite() && y.is_finite() { (x - y).abs() } else { f64::INFINITY };
+                    let difference = if x.is_finite() && y.is_finite() {
+                        (x - y).abs()
+                    } else {
+                        f64::INFINITY
+                    };
                     largest = largest.max(difference);
                     squares += difference * difference;
                     count += 1;
                 }
             }
             let range = if most > least { most - least } else { 1.0 };
-            (name(v), largest / range, (squares / count.max(1) as f64).sqrt() / range)
+            (
+                name(v),
+                largest / range,
+                (squares / count.max(1) as f64).sqrt() / range,
+            )
         })
         .collect();
-    let columns: Vec<String> = experiment.features.iter().flat_map(|f| f.column_names()).collect();
+    let columns: Vec<String> = experiment
+        .features
+        .iter()
+        .flat_map(|f| f.column_names())
+        .collect();
     let features = columns
         .into_iter()
         .enumerate()

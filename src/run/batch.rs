@@ -17,7 +17,9 @@ use crate::study::{self, Study, VariedTarget};
 use super::driver::{Done, Job, Progress, drive};
 use super::pilot::{DEFAULT_STEP_MS, DEFAULT_TOLERANCE, Pilot, PilotError};
 use super::reference::drive_reference;
-use super::sink::{Agreement, Attribute, Column, Layout, Outcome, Precision, Sink, SinkError, Traces};
+use super::sink::{
+    Agreement, Attribute, Column, Layout, Outcome, Precision, Sink, SinkError, Traces,
+};
 
 /// What runs the fibres.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,6 +95,9 @@ pub enum PrepareError {
     /// The scheme's name.
     #[error("there is no scheme '{0}'")]
     Scheme(String),
+    /// The protocol contradicts itself.
+    #[error("the protocol cannot stand: {0}")]
+    Protocol(String),
 }
 
 /// How a run went.
@@ -126,13 +131,28 @@ pub fn prepare(study: &Study, choices: &Choices) -> Result<Batch, PrepareError> 
     let pilot = Pilot::run(model)?;
     let (scheme, scheme_reason) = match (&study.scheme, choices.backend) {
         (_, Backend::Reference) => (None, "the reference's own method".to_string()),
-        (study::Scheme::Named(name), _) => {
-            (Some(Scheme::from_name(name).ok_or_else(|| PrepareError::Scheme(name.clone()))?), "the study's choice".to_string())
-        }
+        (study::Scheme::Named(name), _) => (
+            Some(Scheme::from_name(name).ok_or_else(|| PrepareError::Scheme(name.clone()))?),
+            "the study's choice".to_string(),
+        ),
         (study::Scheme::Auto, _) => {
-            let scheme = if pilot.is_stiff() { Scheme::Ros3 } else { Scheme::RushLarsen };
-            let word = if pilot.is_stiff() { "stiff" } else { "not stiff" };
-            (Some(scheme), format!("the model is {word}: its fastest mode decays at {:.3} per ms", pilot.fastest_per_ms))
+            let scheme = if pilot.is_stiff() {
+                Scheme::Ros3
+            } else {
+                Scheme::RushLarsen
+            };
+            let word = if pilot.is_stiff() {
+                "stiff"
+            } else {
+                "not stiff"
+            };
+            (
+                Some(scheme),
+                format!(
+                    "the model is {word}: its fastest mode decays at {:.3} per ms",
+                    pilot.fastest_per_ms
+                ),
+            )
         }
     };
     let recorded: Vec<VariableId> = study.record.variables.clone();
@@ -147,10 +167,18 @@ pub fn prepare(study: &Study, choices: &Choices) -> Result<Batch, PrepareError> 
         study::Traces::All => None,
         study::Traces::Some(ids) => Some(ids.clone()),
     };
-    let precision = if choices.backend == Backend::Reference { Precision::F64 } else { choices.precision };
+    let precision = if choices.backend == Backend::Reference {
+        Precision::F64
+    } else {
+        choices.precision
+    };
     let n_traces = traces.as_ref().map_or(n_fibres, Vec::len);
     let (sample_every_ms, n_samples, rows_per_slab) = if recorded.is_empty() {
-        (study.duration_ms / ROWS_WITHOUT_RECORD as f64, ROWS_WITHOUT_RECORD + 1, 1)
+        (
+            study.duration_ms / ROWS_WITHOUT_RECORD as f64,
+            ROWS_WITHOUT_RECORD + 1,
+            1,
+        )
     } else {
         let every = study.record.every_ms;
         let n = (study.duration_ms / every + 1e-9).floor() as usize + 1;
@@ -211,7 +239,8 @@ impl Batch {
 
     /// Whether every fibre has its own step.
     pub fn is_adaptive(&self) -> bool {
-        self.scheme.is_none_or(|s| matches!(s.control(), Control::Adaptive { .. }))
+        self.scheme
+            .is_none_or(|s| matches!(s.control(), Control::Adaptive { .. }))
     }
 
     /// Name of the scheme.
@@ -232,7 +261,13 @@ impl Batch {
     /// Times of the samples, ms; empty where nothing is recorded.
     pub fn time_ms(&self) -> Vec<f64> {
         let e = &self.experiment;
-        if e.n_recorded == 0 { Vec::new() } else { (0..e.n_samples).map(|k| k as f64 * e.sample_every_ms).collect() }
+        if e.n_recorded == 0 {
+            Vec::new()
+        } else {
+            (0..e.n_samples)
+                .map(|k| k as f64 * e.sample_every_ms)
+                .collect()
+        }
     }
 
     /// The file's layout.
@@ -265,10 +300,19 @@ impl Batch {
         let features = study
             .feature_columns()
             .into_iter()
-            .map(|f| Column { name: f.name, units: f.units, long_name: f.long_name, cell_methods: Some(f.cell_methods) })
+            .map(|f| Column {
+                name: f.name,
+                units: f.units,
+                long_name: f.long_name,
+                cell_methods: Some(f.cell_methods),
+            })
             .collect();
-        let event_features: Vec<String> =
-            study.features.iter().filter(|f| f.kind == FeatureKind::Spikes).map(|f| f.name.clone()).collect();
+        let event_features: Vec<String> = study
+            .features
+            .iter()
+            .filter(|f| f.kind == FeatureKind::Spikes)
+            .map(|f| f.name.clone())
+            .collect();
         // Two spikes a pulse and fibre; what goes beyond is kept in a side file until the end.
         let event_capacity = if event_features.is_empty() {
             0
@@ -278,19 +322,44 @@ impl Batch {
         let mut attributes = vec![
             ("title".to_string(), Attribute::Text(study.title.clone())),
             ("study".to_string(), Attribute::Text(study.text.clone())),
-            ("model_name".to_string(), Attribute::Text(study.model_name.clone())),
+            (
+                "model_name".to_string(),
+                Attribute::Text(study.model_name.clone()),
+            ),
             ("model".to_string(), Attribute::Text(model.text.clone())),
-            ("model_sha256".to_string(), Attribute::Text(hex(&Sha256::digest(model.text.as_bytes())))),
-            ("scheme".to_string(), Attribute::Text(self.scheme_name().to_string())),
-            ("precision".to_string(), Attribute::Text(self.precision.name().to_string())),
-            ("backend".to_string(), Attribute::Text(self.backend.name().to_string())),
+            (
+                "model_sha256".to_string(),
+                Attribute::Text(hex(&Sha256::digest(model.text.as_bytes()))),
+            ),
+            (
+                "scheme".to_string(),
+                Attribute::Text(self.scheme_name().to_string()),
+            ),
+            (
+                "precision".to_string(),
+                Attribute::Text(self.precision.name().to_string()),
+            ),
+            (
+                "backend".to_string(),
+                Attribute::Text(self.backend.name().to_string()),
+            ),
             ("device".to_string(), Attribute::Text(self.device())),
             ("driver".to_string(), Attribute::Text("none".to_string())),
             ("seed".to_string(), Attribute::Integer(self.seed as i64)),
-            ("duration_ms".to_string(), Attribute::Real(study.duration_ms)),
+            (
+                "duration_ms".to_string(),
+                Attribute::Real(study.duration_ms),
+            ),
         ];
         attributes.push(if self.is_adaptive() {
-            ("tolerance".to_string(), Attribute::Real(if self.scheme.is_some() { self.tolerance } else { Tolerances::default().relative }))
+            (
+                "tolerance".to_string(),
+                Attribute::Real(if self.scheme.is_some() {
+                    self.tolerance
+                } else {
+                    Tolerances::default().relative
+                }),
+            )
         } else {
             ("step_ms".to_string(), Attribute::Real(self.step_ms))
         });
@@ -301,12 +370,19 @@ impl Batch {
             time_ms: self.time_ms(),
             rows_per_slab: self.rows_per_slab,
             precision: self.precision,
-            variables: self.experiment.observables[..self.experiment.n_recorded].iter().map(|&id| column(id)).collect(),
+            variables: self.experiment.observables[..self.experiment.n_recorded]
+                .iter()
+                .map(|&id| column(id))
+                .collect(),
             parameters,
             features,
             event_features,
             event_capacity,
-            state_names: model.states.iter().map(|&s| model.variable(s).name.clone()).collect(),
+            state_names: model
+                .states
+                .iter()
+                .map(|&s| model.variable(s).name.clone())
+                .collect(),
             checkpoint_bytes: self.checkpoint_bytes(),
             attributes,
         }
@@ -319,7 +395,12 @@ impl Batch {
         }
         let e = &self.experiment;
         let lane = self.precision.bytes();
-        let states = e.model.states.len() * if self.precision == Precision::F32 { 2 } else { 1 };
+        let states = e.model.states.len()
+            * if self.precision == Precision::F32 {
+                2
+            } else {
+                1
+            };
         let fibre = lane * (states + 2 * e.observables.len() + 4 * e.n_recorded)
             + size_of::<crate::backend::cpu::Clock>()
             + e.features.len() * size_of::<crate::feature::Gathered>();
@@ -330,8 +411,16 @@ impl Batch {
     ///
     /// # Errors
     /// If the sink cannot take what it is handed, or the scheme cannot be built.
-    pub fn run(&self, out: &mut dyn Sink, progress: &(dyn Fn(Progress) + Sync), cancel: &AtomicBool) -> Result<RunReport, RunError> {
-        let threads = rayon::ThreadPoolBuilder::new().num_threads(self.threads).build().map_err(|e| RunError::Threads(e.to_string()))?;
+    pub fn run(
+        &self,
+        out: &mut dyn Sink,
+        progress: &(dyn Fn(Progress) + Sync),
+        cancel: &AtomicBool,
+    ) -> Result<RunReport, RunError> {
+        let threads = rayon::ThreadPoolBuilder::new()
+            .num_threads(self.threads)
+            .build()
+            .map_err(|e| RunError::Threads(e.to_string()))?;
         threads.install(|| match (self.backend, self.precision) {
             (Backend::Reference, _) => self.run_reference(out, progress, cancel),
             (Backend::Cpu, Precision::F32) => self.run_lanes::<f32>(out, progress, cancel),
@@ -365,10 +454,18 @@ impl Batch {
         let agreement = if done.interrupted || chosen.is_empty() {
             None
         } else {
-            let reference = Reference::new(&self.experiment, Tolerances::default()).map_err(PilotError::from)?;
+            let reference = Reference::new(&self.experiment, Tolerances::default())
+                .map_err(PilotError::from)?;
             super::agreement(&cpu, &reference, &self.experiment, &chosen, cancel)
         };
-        self.finish(out, done, agreement, started, setup_s, compared.elapsed().as_secs_f64())
+        self.finish(
+            out,
+            done,
+            agreement,
+            started,
+            setup_s,
+            compared.elapsed().as_secs_f64(),
+        )
     }
 
     fn run_reference(
@@ -378,9 +475,17 @@ impl Batch {
         cancel: &AtomicBool,
     ) -> Result<RunReport, RunError> {
         let started = Instant::now();
-        let reference = Reference::new(&self.experiment, Tolerances::default()).map_err(PilotError::from)?;
+        let reference =
+            Reference::new(&self.experiment, Tolerances::default()).map_err(PilotError::from)?;
         let setup_s = started.elapsed().as_secs_f64();
-        let done = drive_reference(&reference, &self.experiment, &self.job(), out, progress, cancel)?;
+        let done = drive_reference(
+            &reference,
+            &self.experiment,
+            &self.job(),
+            out,
+            progress,
+            cancel,
+        )?;
         self.finish(out, done, None, started, setup_s, 0.0)
     }
 
@@ -400,7 +505,14 @@ impl Batch {
             interrupted: done.interrupted,
         };
         let bytes_written = out.finish(&outcome)?;
-        Ok(RunReport { done, agreement, setup_s, agreement_s, wall_s: started.elapsed().as_secs_f64(), bytes_written })
+        Ok(RunReport {
+            done,
+            agreement,
+            setup_s,
+            agreement_s,
+            wall_s: started.elapsed().as_secs_f64(),
+            bytes_written,
+        })
     }
 
     /// The fibres that are compared with the reference: drawn by the seed, without repetition.
@@ -413,7 +525,10 @@ impl Batch {
             chosen.insert(((u * self.n_fibres as f64) as usize).min(self.n_fibres - 1));
             draw += 1;
         }
-        chosen.into_iter().map(|i| (i as u64, self.parameters[i].clone())).collect()
+        chosen
+            .into_iter()
+            .map(|i| (i as u64, self.parameters[i].clone()))
+            .collect()
     }
 }
 

@@ -72,9 +72,14 @@ const FIBRES_PER_LANE: usize = 8;
 fn dealing(n_fibres: usize, threads: usize, bytes_per_lane: usize) -> (usize, usize) {
     let per_thread = n_fibres.div_ceil(threads.max(1)).max(1);
     let fits = BLOCK_BYTES / bytes_per_lane.max(1) / LANES.0 * LANES.0;
-    let lanes = per_thread.next_multiple_of(LANES.0).min(fits).clamp(LANES.0, LANES.1);
+    let lanes = per_thread
+        .next_multiple_of(LANES.0)
+        .min(fits)
+        .clamp(LANES.0, LANES.1);
     // At least two groups a thread where there are fibres for two full blocks, so that threads end together.
-    let group = (lanes * FIBRES_PER_LANE).min(per_thread.div_ceil(2)).max(lanes.min(per_thread));
+    let group = (lanes * FIBRES_PER_LANE)
+        .min(per_thread.div_ceil(2))
+        .max(lanes.min(per_thread));
     (lanes, group)
 }
 
@@ -90,7 +95,11 @@ pub fn drive<T: Lane>(
     progress: &(dyn Fn(Progress) + Sync),
     cancel: &AtomicBool,
 ) -> Result<Done, SinkError> {
-    let threads = if job.threads == 0 { rayon::current_num_threads() } else { job.threads };
+    let threads = if job.threads == 0 {
+        rayon::current_num_threads()
+    } else {
+        job.threads
+    };
     let n_fibres = job.parameters.len();
     let (n_lanes, group_size) = dealing(n_fibres, threads, cpu.bytes_per_lane());
     let mut groups: Vec<Group<T>> = Vec::new();
@@ -109,7 +118,9 @@ pub fn drive<T: Lane>(
     let mut last_checkpoint = Instant::now();
     for slab in 0..n_slabs {
         let first_row = slab * job.rows_per_slab;
-        let n_rows = job.rows_per_slab.min(experiment.n_samples - first_row.min(experiment.n_samples));
+        let n_rows = job
+            .rows_per_slab
+            .min(experiment.n_samples - first_row.min(experiment.n_samples));
         let to_end = slab + 1 == n_slabs;
         let started = Instant::now();
         let groups_done = AtomicU64::new(0);
@@ -124,11 +135,25 @@ pub fn drive<T: Lane>(
                 let mut spikes = Vec::new();
                 let taken = scratch.lock().unwrap_or_else(|e| e.into_inner()).pop();
                 let mut lanes = taken.unwrap_or_else(|| Lanes::new(cpu, n_lanes));
-                let samples = Samples { first_row, n_rows, n_traces: n_own, trace_of: &own, values: &mut values };
+                let samples = Samples {
+                    first_row,
+                    n_rows,
+                    n_traces: n_own,
+                    trace_of: &own,
+                    values: &mut values,
+                };
                 cpu.advance(group, &mut lanes, samples, to_end, &mut spikes, &cancelled);
-                scratch.lock().unwrap_or_else(|e| e.into_inner()).push(lanes);
-                let share = (slab as f64 + (groups_done.fetch_add(1, Ordering::Relaxed) + 1) as f64 / n_groups) / n_slabs as f64;
-                progress(Progress { share, rows: first_row });
+                scratch
+                    .lock()
+                    .unwrap_or_else(|e| e.into_inner())
+                    .push(lanes);
+                let share = (slab as f64
+                    + (groups_done.fetch_add(1, Ordering::Relaxed) + 1) as f64 / n_groups)
+                    / n_slabs as f64;
+                progress(Progress {
+                    share,
+                    rows: first_row,
+                });
                 (values, n_own, spikes)
             })
             .collect();
@@ -154,13 +179,20 @@ pub fn drive<T: Lane>(
 }
 
 /// The place of each fibre among the traces.
-pub(super) fn place_traces(first: u64, n_fibres: usize, traces: Option<&[u64]>) -> Vec<Option<u32>> {
+pub(super) fn place_traces(
+    first: u64,
+    n_fibres: usize,
+    traces: Option<&[u64]>,
+) -> Vec<Option<u32>> {
     match traces {
         None => (0..n_fibres as u32).map(Some).collect(),
         Some(ids) => {
             let mut place = vec![None; n_fibres];
             for (k, id) in ids.iter().enumerate() {
-                if let Some(slot) = id.checked_sub(first).and_then(|i| place.get_mut(i as usize)) {
+                if let Some(slot) = id
+                    .checked_sub(first)
+                    .and_then(|i| place.get_mut(i as usize))
+                {
                     *slot = Some(k as u32);
                 }
             }
@@ -199,7 +231,8 @@ fn hand_over<T: Lane>(
         for (values, n_own, _) in results {
             for row in 0..n_rows {
                 let from = (variable * n_rows + row) * n_own;
-                rows[row * n_traces + column..][..*n_own].copy_from_slice(&values[from..][..*n_own]);
+                rows[row * n_traces + column..][..*n_own]
+                    .copy_from_slice(&values[from..][..*n_own]);
             }
             column += n_own;
         }
@@ -209,7 +242,10 @@ fn hand_over<T: Lane>(
 }
 
 /// The spikes of a slab in order of fibre and time, with features numbered among those that give events.
-pub(super) fn events<T>(experiment: &Experiment, results: &[(Vec<T>, usize, Vec<Spike>)]) -> Vec<SpikeEvent> {
+pub(super) fn events<T>(
+    experiment: &Experiment,
+    results: &[(Vec<T>, usize, Vec<Spike>)],
+) -> Vec<SpikeEvent> {
     let mut number = Vec::new();
     let mut n = 0u8;
     for f in &experiment.features {
@@ -219,14 +255,26 @@ pub(super) fn events<T>(experiment: &Experiment, results: &[(Vec<T>, usize, Vec<
     let mut events: Vec<SpikeEvent> = results
         .iter()
         .flat_map(|(_, _, spikes)| spikes)
-        .map(|s| SpikeEvent { time_ms: s.time_ms, fibre: s.fibre, feature: number[s.feature] })
+        .map(|s| SpikeEvent {
+            time_ms: s.time_ms,
+            fibre: s.fibre,
+            feature: number[s.feature],
+        })
         .collect();
-    events.sort_by(|a, b| (a.fibre, a.feature).cmp(&(b.fibre, b.feature)).then(a.time_ms.total_cmp(&b.time_ms)));
+    events.sort_by(|a, b| {
+        (a.fibre, a.feature)
+            .cmp(&(b.fibre, b.feature))
+            .then(a.time_ms.total_cmp(&b.time_ms))
+    });
     events
 }
 
 fn finish<T: Lane>(experiment: &Experiment, groups: &[Group<T>], done: &mut Done) {
-    let n_columns: usize = experiment.features.iter().map(|f| f.column_names().len()).sum();
+    let n_columns: usize = experiment
+        .features
+        .iter()
+        .map(|f| f.column_names().len())
+        .sum();
     done.features = vec![Vec::new(); n_columns];
     for group in groups {
         for (fibre, clock) in group.clocks.iter().enumerate() {
@@ -248,7 +296,10 @@ fn finish<T: Lane>(experiment: &Experiment, groups: &[Group<T>], done: &mut Done
 fn status(clock: &crate::backend::cpu::Clock) -> FibreStatus {
     use crate::backend::cpu::flag;
     if clock.flags & flag::LOST != 0 {
-        FibreStatus::Lost { at_ms: crate::protocol::ms(clock.lost_at), variable: clock.lost_state as usize }
+        FibreStatus::Lost {
+            at_ms: crate::protocol::ms(clock.lost_at),
+            variable: clock.lost_state as usize,
+        }
     } else if clock.flags & flag::FINISHED != 0 {
         FibreStatus::Finished
     } else {

@@ -5,6 +5,7 @@
 
 mod agreement;
 mod batch;
+mod bench;
 mod driver;
 mod pilot;
 mod reference;
@@ -12,5 +13,6 @@ pub mod sink;
 
 pub use agreement::agreement;
 pub use batch::{Backend, Batch, Choices, PrepareError, RunError, RunReport, prepare};
+pub use bench::{Case, Measure, bench, check_protocol};
 pub use driver::{Done, Job, Progress, drive};
 pub use pilot::{DEFAULT_STEP_MS, DEFAULT_TOLERANCE, Pilot, PilotError};

@@ -21,7 +21,10 @@ const PILOT_MS: f64 = 200.0;
 /// Instants at which stiffness is looked at, ms: rest, and the upstroke, release and recovery after the pulse at 10 ms.
 const LOOK_AT_MS: [usize; 6] = [0, 11, 12, 13, 15, 20];
 /// How exact the pilot is: it finds sizes, not answers.
-const TOLERANCES: Tolerances = Tolerances { relative: 1e-4, absolute: 1e-6 };
+const TOLERANCES: Tolerances = Tolerances {
+    relative: 1e-4,
+    absolute: 1e-6,
+};
 /// Step of the schemes with fixed steps where a study names none, ms.
 pub const DEFAULT_STEP_MS: f64 = 0.01;
 /// Error allowed in a step of the adaptive scheme where a study names none.
@@ -51,7 +54,9 @@ pub enum PilotError {
         value: f64,
     },
     /// A derivative is not finite at the start.
-    #[error("the derivative of '{state}' is {value} at the initial state: look for a division by zero, or a root or logarithm of a negative number ('step' shows every variable there)")]
+    #[error(
+        "the derivative of '{state}' is {value} at the initial state: look for a division by zero, or a root or logarithm of a negative number ('step' shows every variable there)"
+    )]
     Derivative {
         /// Name of the state.
         state: String,
@@ -59,7 +64,9 @@ pub enum PilotError {
         value: f64,
     },
     /// An entry of the Jacobian is not finite at the start.
-    #[error("the Jacobian is singular at the initial state: the derivative of '{row}' changes with '{column}' at a rate of {value}")]
+    #[error(
+        "the Jacobian is singular at the initial state: the derivative of '{row}' changes with '{column}' at a rate of {value}"
+    )]
     Jacobian {
         /// Name of the state whose derivative it is.
         row: String,
@@ -74,16 +81,26 @@ pub enum PilotError {
 fn check_start(model: &Model, reference: &Reference, initial: &[f64]) -> Result<(), PilotError> {
     let name = |i: usize| model.variable(model.states[i]).name.clone();
     if let Some(i) = initial.iter().position(|y| !y.is_finite()) {
-        return Err(PilotError::Initial { state: name(i), value: initial[i] });
+        return Err(PilotError::Initial {
+            state: name(i),
+            value: initial[i],
+        });
     }
     let rates = reference.rates(initial, &[]);
     if let Some(i) = rates.iter().position(|f| !f.is_finite()) {
-        return Err(PilotError::Derivative { state: name(i), value: rates[i] });
+        return Err(PilotError::Derivative {
+            state: name(i),
+            value: rates[i],
+        });
     }
     let jacobian = reference.jacobian(initial, &[]);
     if let Some(k) = jacobian.iter().position(|x| !x.is_finite()) {
         let (row, column) = (name(k / initial.len()), name(k % initial.len()));
-        return Err(PilotError::Jacobian { row, column, value: jacobian[k] });
+        return Err(PilotError::Jacobian {
+            row,
+            column,
+            value: jacobian[k],
+        });
     }
     Ok(())
 }
@@ -129,12 +146,17 @@ impl Pilot {
             .iter()
             // A pilot that was lost has no later rows.
             .filter(|&&row| rows[row].len() == n_states)
-            .map(|&row| match reference.jacobian_eigenvalues(&rows[row], &[]) {
-                Some(modes) => modes.iter().map(|m| -m.re).fold(0.0, f64::max),
-                None => f64::INFINITY,
-            })
+            .map(
+                |&row| match reference.jacobian_eigenvalues(&rows[row], &[]) {
+                    Some(modes) => modes.iter().map(|m| -m.re).fold(0.0, f64::max),
+                    None => f64::INFINITY,
+                },
+            )
             .fold(0.0, f64::max);
-        Ok(Pilot { scales, fastest_per_ms })
+        Ok(Pilot {
+            scales,
+            fastest_per_ms,
+        })
     }
 
     /// Whether fixed explicit steps of the default size would be near their limit of stability, 2 over the fastest mode.
@@ -170,5 +192,9 @@ fn size(model: &Model, state: VariableId, magnitude: f64, (least, most): (f64, f
     if pure && least >= -0.01 && most <= 1.01 {
         return FRACTION;
     }
-    if magnitude > SOMETHING { magnitude } else { 1.0 }
+    if magnitude > SOMETHING {
+        magnitude
+    } else {
+        1.0
+    }
 }

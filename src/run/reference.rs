@@ -11,6 +11,9 @@ use crate::backend::{Experiment, Spike};
 use super::driver::{Done, Job, Progress, events, place_traces};
 use super::sink::{FibreStatus, Samples, Sink, SinkError};
 
+/// Samples, features, spikes, end, accepted and rejected steps of one fibre.
+type OneRun = (Vec<f64>, Vec<f64>, Vec<Spike>, FibreStatus, u64, u64);
+
 /// Runs every fibre to the end of the schedule, or until `cancel` is set. All samples are held until then.
 ///
 /// # Errors
@@ -28,13 +31,20 @@ pub(super) fn drive_reference(
     let ready = AtomicUsize::new(0);
     let trace_of = place_traces(job.first_fibre, n_fibres, job.traces.as_deref());
     let n = experiment.n_recorded;
-    let runs: Vec<(Vec<f64>, Vec<f64>, Vec<Spike>, FibreStatus, u64, u64)> = job
+    let runs: Vec<OneRun> = job
         .parameters
         .par_iter()
         .enumerate()
         .map(|(i, parameters)| {
             let id = job.first_fibre + i as u64;
-            let mut samples = vec![f64::NAN; if trace_of[i].is_some() { n * experiment.n_samples } else { 0 }];
+            let mut samples = vec![
+                f64::NAN;
+                if trace_of[i].is_some() {
+                    n * experiment.n_samples
+                } else {
+                    0
+                }
+            ];
             let mut gathered: Vec<_> = experiment.features.iter().map(|f| f.start()).collect();
             let mut spikes = Vec::new();
             let (end, work) = reference.run_fibre(
@@ -49,7 +59,11 @@ pub(super) fn drive_reference(
                     for (f, spec) in experiment.features.iter().enumerate() {
                         if experiment.observables[observable] == spec.of {
                             spec.feed(&mut gathered[f], piece, &mut |time_ms| {
-                                spikes.push(Spike { time_ms, fibre: id, feature: f });
+                                spikes.push(Spike {
+                                    time_ms,
+                                    fibre: id,
+                                    feature: f,
+                                });
                             });
                         }
                     }
@@ -57,16 +71,34 @@ pub(super) fn drive_reference(
             );
             let status = match end {
                 FibreEnd::Finished => FibreStatus::Finished,
-                FibreEnd::Lost { at_ms, state } => FibreStatus::Lost { at_ms, variable: state },
+                FibreEnd::Lost { at_ms, state } => FibreStatus::Lost {
+                    at_ms,
+                    variable: state,
+                },
                 FibreEnd::Cancelled => FibreStatus::Stopped,
             };
             let share = (ready.fetch_add(1, Ordering::Relaxed) + 1) as f64 / n_fibres as f64;
             progress(Progress { share, rows: 0 });
-            let features = experiment.features.iter().zip(&gathered).flat_map(|(f, g)| f.values(g)).collect();
-            (samples, features, spikes, status, work.steps, work.rejections)
+            let features = experiment
+                .features
+                .iter()
+                .zip(&gathered)
+                .flat_map(|(f, g)| f.values(g))
+                .collect();
+            (
+                samples,
+                features,
+                spikes,
+                status,
+                work.steps,
+                work.rejections,
+            )
         })
         .collect();
-    let mut done = Done { compute_s: started.elapsed().as_secs_f64(), ..Done::default() };
+    let mut done = Done {
+        compute_s: started.elapsed().as_secs_f64(),
+        ..Done::default()
+    };
     done.interrupted = cancel.load(Ordering::Relaxed);
     let n_traces = trace_of.iter().flatten().count();
     if !done.interrupted {
@@ -77,7 +109,8 @@ pub(super) fn drive_reference(
                 for (run, trace) in runs.iter().zip(&trace_of) {
                     let Some(trace) = *trace else { continue };
                     for row in 0..n_rows {
-                        rows[row * n_traces + trace as usize] = run.0[(first_row + row) * n + variable];
+                        rows[row * n_traces + trace as usize] =
+                            run.0[(first_row + row) * n + variable];
                     }
                 }
                 out.write_rows(variable, first_row, Samples::F64(&rows))?;
@@ -89,8 +122,14 @@ pub(super) fn drive_reference(
         out.write_events(&events)?;
         out.commit(experiment.n_samples)?;
     }
-    let n_columns = experiment.features.iter().map(|f| f.column_names().len()).sum();
-    done.features = (0..n_columns).map(|c| runs.iter().map(|r| r.1[c]).collect()).collect();
+    let n_columns = experiment
+        .features
+        .iter()
+        .map(|f| f.column_names().len())
+        .sum();
+    done.features = (0..n_columns)
+        .map(|c| runs.iter().map(|r| r.1[c]).collect())
+        .collect();
     done.status = runs.iter().map(|r| r.3).collect();
     done.accepted = runs.iter().map(|r| r.4).sum();
     done.rejected = runs.iter().map(|r| r.5).sum();

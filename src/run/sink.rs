@@ -191,7 +191,12 @@ pub enum SinkError {
 /// Where a run's results go.
 pub trait Sink: Send {
     /// Rows `first_row ..` of one variable, row-major `[row][trace]`.
-    fn write_rows(&mut self, variable: usize, first_row: usize, rows: Samples<'_>) -> Result<(), SinkError>;
+    fn write_rows(
+        &mut self,
+        variable: usize,
+        first_row: usize,
+        rows: Samples<'_>,
+    ) -> Result<(), SinkError>;
     /// Events, in any order.
     fn write_events(&mut self, events: &[SpikeEvent]) -> Result<(), SinkError>;
     /// Everything handed over so far is complete up to (not including) this row.
@@ -200,4 +205,26 @@ pub trait Sink: Send {
     fn checkpoint(&mut self, state: &[u8]) -> Result<(), SinkError>;
     /// The end. Returns the bytes of the finished file.
     fn finish(&mut self, outcome: &Outcome) -> Result<u64, SinkError>;
+}
+
+/// Takes everything and keeps nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Discard;
+
+impl Sink for Discard {
+    fn write_rows(&mut self, _: usize, _: usize, _: Samples<'_>) -> Result<(), SinkError> {
+        Ok(())
+    }
+    fn write_events(&mut self, _: &[SpikeEvent]) -> Result<(), SinkError> {
+        Ok(())
+    }
+    fn commit(&mut self, _: usize) -> Result<(), SinkError> {
+        Ok(())
+    }
+    fn checkpoint(&mut self, _: &[u8]) -> Result<(), SinkError> {
+        Ok(())
+    }
+    fn finish(&mut self, _: &Outcome) -> Result<u64, SinkError> {
+        Ok(0)
+    }
 }

@@ -32,7 +32,13 @@ struct Block {
 /// Factors `e I - J`.
 pub(super) fn factor(graph: &mut Graph, jacobian: &Jacobian, e: Value) -> Factors {
     let n = jacobian.rows.len();
-    let components = strongly_connected(&jacobian.rows.iter().map(|r| r.iter().map(|c| c.0).collect()).collect::<Vec<_>>());
+    let components = strongly_connected(
+        &jacobian
+            .rows
+            .iter()
+            .map(|r| r.iter().map(|c| c.0).collect())
+            .collect::<Vec<_>>(),
+    );
     let mut block_of = vec![0; n];
     for (b, members) in components.iter().enumerate() {
         for &i in members {
@@ -40,23 +46,50 @@ pub(super) fn factor(graph: &mut Graph, jacobian: &Jacobian, e: Value) -> Factor
         }
     }
     let coupling = (0..n)
-        .map(|i| jacobian.rows[i].iter().copied().filter(|&(j, _)| block_of[j] != block_of[i]).collect())
+        .map(|i| {
+            jacobian.rows[i]
+                .iter()
+                .copied()
+                .filter(|&(j, _)| block_of[j] != block_of[i])
+                .collect()
+        })
         .collect();
-    let blocks = components.iter().map(|members| factor_block(graph, jacobian, members, &block_of, e)).collect();
+    let blocks = components
+        .iter()
+        .map(|members| factor_block(graph, jacobian, members, &block_of, e))
+        .collect();
     Factors { blocks, coupling }
 }
 
-fn factor_block(graph: &mut Graph, jacobian: &Jacobian, members: &[usize], block_of: &[usize], e: Value) -> Block {
+fn factor_block(
+    graph: &mut Graph,
+    jacobian: &Jacobian,
+    members: &[usize],
+    block_of: &[usize],
+    e: Value,
+) -> Block {
     let mut a: BTreeMap<usize, BTreeMap<usize, Value>> = BTreeMap::new();
     for &i in members {
         let row = a.entry(i).or_default();
         row.insert(i, e);
-        for &(j, entry) in jacobian.rows[i].iter().filter(|c| block_of[c.0] == block_of[i]) {
-            let value = if i == j { graph.sub(e, entry) } else { graph.neg(entry) };
+        for &(j, entry) in jacobian.rows[i]
+            .iter()
+            .filter(|c| block_of[c.0] == block_of[i])
+        {
+            let value = if i == j {
+                graph.sub(e, entry)
+            } else {
+                graph.neg(entry)
+            };
             row.insert(j, value);
         }
     }
-    let mut block = Block { order: Vec::new(), lower: Vec::new(), upper: Vec::new(), inverse: Vec::new() };
+    let mut block = Block {
+        order: Vec::new(),
+        lower: Vec::new(),
+        upper: Vec::new(),
+        inverse: Vec::new(),
+    };
     let mut left: Vec<usize> = members.to_vec();
     while !left.is_empty() {
         let k = *left
@@ -70,10 +103,16 @@ fn factor_block(graph: &mut Graph, jacobian: &Jacobian, members: &[usize], block
         left.retain(|&i| i != k);
         let pivot = a[&k][&k];
         let inverse = graph.apply(Op::Recip, &[pivot]);
-        let upper: Vec<(usize, Value)> = a[&k].iter().filter(|(j, _)| left.contains(j)).map(|(&j, &v)| (j, v)).collect();
+        let upper: Vec<(usize, Value)> = a[&k]
+            .iter()
+            .filter(|(j, _)| left.contains(j))
+            .map(|(&j, &v)| (j, v))
+            .collect();
         let mut lower = Vec::new();
         for &i in &left {
-            let Some(&below) = a[&i].get(&k) else { continue };
+            let Some(&below) = a[&i].get(&k) else {
+                continue;
+            };
             let multiplier = graph.mul(below, inverse);
             lower.push((i, multiplier));
             for &(j, u) in &upper {
@@ -111,7 +150,13 @@ impl Factors {
                     x[i] = graph.sub(x[i], product);
                 }
             }
-            for ((&k, upper), &inverse) in block.order.iter().zip(&block.upper).zip(&block.inverse).rev() {
+            for ((&k, upper), &inverse) in block
+                .order
+                .iter()
+                .zip(&block.upper)
+                .zip(&block.inverse)
+                .rev()
+            {
                 for &(j, u) in upper {
                     let product = graph.mul(u, x[j]);
                     x[k] = graph.sub(x[k], product);
@@ -124,7 +169,10 @@ impl Factors {
 
     /// The states in the order in which blocks are solved.
     pub(super) fn order(&self) -> Vec<usize> {
-        self.blocks.iter().flat_map(|b| b.order.iter().copied()).collect()
+        self.blocks
+            .iter()
+            .flat_map(|b| b.order.iter().copied())
+            .collect()
     }
 }
 

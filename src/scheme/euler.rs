@@ -6,6 +6,15 @@ use super::step_program::{Advance, Parts};
 
 pub(super) fn advance(parts: &mut Parts) -> Advance {
     let step = parts.step;
-    let change = parts.rhs.derivatives.clone().into_iter().map(|f| parts.rhs.graph.mul(step, f)).collect();
-    Advance { change, error: None }
+    let change = parts
+        .rhs
+        .derivatives
+        .clone()
+        .into_iter()
+        .map(|f| parts.rhs.graph.mul(step, f))
+        .collect();
+    Advance {
+        change,
+        error: None,
+    }
 }

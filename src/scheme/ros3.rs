@@ -6,6 +6,11 @@
 //! their argument, `y + U_1`. Inputs that move linearly in time are states with a constant derivative, whose `U` are
 //! known in closed form; they enter the other rows through their column of the Jacobian.
 
+#![expect(
+    clippy::excessive_precision,
+    reason = "the coefficients as published, to all their digits"
+)]
+
 use crate::ops::{Algebra, Op};
 use crate::program::{Graph, Value};
 
@@ -17,15 +22,26 @@ pub(super) const GAMMA: f64 = 0.435_866_521_508_458_999_42;
 pub(super) const C21: f64 = -1.015_617_108_387_770_209_197_560_011_554_5;
 pub(super) const C31: f64 = 4.075_995_645_253_769_982_480_583_538_067;
 pub(super) const C32: f64 = 9.207_679_429_833_079_124_215_681_847_4;
-pub(super) const M: [f64; 3] = [1.0, 6.169_794_704_382_824_559_255_361_568_973, -0.427_722_565_432_185_733_262_383_738_065_14];
-pub(super) const E: [f64; 3] = [0.5, -2.907_955_871_680_546_982_171_823_620_801_7, 0.223_540_698_978_115_696_273_609_092_761_99];
+pub(super) const M: [f64; 3] = [
+    1.0,
+    6.169_794_704_382_824_559_255_361_568_973,
+    -0.427_722_565_432_185_733_262_383_738_065_14,
+];
+pub(super) const E: [f64; 3] = [
+    0.5,
+    -2.907_955_871_680_546_982_171_823_620_801_7,
+    0.223_540_698_978_115_696_273_609_092_761_99,
+];
 
 pub(super) fn advance(parts: &mut Parts, scales: &[f64], tolerance: f64) -> Advance {
     let states = parts.states.clone();
     let moving = parts.moving.clone();
     let n = states.len();
     let matrix = jacobian(&mut parts.rhs, &states);
-    let moving_columns = jacobian(&mut parts.rhs, &moving.iter().map(|m| m.0).collect::<Vec<_>>());
+    let moving_columns = jacobian(
+        &mut parts.rhs,
+        &moving.iter().map(|m| m.0).collect::<Vec<_>>(),
+    );
 
     let g = &mut parts.rhs.graph;
     let inverse_step = g.apply(Op::Recip, &[parts.step]);
@@ -34,7 +50,11 @@ pub(super) fn advance(parts: &mut Parts, scales: &[f64], tolerance: f64) -> Adva
     let factors = factor(g, &matrix, e);
 
     // U_i of an input that moves at rate s: h γ s times a number.
-    let growth = [1.0, 1.0 + C21 * GAMMA, 1.0 + C31 * GAMMA + C32 * GAMMA * (1.0 + C21 * GAMMA)];
+    let growth = [
+        1.0,
+        1.0 + C21 * GAMMA,
+        1.0 + C31 * GAMMA + C32 * GAMMA * (1.0 + C21 * GAMMA),
+    ];
     let step = parts.step;
     let moved_by = |g: &mut Graph, rate: Value, factor: f64| {
         let c = g.constant(GAMMA * factor);
@@ -108,5 +128,8 @@ pub(super) fn advance(parts: &mut Parts, scales: &[f64], tolerance: f64) -> Adva
         })
         .collect();
     let error = largest(&mut parts.rhs, &errors);
-    Advance { change, error: Some(error) }
+    Advance {
+        change,
+        error: Some(error),
+    }
 }

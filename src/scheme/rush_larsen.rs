@@ -19,9 +19,10 @@ pub(super) fn advance(parts: &mut Parts, model: &Model) -> Advance {
         let state = parts.states[i];
         let slope = Tangents::new([(state, one)]).of(&mut parts.rhs.graph, f);
         let graph = &mut parts.rhs.graph;
-        let others = parts.states.iter().enumerate().filter(|&(j, &s)| {
-            j != i && Some(j) != potential && depends_on(graph, s)[f.index()]
-        });
+        let others =
+            parts.states.iter().enumerate().filter(|&(j, &s)| {
+                j != i && Some(j) != potential && depends_on(graph, s)[f.index()]
+            });
         // Without a labelled potential: exactly one other state may move the gate.
         let n_others = others.count();
         let allowed = if potential.is_some() { 0 } else { 1 };
@@ -38,5 +39,8 @@ pub(super) fn advance(parts: &mut Parts, model: &Model) -> Advance {
             }
         });
     }
-    Advance { change, error: None }
+    Advance {
+        change,
+        error: None,
+    }
 }

@@ -4,7 +4,9 @@ use std::collections::HashMap;
 
 use crate::model::{Model, VariableId};
 use crate::ops::{Algebra, Op};
-use crate::program::{Input, LowerError, Program, Rhs, Style, Tangents, Value, fuse, lower, program};
+use crate::program::{
+    Input, LowerError, Program, Rhs, Style, Tangents, Value, fuse, lower, program,
+};
 
 use super::{euler, ros3, rush_larsen};
 
@@ -103,7 +105,11 @@ pub struct StepProgram {
 impl StepProgram {
     /// Place of the error among the outputs.
     pub fn error_output(&self) -> usize {
-        if self.compensated { 2 * self.n_states } else { self.n_states }
+        if self.compensated {
+            2 * self.n_states
+        } else {
+            self.n_states
+        }
     }
 
     /// Place of an observable's value among the outputs; its rate follows.
@@ -153,7 +159,9 @@ pub fn build(request: &Request<'_>) -> Result<StepProgram, BuildError> {
     for &i in request.clamped {
         let clamped = rhs.input(Input::Clamped(i));
         let zero = rhs.graph.constant(0.0);
-        rhs.derivatives[i] = rhs.graph.apply(Op::Select, &[clamped, zero, rhs.derivatives[i]]);
+        rhs.derivatives[i] = rhs
+            .graph
+            .apply(Op::Select, &[clamped, zero, rhs.derivatives[i]]);
     }
     let mut moving = Vec::new();
     if rhs.inputs.contains(&Input::Time) {
@@ -168,7 +176,11 @@ pub fn build(request: &Request<'_>) -> Result<StepProgram, BuildError> {
     }
     let step = rhs.input(Input::Step);
 
-    let seeds = states.iter().copied().zip(rhs.derivatives.iter().copied()).chain(moving.iter().copied());
+    let seeds = states
+        .iter()
+        .copied()
+        .zip(rhs.derivatives.iter().copied())
+        .chain(moving.iter().copied());
     let mut along = Tangents::new(seeds);
     let mut observed = Vec::new();
     for id in request.observables {
@@ -178,13 +190,20 @@ pub fn build(request: &Request<'_>) -> Result<StepProgram, BuildError> {
         observed.extend([value, rate]);
     }
 
-    let mut parts = Parts { rhs, states, step, moving };
+    let mut parts = Parts {
+        rhs,
+        states,
+        step,
+        moving,
+    };
     let advance = match request.scheme {
         Scheme::Euler => euler::advance(&mut parts),
         Scheme::RushLarsen => rush_larsen::advance(&mut parts, request.model),
         Scheme::Ros3 => ros3::advance(&mut parts, request.scales, request.tolerance),
     };
-    let Parts { mut rhs, states, .. } = parts;
+    let Parts {
+        mut rhs, states, ..
+    } = parts;
     let mut outputs = Vec::new();
     let mut lost_after = Vec::new();
     for (i, (&state, &change)) in states.iter().zip(&advance.change).enumerate() {
@@ -228,7 +247,9 @@ const SMALLEST_ERROR: f64 = 1e-6;
 /// The proportional-integral controller (Gustafsson 1991): after an accepted step `0.85 last^(0.4/p) error^(-0.7/p)`, after a
 /// rejected one `0.85 error^(-1/p)`. Gives the error, its logarithm and the growth.
 fn growth(rhs: &mut Rhs, error: Value, control: Control) -> [Value; 3] {
-    let Control::Adaptive { order } = control else { unreachable!("only adaptive schemes estimate an error") };
+    let Control::Adaptive { order } = control else {
+        unreachable!("only adaptive schemes estimate an error")
+    };
     let last = rhs.input(Input::LastError);
     let g = &mut rhs.graph;
     let floor = g.constant(SMALLEST_ERROR);
@@ -236,7 +257,11 @@ fn growth(rhs: &mut Rhs, error: Value, control: Control) -> [Value; 3] {
     let judged = g.apply(Op::Max, &[floor, error]);
     let logarithm = g.apply(Op::Log, &[judged]);
     let mut power = |slope_last: f64, slope_now: f64| {
-        let (a, b, c) = (g.constant(slope_last / order), g.constant(-slope_now / order), g.constant(SAFETY.ln()));
+        let (a, b, c) = (
+            g.constant(slope_last / order),
+            g.constant(-slope_now / order),
+            g.constant(SAFETY.ln()),
+        );
         let x = g.mul(last, a);
         let y = g.mul(logarithm, b);
         let sum = g.add(x, y);
@@ -254,7 +279,10 @@ fn growth(rhs: &mut Rhs, error: Value, control: Control) -> [Value; 3] {
 
 /// An error of 0 if every value is a number of the single precision's range, else one that no step may have.
 fn finite_check(rhs: &mut Rhs, values: &[Value]) -> [Value; 3] {
-    let magnitudes: Vec<Value> = values.iter().map(|&v| rhs.graph.apply(Op::Abs, &[v])).collect();
+    let magnitudes: Vec<Value> = values
+        .iter()
+        .map(|&v| rhs.graph.apply(Op::Abs, &[v]))
+        .collect();
     let largest = largest(rhs, &magnitudes);
     let g = &mut rhs.graph;
     let limit = g.constant(f64::from(f32::MAX));

@@ -13,10 +13,17 @@ use crate::program::{Input, Node};
 fn classical() -> (RowVector3<f64>, RowVector3<f64>, Matrix3<f64>, Matrix3<f64>) {
     let c = Matrix3::new(0.0, 0.0, 0.0, C21, 0.0, 0.0, C31, C32, 0.0);
     let a = Matrix3::new(0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 1.0, 0.0, 0.0);
-    let gamma = (Matrix3::identity() / GAMMA - c).try_inverse().expect("lower triangular with a diagonal");
+    let gamma = (Matrix3::identity() / GAMMA - c)
+        .try_inverse()
+        .expect("lower triangular with a diagonal");
     let m = RowVector3::from(M);
     let alpha = a * gamma;
-    (m * gamma, (m - RowVector3::from(E)) * gamma, alpha, alpha + gamma)
+    (
+        m * gamma,
+        (m - RowVector3::from(E)) * gamma,
+        alpha,
+        alpha + gamma,
+    )
 }
 
 #[test]
@@ -32,7 +39,10 @@ fn ros3_has_order_three_and_an_embedded_solution_of_order_two() {
     near((b * beta * betas)[0], 1.0 / 6.0);
     near((embedded * one)[0], 1.0);
     near((embedded * betas)[0], 0.5);
-    assert!(((embedded * alphas.component_mul(&alphas))[0] - 1.0 / 3.0).abs() > 1e-3, "the embedded solution must differ");
+    assert!(
+        ((embedded * alphas.component_mul(&alphas))[0] - 1.0 / 3.0).abs() > 1e-3,
+        "the embedded solution must differ"
+    );
 }
 
 #[test]
@@ -45,7 +55,10 @@ fn ros3_damps_infinitely_fast_modes_completely() {
 }
 
 fn read(text: &str) -> Model {
-    let source = Source { name: "test.mmt".into(), text: text.into() };
+    let source = Source {
+        name: "test.mmt".into(),
+        text: text.into(),
+    };
     model::read(&source).expect("the test's model is sound").0
 }
 
@@ -103,12 +116,23 @@ fn integrate(step: &StepProgram, initial: &[f64], end: f64, n: usize) -> (Vec<f6
                 Node::Constant(bits) => f64::from_bits(bits),
                 Node::Input(i) => inputs[i as usize],
                 Node::Apply(op, a) => {
-                    let at = |k: usize| if k < op.arity() { values[a[k].index()] } else { 0.0 };
+                    let at = |k: usize| {
+                        if k < op.arity() {
+                            values[a[k].index()]
+                        } else {
+                            0.0
+                        }
+                    };
                     eval(op, at(0), at(1), at(2))
                 }
             });
         }
-        let out: Vec<f64> = step.program.outputs.iter().map(|o| values[o.index()]).collect();
+        let out: Vec<f64> = step
+            .program
+            .outputs
+            .iter()
+            .map(|o| values[o.index()])
+            .collect();
         y = out[..step.n_states].to_vec();
         largest_error = largest_error.max(out[step.error_output()]);
     }
@@ -123,7 +147,10 @@ fn observed_order(scheme: Scheme, n: usize) -> f64 {
     let step = step_program(&model, scheme);
     let error = |n: usize| {
         let (y, _) = integrate(&step, &initial, 1.0, n);
-        y.iter().zip(&exact).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max)
+        y.iter()
+            .zip(&exact)
+            .map(|(a, b)| (a - b).abs())
+            .fold(0.0, f64::max)
     };
     (error(n) / error(2 * n)).log2()
 }

@@ -24,7 +24,10 @@ pub enum Simd {
 impl Simd {
     /// The best that this machine has.
     pub fn best() -> Self {
-        Self::available().into_iter().next().unwrap_or(Simd::Baseline)
+        Self::available()
+            .into_iter()
+            .next()
+            .unwrap_or(Simd::Baseline)
     }
 
     /// All that this machine can run, best first.
@@ -66,7 +69,10 @@ impl Simd {
 /// # Panics
 /// If `rows` is too short for the tape.
 pub(super) fn run<T: Lane>(simd: Simd, tape: &Tape<T>, rows: &mut [T], lanes: usize) {
-    assert!(rows.len() >= tape.n_rows * lanes, "rows are shorter than the tape needs");
+    assert!(
+        rows.len() >= tape.n_rows * lanes,
+        "rows are shorter than the tape needs"
+    );
     match simd {
         // SAFETY: `Simd` values other than the baseline are made by `available` alone, after the features were found.
         #[cfg(target_arch = "x86_64")]
@@ -92,7 +98,11 @@ fn run_avx2<T: Lane>(code: &[Instruction<T>], rows: &mut [T], lanes: usize) {
 
 #[inline(always)]
 fn run_here<T: Lane>(code: &[Instruction<T>], rows: &mut [T], lanes: usize) {
-    let file = File { base: rows.as_mut_ptr(), len: rows.len(), lanes };
+    let file = File {
+        base: rows.as_mut_ptr(),
+        len: rows.len(),
+        lanes,
+    };
     for i in code {
         match i.kind {
             Kind::Copy => unary(&file, i, |x| x),
@@ -139,7 +149,10 @@ impl<T: Lane> File<T> {
 
     /// The row that an instruction writes.
     #[inline(always)]
-    #[expect(clippy::mut_from_ref, reason = "rows are disjoint; see the argument in the body")]
+    #[expect(
+        clippy::mut_from_ref,
+        reason = "rows are disjoint; see the argument in the body"
+    )]
     fn target(&self, i: &Instruction<T>) -> &mut [T] {
         let start = i.target as usize * self.lanes;
         assert!(start + self.lanes <= self.len);

@@ -104,7 +104,9 @@ impl<T: Lane> Advance<'_, T> {
             self.inputs(lanes, rows);
             interpret::run(self.cpu.simd, &self.cpu.tape, rows, n);
             for l in 0..n {
-                let Some(fibre) = lanes.fibre[l] else { continue };
+                let Some(fibre) = lanes.fibre[l] else {
+                    continue;
+                };
                 match self.judge(lanes, rows, l, fibre as usize) {
                     Verdict::Accepted => {}
                     Verdict::Kept => self.keep(rows, n, l),
@@ -181,18 +183,30 @@ impl<T: Lane> Advance<'_, T> {
             clock.set(flag::OPEN, false);
             let observable = |k: usize| {
                 let at = cpu.observable_output(k);
-                (lanes.open[2 * k * n + l], lanes.open[(2 * k + 1) * n + l], output(rows, at), output(rows, at + 1))
+                (
+                    lanes.open[2 * k * n + l],
+                    lanes.open[(2 * k + 1) * n + l],
+                    output(rows, at),
+                    output(rows, at + 1),
+                )
             };
-            let mut course = Course { cpu, clock, inclusive: ends };
+            let mut course = Course {
+                cpu,
+                clock,
+                inclusive: ends,
+            };
             course.gather(&observable, self.group, fibre, self.spikes);
             course.sample(&observable, &mut self.samples, fibre);
-            if !self.to_end && clock.next_row as usize >= self.samples.first_row + self.samples.n_rows {
+            if !self.to_end
+                && clock.next_row as usize >= self.samples.first_row + self.samples.n_rows
+            {
                 let reaches_on = cpu.row_ticks(clock.next_row as usize) < clock.now as f64;
                 clock.set(flag::TAIL, reaches_on);
                 if reaches_on {
                     for k in 0..cpu.n_recorded {
                         let (g0, d0, g1, d1) = observable(k);
-                        self.group.tail[4 * (fibre * cpu.n_recorded + k)..][..4].copy_from_slice(&[g0, d0, g1, d1]);
+                        self.group.tail[4 * (fibre * cpu.n_recorded + k)..][..4]
+                            .copy_from_slice(&[g0, d0, g1, d1]);
                     }
                 }
                 return Verdict::Leaves;
@@ -245,7 +259,11 @@ impl<T: Lane> Advance<'_, T> {
             clock.last_error = output(rows, cpu.error_output + 1).f64();
             let grown = (tried as f64 * growth) as i64;
             // A step cut short by an edge says nothing against the longer one that was wanted.
-            clock.wanted = if tried < clock.wanted && growth >= 1.0 { grown.max(clock.wanted) } else { grown };
+            clock.wanted = if tried < clock.wanted && growth >= 1.0 {
+                grown.max(clock.wanted)
+            } else {
+                grown
+            };
             clock.wanted = clock.wanted.max(cpu.smallest_step);
         }
         if clock.now == cpu.schedule.segments[clock.segment as usize].end {
@@ -289,11 +307,18 @@ impl<T: Lane> Advance<'_, T> {
             let width = cpu.state_width();
             let stored = &self.group.states[fibre * width..][..width];
             for (i, &value) in stored.iter().enumerate() {
-                let row = if i < cpu.n_states { i } else { cpu.lost_row.unwrap_or(0) + i - cpu.n_states };
+                let row = if i < cpu.n_states {
+                    i
+                } else {
+                    cpu.lost_row.unwrap_or(0) + i - cpu.n_states
+                };
                 rows[row * n + l] = value;
             }
             let per_fibre = 2 * cpu.n_observables();
-            for (k, &value) in self.group.open[fibre * per_fibre..][..per_fibre].iter().enumerate() {
+            for (k, &value) in self.group.open[fibre * per_fibre..][..per_fibre]
+                .iter()
+                .enumerate()
+            {
                 lanes.open[k * n + l] = value;
             }
             for &(row, literal) in &cpu.parameter_rows {
@@ -313,9 +338,22 @@ impl<T: Lane> Advance<'_, T> {
         let mut clock = self.group.clocks[fibre];
         if clock.has(flag::TAIL) {
             let tail = &self.group.tail[4 * fibre * cpu.n_recorded..][..4 * cpu.n_recorded];
-            let observable = |k: usize| (tail[4 * k], tail[4 * k + 1], tail[4 * k + 2], tail[4 * k + 3]);
-            let inclusive = clock.has(flag::ON_EDGE) && clock.segment as usize + 1 == cpu.schedule.segments.len();
-            Course { cpu, clock: &mut clock, inclusive }.sample(&observable, &mut self.samples, fibre);
+            let observable = |k: usize| {
+                (
+                    tail[4 * k],
+                    tail[4 * k + 1],
+                    tail[4 * k + 2],
+                    tail[4 * k + 3],
+                )
+            };
+            let inclusive = clock.has(flag::ON_EDGE)
+                && clock.segment as usize + 1 == cpu.schedule.segments.len();
+            Course {
+                cpu,
+                clock: &mut clock,
+                inclusive,
+            }
+            .sample(&observable, &mut self.samples, fibre);
             let reaches_on = cpu.row_ticks(clock.next_row as usize) < clock.now as f64;
             clock.set(flag::TAIL, reaches_on);
             self.group.clocks[fibre] = clock;
@@ -326,12 +364,22 @@ impl<T: Lane> Advance<'_, T> {
     fn unload(&mut self, lanes: &Lanes<T>, rows: &[T], l: usize, fibre: usize) {
         let (cpu, n) = (self.cpu, lanes.lanes);
         let width = cpu.state_width();
-        for (i, value) in self.group.states[fibre * width..][..width].iter_mut().enumerate() {
-            let row = if i < cpu.n_states { i } else { cpu.lost_row.unwrap_or(0) + i - cpu.n_states };
+        for (i, value) in self.group.states[fibre * width..][..width]
+            .iter_mut()
+            .enumerate()
+        {
+            let row = if i < cpu.n_states {
+                i
+            } else {
+                cpu.lost_row.unwrap_or(0) + i - cpu.n_states
+            };
             *value = rows[row * n + l];
         }
         let per_fibre = 2 * cpu.n_observables();
-        for (k, value) in self.group.open[fibre * per_fibre..][..per_fibre].iter_mut().enumerate() {
+        for (k, value) in self.group.open[fibre * per_fibre..][..per_fibre]
+            .iter_mut()
+            .enumerate()
+        {
             *value = lanes.open[k * n + l];
         }
         self.group.clocks[fibre] = lanes.clock[l];
@@ -380,7 +428,13 @@ struct Course<'a, T> {
 
 impl<T: Lane> Course<'_, T> {
     /// Feeds the features; `observable(k)` gives value and rate at the start, then at the end.
-    fn gather(&self, observable: &impl Fn(usize) -> (T, T, T, T), group: &mut Group<T>, fibre: usize, spikes: &mut Vec<Spike>) {
+    fn gather(
+        &self,
+        observable: &impl Fn(usize) -> (T, T, T, T),
+        group: &mut Group<T>,
+        fibre: usize,
+        spikes: &mut Vec<Spike>,
+    ) {
         let n_features = self.cpu.features.len();
         for (f, (spec, of)) in self.cpu.features.iter().enumerate() {
             let (g0, d0, g1, d1) = observable(*of);
@@ -394,14 +448,27 @@ impl<T: Lane> Course<'_, T> {
                 d1: d1.f64() * per_ms,
             };
             let id = group.first + fibre as u64;
-            spec.feed(&mut group.gathered[fibre * n_features + f], &piece, &mut |time_ms| {
-                spikes.push(Spike { time_ms, fibre: id, feature: f });
-            });
+            spec.feed(
+                &mut group.gathered[fibre * n_features + f],
+                &piece,
+                &mut |time_ms| {
+                    spikes.push(Spike {
+                        time_ms,
+                        fibre: id,
+                        feature: f,
+                    });
+                },
+            );
         }
     }
 
     /// Interpolates the rows that lie in the piece and in the call.
-    fn sample(&mut self, observable: &impl Fn(usize) -> (T, T, T, T), samples: &mut Samples<'_, T>, fibre: usize) {
+    fn sample(
+        &mut self,
+        observable: &impl Fn(usize) -> (T, T, T, T),
+        samples: &mut Samples<'_, T>,
+        fibre: usize,
+    ) {
         let (start, end) = (self.clock.piece_start as f64, self.clock.now as f64);
         let last = samples.first_row + samples.n_rows;
         while (self.clock.next_row as usize) < last {
@@ -417,7 +484,8 @@ impl<T: Lane> Course<'_, T> {
                 for k in 0..self.cpu.n_recorded {
                     let (g0, d0, g1, d1) = observable(k);
                     let value = hermite(x, length, g0.f64(), d0.f64(), g1.f64(), d1.f64());
-                    let place = (k * samples.n_rows + row - samples.first_row) * samples.n_traces + trace as usize;
+                    let place = (k * samples.n_rows + row - samples.first_row) * samples.n_traces
+                        + trace as usize;
                     samples.values[place] = T::of(value);
                 }
             }
@@ -430,5 +498,7 @@ impl<T: Lane> Course<'_, T> {
 fn hermite(x: f64, length: f64, g0: f64, d0: f64, g1: f64, d1: f64) -> f64 {
     let y = 1.0 - x;
     // Exact at both ends.
-    g0 * (y * y * (1.0 + 2.0 * x)) + g1 * (x * x * (1.0 + 2.0 * y)) + length * x * y * (d0 * y - d1 * x)
+    g0 * (y * y * (1.0 + 2.0 * x))
+        + g1 * (x * x * (1.0 + 2.0 * y))
+        + length * x * y * (d0 * y - d1 * x)
 }

@@ -50,9 +50,17 @@ const LARGEST_STEP_MS: f64 = 5.0;
 enum Driven {
     /// The program does not depend on it.
     Unused,
-    Pace { row: usize },
-    Parameter { row: usize, slope_row: Option<usize> },
-    Clamp { row: usize, state: usize },
+    Pace {
+        row: usize,
+    },
+    Parameter {
+        row: usize,
+        slope_row: Option<usize>,
+    },
+    Clamp {
+        row: usize,
+        state: usize,
+    },
 }
 
 /// An experiment compiled for lanes of one precision.
@@ -93,10 +101,19 @@ impl<T: Lane> Cpu<T> {
     /// # Panics
     /// If the machine does not have the instruction set asked for.
     pub fn new(experiment: &Experiment, settings: &Settings) -> Result<Self, BuildError> {
-        assert!(Simd::available().contains(&settings.simd), "{} is not available here", settings.simd.name());
+        assert!(
+            Simd::available().contains(&settings.simd),
+            "{} is not available here",
+            settings.simd.name()
+        );
         let model = &experiment.model;
         let schedule = experiment.schedule.clone();
-        let ramps = |k: usize| schedule.segments.iter().any(|s| s.drives[k].is_some_and(|d| d.start != d.end));
+        let ramps = |k: usize| {
+            schedule
+                .segments
+                .iter()
+                .any(|s| s.drives[k].is_some_and(|d| d.start != d.end))
+        };
         let mut ramped = Vec::new();
         let mut clamped = Vec::new();
         for (k, target) in schedule.targets.iter().enumerate() {
@@ -125,21 +142,32 @@ impl<T: Lane> Cpu<T> {
             .iter()
             .map(|target| match *target {
                 Target::Pace => row(Input::Pace).map_or(Driven::Unused, |row| Driven::Pace { row }),
-                Target::Parameter(id) => row(Input::Parameter(id))
-                    .map_or(Driven::Unused, |r| Driven::Parameter { row: r, slope_row: row(Input::Slope(id)) }),
+                Target::Parameter(id) => {
+                    row(Input::Parameter(id)).map_or(Driven::Unused, |r| Driven::Parameter {
+                        row: r,
+                        slope_row: row(Input::Slope(id)),
+                    })
+                }
                 Target::Clamp(id) => match model.states.iter().position(|&s| s == id) {
-                    Some(state) => row(Input::Clamped(state)).map_or(Driven::Unused, |row| Driven::Clamp { row, state }),
+                    Some(state) => row(Input::Clamped(state))
+                        .map_or(Driven::Unused, |row| Driven::Clamp { row, state }),
                     None => Driven::Unused,
                 },
             })
             .collect();
-        let parameter_rows = free.iter().filter_map(|&id| Some((row(Input::Parameter(id))?, id))).collect();
+        let parameter_rows = free
+            .iter()
+            .filter_map(|&id| Some((row(Input::Parameter(id))?, id)))
+            .collect();
         let features = experiment
             .features
             .iter()
             .map(|f| {
                 let of = experiment.observables.iter().position(|&o| o == f.of);
-                (f.clone(), of.expect("every feature watches one of the observables"))
+                (
+                    f.clone(),
+                    of.expect("every feature watches one of the observables"),
+                )
             })
             .collect();
         Ok(Cpu {
@@ -194,14 +222,18 @@ impl<T: Lane> Cpu<T> {
         let mut states = Vec::with_capacity(n * self.state_width());
         for p in &parameters {
             states.extend(self.initial.of(p).into_iter().map(T::of));
-            states.extend(std::iter::repeat_n(T::of(0.0), self.state_width() - self.n_states));
+            states.extend(std::iter::repeat_n(
+                T::of(0.0),
+                self.state_width() - self.n_states,
+            ));
         }
         // Clamps that hold from the start act now: there is no edge before the first segment.
         if let Some(segment) = self.schedule.segments.first() {
             for (driven, drive) in self.driven.iter().zip(&segment.drives) {
                 if let (Driven::Clamp { state, .. }, Some(drive)) = (driven, drive) {
                     for (fibre, p) in parameters.iter().enumerate() {
-                        states[fibre * self.state_width() + state] = T::of(crate::backend::course(drive, segment, p).0);
+                        states[fibre * self.state_width() + state] =
+                            T::of(crate::backend::course(drive, segment, p).0);
                     }
                 }
             }
@@ -212,7 +244,9 @@ impl<T: Lane> Cpu<T> {
             clocks: vec![clock; n],
             open: vec![T::of(0.0); n * 2 * self.n_observables()],
             tail: vec![T::of(0.0); n * 4 * self.n_recorded],
-            gathered: (0..n).flat_map(|_| self.features.iter().map(|f| f.0.start())).collect(),
+            gathered: (0..n)
+                .flat_map(|_| self.features.iter().map(|f| f.0.start()))
+                .collect(),
             parameters,
         }
     }
@@ -227,7 +261,14 @@ impl<T: Lane> Cpu<T> {
         spikes: &mut Vec<Spike>,
         cancelled: &dyn Fn() -> bool,
     ) {
-        lanes::Advance { cpu: self, group, samples, spikes, to_end }.run(lanes, cancelled);
+        lanes::Advance {
+            cpu: self,
+            group,
+            samples,
+            spikes,
+            to_end,
+        }
+        .run(lanes, cancelled);
     }
 
     fn n_observables(&self) -> usize {

@@ -99,7 +99,10 @@ impl<T: Lane> Tape<T> {
                                 instruction.constants |= 1 << slot;
                                 instruction.numbers[slot] = T::of(f64::from_bits(bits));
                             }
-                            _ => instruction.rows[slot] = row[a.index()].expect("arguments have rows"),
+                            _ => {
+                                instruction.rows[slot] =
+                                    row[a.index()].expect("arguments have rows")
+                            }
                         }
                     }
                     code.push(instruction);
@@ -109,10 +112,11 @@ impl<T: Lane> Tape<T> {
                     ended.dedup();
                     for a in ended {
                         let r = row[a.index()];
-                        if let (Node::Apply(..), Some(r)) = (program.nodes[a.index()], r) {
-                            if last_use[a.index()] == i && r as usize >= n_fixed {
-                                free.push(r);
-                            }
+                        if let (Node::Apply(..), Some(r)) = (program.nodes[a.index()], r)
+                            && last_use[a.index()] == i
+                            && r as usize >= n_fixed
+                        {
+                            free.push(r);
                         }
                     }
                 }
@@ -132,6 +136,10 @@ impl<T: Lane> Tape<T> {
                 numbers: [T::of(number); 3],
             });
         }
-        Tape { code, n_rows: n_rows as usize, n_inputs }
+        Tape {
+            code,
+            n_rows: n_rows as usize,
+            n_inputs,
+        }
     }
 }

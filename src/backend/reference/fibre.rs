@@ -8,7 +8,7 @@ use crate::model::{VariableId, VariableKind};
 use crate::program::{Input, LowerError};
 use crate::protocol::{Segment, ms, tick};
 
-use super::evaluate_into;
+use super::evaluate::evaluate_into;
 use super::formulas::Formulas;
 use super::integrate::{Accepted, Integrator, Stop, Tolerances, Work};
 use super::linear::Elimination;
@@ -158,7 +158,12 @@ impl Reference {
     ) -> (FibreEnd, Work) {
         let mut state = self.initial_state(parameters);
         let floor = self.least_scales(&state);
-        let mut integrator = Integrator::new(&self.formulas.pattern, &self.elimination, self.tolerances, floor);
+        let mut integrator = Integrator::new(
+            &self.formulas.pattern,
+            &self.elimination,
+            self.tolerances,
+            floor,
+        );
         let mut moving = Moving::new(self, parameters);
         let mut watch = Watch {
             reference: self,
@@ -237,7 +242,8 @@ struct Moving<'a> {
     ramps: Vec<(usize, f64, f64)>,
     /// Held states and their rates per ms.
     held: Vec<(usize, f64)>,
-    scratch: Vec<f64>,
+    /// Memory of the tapes: rates, Jacobian, observables.
+    memory: [Vec<f64>; 3],
     outputs: Vec<f64>,
 }
 
@@ -248,6 +254,11 @@ impl<'a> Moving<'a> {
         for &(id, place) in &formulas.parameters {
             inputs[place] = reference.experiment.own_value(id, parameters);
         }
+        let memory = [&formulas.rates, &formulas.jacobian, &formulas.observe].map(|tape| {
+            let mut memory = tape.memory();
+            tape.settle(&inputs, &mut memory);
+            memory
+        });
         Moving {
             formulas,
             ms_per_time: reference.experiment.model.ms_per_time,
@@ -255,8 +266,8 @@ impl<'a> Moving<'a> {
             start_ms: 0.0,
             ramps: Vec::new(),
             held: Vec::new(),
-            scratch: Vec::new(),
-            outputs: vec![0.0; formulas.jacobian.outputs.len()],
+            memory,
+            outputs: vec![0.0; formulas.entries.len() + formulas.by_time.len()],
         }
     }
 
@@ -303,12 +314,9 @@ impl<'a> Moving<'a> {
     /// Observables, then their rates per ms.
     fn observe(&mut self, at_ms: f64, state: &[f64], observed: &mut [f64]) {
         self.set(at_ms, state);
-        evaluate_into(
-            &self.formulas.observe,
-            &self.inputs,
-            &mut self.scratch,
-            observed,
-        );
+        self.formulas
+            .observe
+            .run(&self.inputs, &mut self.memory[2], observed);
         let half = observed.len() / 2;
         for rate in &mut observed[half..] {
             *rate /= self.ms_per_time;
@@ -319,7 +327,9 @@ impl<'a> Moving<'a> {
 impl System for Moving<'_> {
     fn rates(&mut self, at_ms: f64, state: &[f64], rates: &mut [f64]) {
         self.set(at_ms, state);
-        evaluate_into(&self.formulas.rates, &self.inputs, &mut self.scratch, rates);
+        self.formulas
+            .rates
+            .run(&self.inputs, &mut self.memory[0], rates);
         for rate in rates.iter_mut() {
             *rate /= self.ms_per_time;
         }
@@ -330,12 +340,9 @@ impl System for Moving<'_> {
 
     fn jacobian(&mut self, at_ms: f64, state: &[f64], jacobian: &mut [f64], by_time: &mut [f64]) {
         self.set(at_ms, state);
-        evaluate_into(
-            &self.formulas.jacobian,
-            &self.inputs,
-            &mut self.scratch,
-            &mut self.outputs,
-        );
+        self.formulas
+            .jacobian
+            .run(&self.inputs, &mut self.memory[1], &mut self.outputs);
         jacobian.fill(0.0);
         by_time.fill(0.0);
         let (entries, times) = self.outputs.split_at(self.formulas.entries.len());
@@ -366,9 +373,6 @@ struct Watch<'a> {
     on_piece: &'a mut dyn FnMut(usize, &Piece),
 }
 
-/// A step gives this many pieces: the cubic over half a step is 16 times nearer to the interpolant than that over a whole one.
-const PIECES: u32 = 2;
-
 impl Watch<'_> {
     /// A segment begins: observables may jump.
     fn enter(&mut self, moving: &mut Moving<'_>, start_ms: f64, state: &[f64]) {
@@ -395,9 +399,11 @@ impl Watch<'_> {
             return;
         }
         let mut from = t0;
-        for piece in 1..=PIECES {
-            let x = f64::from(piece) / f64::from(PIECES);
-            let (to, at_ms) = if piece == PIECES {
+        // A cubic over a step of the multistep method is within the error that is allowed; over several it would not be.
+        let n_pieces = step.n_equal();
+        for piece in 1..=n_pieces {
+            let x = f64::from(piece) / f64::from(n_pieces);
+            let (to, at_ms) = if piece == n_pieces {
                 self.between.copy_from_slice(step.end());
                 (t1, step.to_ms)
             } else {

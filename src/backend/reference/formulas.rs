@@ -7,6 +7,7 @@ use crate::program::{self, Input, Program, Rhs, Style, Tangents, Value, lower, p
 use crate::protocol::Target;
 
 use super::ReferenceError;
+use super::evaluate::Tape;
 use super::linear::Pattern;
 
 /// Where the driven value and its rate go.
@@ -26,16 +27,16 @@ pub(super) struct Formulas {
     pub(super) n_states: usize,
     pub(super) n_inputs: usize,
     /// Derivatives of the states, per unit of the model's time, unoptimised.
-    pub(super) rates: Program,
+    pub(super) rates: Tape,
     /// Outputs: the entries of the Jacobian, in the order of `entries`, then the derivatives by time of `by_time`.
-    pub(super) jacobian: Program,
+    pub(super) jacobian: Tape,
     pub(super) pattern: Pattern,
     /// Places in the pattern.
     pub(super) entries: Vec<usize>,
     /// States whose derivatives depend on time.
     pub(super) by_time: Vec<usize>,
     /// Outputs: the observables, then their rates per unit of the model's time along the solution.
-    pub(super) observe: Program,
+    pub(super) observe: Tape,
     /// The initial values of the states, from the free literals.
     pub(super) initial: Program,
     pub(super) initial_inputs: Vec<Input>,
@@ -99,15 +100,28 @@ impl Formulas {
             .targets
             .iter()
             .map(|&target| driven(experiment, target, &place));
+        // Literals that no protocol drives stand still: what is made of them alone is computed once.
+        let moves: Vec<bool> = rhs
+            .inputs
+            .iter()
+            .map(|input| match input {
+                Input::Parameter(id) => experiment
+                    .schedule
+                    .targets
+                    .contains(&Target::Parameter(*id)),
+                Input::State(_) | Input::Slope(_) | Input::Pace | Input::Time => true,
+                Input::Clamped(_) | Input::Step | Input::Lost(_) | Input::LastError => true,
+            })
+            .collect();
         Ok(Formulas {
             n_states,
             n_inputs: rhs.inputs.len(),
-            rates,
-            jacobian,
+            rates: Tape::new(&rates, &moves),
+            jacobian: Tape::new(&jacobian, &moves),
             pattern,
             entries,
             by_time,
-            observe,
+            observe: Tape::new(&observe, &moves),
             initial: program(&initial.graph, &values),
             initial_inputs: initial.inputs,
             parameters: free

@@ -19,7 +19,10 @@ pub struct Tolerances {
 
 impl Default for Tolerances {
     fn default() -> Self {
-        Tolerances { relative: 1e-8, absolute: 1e-10 }
+        Tolerances {
+            relative: 1e-8,
+            absolute: 1e-10,
+        }
     }
 }
 
@@ -55,6 +58,13 @@ pub(super) struct Accepted<'a> {
 }
 
 impl Accepted<'_> {
+    /// How many equal steps of the multistep method this one spans: the starting one several.
+    pub(super) fn n_equal(&self) -> u32 {
+        ((self.to_ms - self.from_ms) / self.method.h)
+            .round()
+            .max(1.0) as u32
+    }
+
     /// The state at the end of the step.
     pub(super) fn end(&self) -> &[f64] {
         &self.method.d[0]
@@ -65,7 +75,8 @@ impl Accepted<'_> {
         if ms == self.from_ms {
             state.copy_from_slice(self.start);
         } else {
-            self.method.interpolate((ms - self.to_ms) / self.method.h, state);
+            self.method
+                .interpolate((ms - self.to_ms) / self.method.h, state);
         }
     }
 }
@@ -87,7 +98,9 @@ struct Allowance {
 
 impl Allowance {
     fn of(&self, i: usize, magnitude: f64) -> f64 {
-        SHARE * (self.tolerances.relative * magnitude.abs() + self.tolerances.absolute * self.scale[i])
+        SHARE
+            * (self.tolerances.relative * magnitude.abs()
+                + self.tolerances.absolute * self.scale[i])
     }
 
     fn grow(&mut self, state: &[f64]) {
@@ -133,9 +146,17 @@ const FAILURES_TO_ORDER_ONE: u32 = 4;
 
 impl Integrator {
     /// `floor` holds the least scale of each state.
-    pub(super) fn new(pattern: &Pattern, elimination: &Elimination, tolerances: Tolerances, floor: Vec<f64>) -> Self {
+    pub(super) fn new(
+        pattern: &Pattern,
+        elimination: &Elimination,
+        tolerances: Tolerances,
+        floor: Vec<f64>,
+    ) -> Self {
         Integrator {
-            allowance: Allowance { tolerances, scale: floor },
+            allowance: Allowance {
+                tolerances,
+                scale: floor,
+            },
             starter: Rodas::new(pattern.clone(), elimination.clone()),
             method: Multistep::new(pattern.clone(), elimination.clone()),
             work: Work::default(),
@@ -165,7 +186,12 @@ impl Integrator {
     ) -> Result<(), Stop> {
         self.allowance.grow(state);
         let mut from_ms = self.start(system, state, length_ms)?;
-        let first = Accepted { from_ms: 0.0, to_ms: from_ms, start: state, method: &self.method };
+        let first = Accepted {
+            from_ms: 0.0,
+            to_ms: from_ms,
+            start: state,
+            method: &self.method,
+        };
         if !each(system, &first) {
             return Err(Stop::Cancelled);
         }
@@ -176,16 +202,28 @@ impl Integrator {
             let left = length_ms - from_ms;
             let steps = left / self.method.h;
             // Two equal steps are better than one and a sliver.
-            let wanted = if steps < 1.0 { 1.0 } else if steps < 2.0 { 2.0 } else { steps };
+            let wanted = if steps < 1.0 {
+                1.0
+            } else if steps < 2.0 {
+                2.0
+            } else {
+                steps
+            };
             if steps < 2.0 && (steps - wanted).abs() > 1e-9 && (steps - 1.0).abs() > 1e-9 {
                 self.method.resize(steps / wanted);
                 equal = 0;
             }
             let lands = (left / self.method.h - 1.0).abs() <= 1e-6;
-            let to_ms = if lands { length_ms } else { from_ms + self.method.h };
+            let to_ms = if lands {
+                length_ms
+            } else {
+                from_ms + self.method.h
+            };
             let allowance = &self.allowance;
             let order = self.method.order;
-            let solved = self.method.try_step(system, to_ms, |i, y| allowance.of(i, y));
+            let solved = self
+                .method
+                .try_step(system, to_ms, |i, y| allowance.of(i, y));
             let error = match solved {
                 Solved::After(_) => {
                     let norm = allowance.norm(&self.method.correction, state, &self.method.end);
@@ -197,7 +235,12 @@ impl Integrator {
             if error <= 1.0 {
                 self.method.accept();
                 self.work.steps += 1;
-                let step = Accepted { from_ms, to_ms, start: state, method: &self.method };
+                let step = Accepted {
+                    from_ms,
+                    to_ms,
+                    start: state,
+                    method: &self.method,
+                };
                 if !each(system, &step) {
                     return Err(Stop::Cancelled);
                 }
@@ -224,8 +267,15 @@ impl Integrator {
                 equal = 0;
                 if self.method.h < SMALLEST_STEP_MS || from_ms + self.method.h == from_ms {
                     let end = &self.method.end;
-                    let culprit = self.culprit(&[state, end, &self.method.correction], &self.method.correction, state);
-                    return Err(Stop::Lost { after_ms: from_ms, state: culprit });
+                    let culprit = self.culprit(
+                        &[state, end, &self.method.correction],
+                        &self.method.correction,
+                        state,
+                    );
+                    return Err(Stop::Lost {
+                        after_ms: from_ms,
+                        state: culprit,
+                    });
                 }
             }
         }
@@ -233,7 +283,12 @@ impl Integrator {
     }
 
     /// Makes the first step with the one-step method, whose interpolant is the past of the multistep one. Returns its end.
-    fn start(&mut self, system: &mut impl System, state: &[f64], length_ms: f64) -> Result<f64, Stop> {
+    fn start(
+        &mut self,
+        system: &mut impl System,
+        state: &[f64],
+        length_ms: f64,
+    ) -> Result<f64, Stop> {
         self.starter.linearise(system, 0.0, state);
         self.work.rates += 1;
         self.work.jacobians += 1;
@@ -244,17 +299,28 @@ impl Integrator {
             self.work.factorisations += 1;
             let end = &self.starter.end;
             let norm = self.allowance.norm(self.starter.error(), state, end);
-            let error = if end.iter().all(|x| x.is_finite()) { norm } else { f64::NAN };
+            let error = if end.iter().all(|x| x.is_finite()) {
+                norm
+            } else {
+                f64::NAN
+            };
             if error <= 1.0 {
                 break;
             }
             self.work.rejections += 1;
-            let factor = if error.is_finite() { SAFETY * error.powf(-1.0 / ERROR_POWER) } else { 0.0 };
+            let factor = if error.is_finite() {
+                SAFETY * error.powf(-1.0 / ERROR_POWER)
+            } else {
+                0.0
+            };
             // A first step is a guess that may be far off.
             h *= factor.clamp(0.02, 0.7);
             if h < SMALLEST_STEP_MS {
                 let s = &self.starter;
-                return Err(Stop::Lost { after_ms: 0.0, state: self.culprit(&[state, &s.rates, &s.end], s.error(), state) });
+                return Err(Stop::Lost {
+                    after_ms: 0.0,
+                    state: self.culprit(&[state, &s.rates, &s.end], s.error(), state),
+                });
             }
         }
         self.work.steps += 1;
@@ -280,13 +346,19 @@ impl Integrator {
         let y = &m.d[0];
         let mut best = (k, factor(k, error));
         if k > 1 {
-            let lower = factor(k - 1, error_constant(k - 1) * self.allowance.norm(&m.d[k], y, y));
+            let lower = factor(
+                k - 1,
+                error_constant(k - 1) * self.allowance.norm(&m.d[k], y, y),
+            );
             if lower > best.1 {
                 best = (k - 1, lower);
             }
         }
         if k < HIGHEST {
-            let higher = factor(k + 1, error_constant(k + 1) * self.allowance.norm(&m.d[k + 2], y, y));
+            let higher = factor(
+                k + 1,
+                error_constant(k + 1) * self.allowance.norm(&m.d[k + 2], y, y),
+            );
             if higher > best.1 {
                 best = (k + 1, higher);
             }
@@ -302,20 +374,31 @@ impl Integrator {
 
     /// The state to blame for a failure: the first that is not finite in a list, else the one with the largest error.
     fn culprit(&self, lists: &[&[f64]], error: &[f64], state: &[f64]) -> usize {
-        if let Some(i) = lists.iter().find_map(|list| list.iter().position(|x| !x.is_finite())) {
+        if let Some(i) = lists
+            .iter()
+            .find_map(|list| list.iter().position(|x| !x.is_finite()))
+        {
             return i;
         }
         let ratio = |i: usize| error[i].abs() / self.allowance.of(i, state[i]);
-        (0..error.len()).max_by(|&a, &b| ratio(a).total_cmp(&ratio(b))).unwrap_or(0)
+        (0..error.len())
+            .max_by(|&a, &b| ratio(a).total_cmp(&ratio(b)))
+            .unwrap_or(0)
     }
 
     /// A first step after an edge. With `a` and `b` the norms of the first and second derivative in units of what is
     /// allowed, the solution changes on a scale of time `a/b`, and its error in a step is near `(a²/b) (h b/a)⁵`.
     fn first_step(&self, state: &[f64], length_ms: f64) -> f64 {
         let first = self.allowance.norm(&self.starter.rates, state, state);
-        let second = self.allowance.norm(&self.starter.second_derivative(), state, state);
+        let second = self
+            .allowance
+            .norm(&self.starter.second_derivative(), state, state);
         // The method's error constant, near 1e-3, is left out: a step that fails costs more than a cautious one.
         let h = first.powf(0.6) * second.powf(-0.8);
-        if h.is_finite() && h > 0.0 { h.clamp(10.0 * SMALLEST_STEP_MS, length_ms) } else { length_ms * 1e-3 }
+        if h.is_finite() && h > 0.0 {
+            h.clamp(10.0 * SMALLEST_STEP_MS, length_ms)
+        } else {
+            length_ms * 1e-3
+        }
     }
 }

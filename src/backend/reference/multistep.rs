@@ -14,15 +14,21 @@ pub(super) const HIGHEST: usize = 5;
 const KAPPA: [f64; HIGHEST + 1] = [0.0, -0.1850, -1.0 / 9.0, -0.0823, -0.0415, 0.0];
 
 /// `g_k`
-fn g(order: usize) -> f64 {
-    (1..=order).map(|j| 1.0 / j as f64).sum()
-}
+const G: [f64; HIGHEST + 2] = [
+    0.0,
+    1.0,
+    3.0 / 2.0,
+    11.0 / 6.0,
+    25.0 / 12.0,
+    137.0 / 60.0,
+    49.0 / 20.0,
+];
 
 /// The error of a step of this order is this times the difference of one order more.
 pub(super) fn error_constant(order: usize) -> f64 {
     // At the highest order plus one only as an estimate of what that order would do.
     let kappa = KAPPA.get(order).copied().unwrap_or(0.0);
-    kappa * g(order) + 1.0 / (order as f64 + 1.0)
+    kappa * G[order] + 1.0 / (order as f64 + 1.0)
 }
 
 /// What became of a Newton iteration.
@@ -138,27 +144,28 @@ impl Multistep {
     /// Changes the size of the steps by interpolation of the differences (Shampine and Reichelt, section 2.1).
     pub(super) fn resize(&mut self, factor: f64) {
         let k = self.order;
+        // r_ij = Π_{m=1..i} (m - 1 - factor j)/m
         let r = |factor: f64| {
-            let mut r = [[0.0; HIGHEST + 1]; HIGHEST + 1];
-            r[0] = [1.0; HIGHEST + 1];
+            let mut r = [[1.0; HIGHEST + 1]; HIGHEST + 1];
             for i in 1..=k {
-                for j in 1..=k {
-                    r[i][j] = r[i - 1][j] * (i as f64 - 1.0 - factor * j as f64) / i as f64;
+                let above = r[i - 1];
+                for (j, (x, before)) in r[i].iter_mut().zip(above).enumerate() {
+                    *x = before * (i as f64 - 1.0 - factor * j as f64) / i as f64;
                 }
             }
             r
         };
         let (by, unit) = (r(factor), r(1.0));
-        let mut m = [[0.0; HIGHEST + 1]; HIGHEST + 1];
-        for (i, row) in m.iter_mut().enumerate().take(k + 1).skip(1) {
-            for (j, x) in row.iter_mut().enumerate().take(k + 1).skip(1) {
-                *x = (1..=k).map(|l| by[i][l] * unit[l][j]).sum();
+        let mut weights = [[0.0; HIGHEST]; HIGHEST];
+        for (j, row) in weights.iter_mut().enumerate().take(k) {
+            for (i, x) in row.iter_mut().enumerate().take(k) {
+                *x = (1..=k).map(|l| by[i + 1][l] * unit[l][j + 1]).sum();
             }
         }
         for s in 0..self.correction.len() {
-            let old: [f64; HIGHEST + 1] = std::array::from_fn(|i| self.d[i][s]);
-            for j in 1..=k {
-                self.d[j][s] = (1..=k).map(|i| m[i][j] * old[i]).sum();
+            let old: [f64; HIGHEST] = std::array::from_fn(|i| self.d[i + 1][s]);
+            for (d, row) in self.d[1..=k].iter_mut().zip(&weights) {
+                d[s] = row[..k].iter().zip(old).map(|(w, o)| w * o).sum();
             }
         }
         self.h *= factor;
@@ -172,10 +179,15 @@ impl Multistep {
         allowed: impl Fn(usize, f64) -> f64,
     ) -> Solved {
         let k = self.order;
-        let alpha = (1.0 - KAPPA[k]) * g(k);
-        for i in 0..self.prediction.len() {
-            self.prediction[i] = self.d[..=k].iter().map(|d| d[i]).sum();
-            self.psi[i] = (1..=k).map(|j| g(j) * self.d[j][i]).sum::<f64>() / alpha;
+        let alpha = (1.0 - KAPPA[k]) * G[k];
+        self.prediction.copy_from_slice(&self.d[0]);
+        self.psi.fill(0.0);
+        for (d, g) in self.d[1..=k].iter().zip(&G[1..]) {
+            let weight = g / alpha;
+            for ((x, p), d) in self.prediction.iter_mut().zip(&mut self.psi).zip(d) {
+                *x += d;
+                *p += weight * d;
+            }
         }
         let shift = alpha / self.h;
         if self.shift.is_nan() || self.age >= OLD {
@@ -197,7 +209,12 @@ impl Multistep {
     }
 
     fn linearise(&mut self, system: &mut impl System, at_ms: f64) {
-        system.jacobian(at_ms, &self.prediction, &mut self.jacobian, &mut self.by_time);
+        system.jacobian(
+            at_ms,
+            &self.prediction,
+            &mut self.jacobian,
+            &mut self.by_time,
+        );
         for x in self.jacobian.iter_mut().filter(|x| !x.is_finite()) {
             *x = 0.0;
         }
@@ -209,7 +226,10 @@ impl Multistep {
 
     fn factor(&mut self, shift: f64) {
         self.cost.factorisations += 1;
-        if !self.factors.factor(&self.elimination, &self.pattern, &self.jacobian, shift) {
+        if !self
+            .factors
+            .factor(&self.elimination, &self.pattern, &self.jacobian, shift)
+        {
             self.factor_dense(shift);
         }
         self.shift = shift;
@@ -219,7 +239,8 @@ impl Multistep {
     fn factor_dense(&mut self, shift: f64) {
         self.cost.dense_factorisations += 1;
         // If it is singular too, the iteration gives NaN, and the step is tried smaller.
-        self.factors.factor_dense(&self.pattern, &self.jacobian, shift);
+        self.factors
+            .factor_dense(&self.pattern, &self.jacobian, shift);
     }
 
     /// The number of iterations until the error is small enough, if it becomes so.
@@ -241,11 +262,16 @@ impl Multistep {
                 self.residual[i] = self.rates[i] - shift * (self.psi[i] + self.correction[i]);
             }
             let right = iteration == 1 && self.rate == 1.0;
-            let b = if right { self.residual.clone() } else { Vec::new() };
+            let b = if right {
+                self.residual.clone()
+            } else {
+                Vec::new()
+            };
             self.factors.solve(&self.elimination, &mut self.residual);
             // New factors are checked once; a failed iteration asks for pivots, too.
             if right {
-                let error = backward_error(&self.pattern, &self.jacobian, shift, &self.residual, &b);
+                let error =
+                    backward_error(&self.pattern, &self.jacobian, shift, &self.residual, &b);
                 let trusted = error < BACKWARD_ERROR || b.iter().any(|x| !x.is_finite());
                 if !trusted {
                     self.factor_dense(shift);

@@ -1,0 +1,198 @@
+//! How fast a model runs here: a population of equal fibres, no features beyond a spike count, no output.
+
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
+use crate::backend::Experiment;
+use crate::backend::cpu::{Cpu, Settings, Simd};
+use crate::backend::reference::{Reference, Tolerances};
+use crate::feature::{FeatureKind, FeatureSpec};
+use crate::model::{Bound, Model, VariableKind};
+use crate::ops::Lane;
+use crate::protocol::{Frame, Level, Protocol};
+use crate::scheme::Scheme;
+
+use super::batch::Backend;
+use super::driver::{Done, Job, drive};
+use super::pilot::{Pilot, PilotError};
+use super::reference::drive_reference;
+use super::sink::{Discard, Precision};
+use super::{PrepareError, RunError};
+
+/// What is measured.
+#[derive(Clone, Debug)]
+pub struct Case {
+    /// What runs the fibres.
+    pub backend: Backend,
+    /// Precision of the CPU backend.
+    pub precision: Precision,
+    /// The scheme; `None` for what a study's `auto` means.
+    pub scheme: Option<Scheme>,
+    /// Step of a fixed-step scheme, ms.
+    pub step_ms: f64,
+    /// Tolerance of an adaptive one.
+    pub tolerance: f64,
+    /// Number of fibres.
+    pub fibres: usize,
+    /// Threads; 0 for all.
+    pub threads: usize,
+    /// Simulated time, ms.
+    pub duration_ms: f64,
+    /// Pulses a second in place of the model's protocol; 0 for rest.
+    pub rate_hz: Option<f64>,
+}
+
+/// What came out.
+#[derive(Clone, Debug)]
+pub struct Measure {
+    /// The scheme; `None` for the reference's own.
+    pub scheme: Option<Scheme>,
+    /// Steps, accepted and rejected, all fibres.
+    pub fibre_steps: u64,
+    /// Seconds of time stepping.
+    pub compute_s: f64,
+    /// Seconds from the checked model to the first step: pilot, step program, lanes.
+    pub setup_s: f64,
+    /// Threads.
+    pub threads: usize,
+    /// Spikes of the first fibre: a sign that the model did what it should.
+    pub spikes: u64,
+}
+
+/// Measures one case.
+///
+/// # Errors
+/// If the scheme cannot be built for the model or the threads cannot be started.
+pub fn bench(model: &Model, case: &Case) -> Result<Measure, RunError> {
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(case.threads)
+        .build()
+        .map_err(|e| RunError::Threads(e.to_string()))?;
+    pool.install(|| match (case.backend, case.precision) {
+        (Backend::Cpu, Precision::F32) => lanes::<f32>(model, case),
+        (Backend::Cpu, Precision::F64) => lanes::<f64>(model, case),
+        (Backend::Reference, _) => reference(model, case),
+    })
+}
+
+fn lanes<T: Lane>(model: &Model, case: &Case) -> Result<Measure, RunError> {
+    let started = Instant::now();
+    let pilot = Pilot::run(model)?;
+    let auto = if pilot.is_stiff() {
+        Scheme::Ros3
+    } else {
+        Scheme::RushLarsen
+    };
+    let scheme = case.scheme.unwrap_or(auto);
+    let experiment = experiment(model, case);
+    let settings = Settings {
+        scheme,
+        step_ms: case.step_ms,
+        tolerance: case.tolerance,
+        scales: pilot.scales,
+        simd: Simd::best(),
+    };
+    let cpu = Cpu::<T>::new(&experiment, &settings)?;
+    let setup_s = started.elapsed().as_secs_f64();
+    let done = drive(
+        &cpu,
+        &experiment,
+        job(case),
+        &mut Discard,
+        &|_| (),
+        &AtomicBool::new(false),
+    )?;
+    Ok(measure(&done, Some(scheme), setup_s))
+}
+
+fn reference(model: &Model, case: &Case) -> Result<Measure, RunError> {
+    let started = Instant::now();
+    let experiment = experiment(model, case);
+    let reference = Reference::new(&experiment, Tolerances::default()).map_err(PilotError::from)?;
+    let setup_s = started.elapsed().as_secs_f64();
+    let done = drive_reference(
+        &reference,
+        &experiment,
+        &job(case),
+        &mut Discard,
+        &|_| (),
+        &AtomicBool::new(false),
+    )?;
+    Ok(measure(&done, None, setup_s))
+}
+
+fn measure(done: &Done, scheme: Option<Scheme>, setup_s: f64) -> Measure {
+    Measure {
+        scheme,
+        fibre_steps: done.accepted + done.rejected,
+        compute_s: done.compute_s,
+        setup_s,
+        threads: rayon::current_num_threads(),
+        spikes: done
+            .features
+            .first()
+            .and_then(|f| f.first())
+            .map_or(0, |&n| n as u64),
+    }
+}
+
+fn job(case: &Case) -> Job {
+    Job {
+        first_fibre: 0,
+        parameters: vec![Vec::new(); case.fibres],
+        traces: Some(Vec::new()),
+        rows_per_slab: 1,
+        threads: rayon::current_num_threads(),
+        checkpoint_every: Duration::MAX,
+    }
+}
+
+fn experiment(model: &Model, case: &Case) -> Experiment {
+    let protocol = match case.rate_hz {
+        None if !model.protocol.is_empty() => Protocol::of_model(model),
+        None => Protocol::fifty_hertz(),
+        Some(rate) if rate > 0.0 => {
+            let mut protocol = Protocol::fifty_hertz();
+            protocol.pulses[0].period_ms = Some(1e3 / rate);
+            protocol
+        }
+        Some(_) => Protocol::default(),
+    };
+    let schedule = protocol.schedule(&Frame {
+        duration_ms: case.duration_ms,
+        settle_ms: 0.0,
+        paced: model.bound(&Bound::Pace).is_some(),
+        own: &|id| match model.variable(id).kind {
+            VariableKind::Literal(number) => Level::Number(number),
+            _ => Level::Number(f64::NAN),
+        },
+    });
+    let watched = model
+        .labelled("membrane_potential")
+        .or_else(|| model.states.first().copied());
+    let features = watched.map(|v| FeatureSpec {
+        threshold: 0.0,
+        ..FeatureSpec::new("spikes", FeatureKind::Spikes, v)
+    });
+    Experiment {
+        model: model.clone(),
+        varied: Vec::new(),
+        schedule,
+        observables: watched.into_iter().collect(),
+        n_recorded: 0,
+        features: features.into_iter().collect(),
+        sample_every_ms: case.duration_ms,
+        n_samples: 0,
+    }
+}
+
+/// Whether the protocol that a bench of this model would use can stand.
+///
+/// # Errors
+/// If the model's own `[[protocol]]` contradicts itself.
+pub fn check_protocol(model: &Model, duration_ms: f64) -> Result<(), PrepareError> {
+    match Protocol::of_model(model).check(duration_ms).first() {
+        None => Ok(()),
+        Some(conflict) => Err(PrepareError::Protocol(format!("{conflict:?}"))),
+    }
+}
