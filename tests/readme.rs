@@ -19,13 +19,23 @@ fn text(path: impl AsRef<Path>) -> String {
 fn complaints(name: &str, study: &str) -> String {
     let loader = |_: Wish, model: &str| {
         let path = root().join("models").join(format!("{model}.mmt"));
-        fs::read_to_string(&path).map(|text| Source::new(model, text)).map_err(|error| error.to_string())
+        fs::read_to_string(&path)
+            .map(|text| Source::new(model, text))
+            .map_err(|error| error.to_string())
     };
-    let reports = match read(&Source::new(name, study), &loader, &Overrides::default(), &SCHEMES) {
+    let reports = match read(
+        &Source::new(name, study),
+        &loader,
+        &Overrides::default(),
+        &SCHEMES,
+    ) {
         Ok((_, warnings)) => warnings,
         Err(faults) => faults,
     };
-    reports.iter().map(|r| render_text(&r.diagnostics, &r.source, false)).collect()
+    reports
+        .iter()
+        .map(|r| render_text(&r.diagnostics, &r.source, false))
+        .collect()
 }
 
 /// The blocks of a Markdown text that are marked with a language.
@@ -69,24 +79,43 @@ fn the_blocks_in_the_reference_of_studies_are_toml() {
 #[test]
 fn the_readme_names_every_dependency() {
     let manifest: toml::Table = toml::from_str(&text("Cargo.toml")).expect("the manifest is TOML");
-    let mut tables = vec![manifest["dependencies"].clone(), manifest["dev-dependencies"].clone()];
+    let mut tables = vec![
+        manifest["dependencies"].clone(),
+        manifest["dev-dependencies"].clone(),
+    ];
     if let Some(targets) = manifest.get("target").and_then(toml::Value::as_table) {
-        tables.extend(targets.values().filter_map(|t| t.get("dependencies").cloned()));
+        tables.extend(
+            targets
+                .values()
+                .filter_map(|t| t.get("dependencies").cloned()),
+        );
     }
     let readme = text("README.md");
     for table in tables {
         for name in table.as_table().expect("dependencies are a table").keys() {
-            assert!(readme.contains(&format!("`{name}`")), "the README does not name the dependency '{name}'");
+            assert!(
+                readme.contains(&format!("`{name}`")),
+                "the README does not name the dependency '{name}'"
+            );
         }
     }
 }
 
 #[test]
 fn links_within_the_repository_lead_somewhere() {
-    for page in ["README.md", "docs/studies.md", "docs/result_file.md", "docs/design.md"] {
+    for page in [
+        "README.md",
+        "docs/studies.md",
+        "docs/result_file.md",
+        "docs/design.md",
+    ] {
         let folder = Path::new(page).parent().unwrap_or(Path::new("")).to_owned();
         let markdown = text(page);
-        for link in markdown.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+        for link in markdown
+            .split("](")
+            .skip(1)
+            .filter_map(|rest| rest.split(')').next())
+        {
             let path = link.split('#').next().unwrap_or_default();
             if !path.is_empty() && !path.contains("://") {
                 assert!(root().join(&folder).join(path).exists(), "{page}: {link}");
