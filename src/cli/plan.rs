@@ -58,7 +58,7 @@ pub fn execute(args: Args) -> Result<Exit, Failure> {
     };
     let study = super::run::load_study(&args.study, &overrides, args.json)?;
     let batch = run::prepare(&study, &choices).map_err(|e| Failure::Usage(e.to_string()))?;
-    let layout = batch.layout(&study);
+    let layout = batch.layout(&study, Vec::new());
     let output_bytes = required_bytes(&layout).map_err(|e| Failure::Usage(e.to_string()))?;
     let free_bytes = bytes_free(Path::new("."));
     let memory_bytes = batch.memory_bytes();

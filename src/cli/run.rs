@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::run::sink::{self, FibreStatus};
+use crate::run::sink::{self, Attribute, FibreStatus};
 use crate::run::{self, Choices, PrepareError, RunError, prepare};
 use crate::store::{CreateOptions, ResultFile, StoreError};
 use crate::study::{self, Overrides, SCHEMES, Study};
@@ -95,7 +95,7 @@ pub fn execute(args: Args) -> Result<Exit, Failure> {
         output::note("running on the CPU: this version has no GPU engine");
     }
     let batch = prepare(&study, &choices).map_err(prepare_failure)?;
-    let layout = batch.layout(&study);
+    let layout = batch.layout(&study, said(&overrides));
     let mut file = ResultFile::create(
         &output,
         &layout,
@@ -229,6 +229,18 @@ pub(super) fn load_study(
             Err(Failure::input(last.diagnostics, last.source))
         }
     }
+}
+
+/// What the command line said in place of the study's own words.
+fn said(overrides: &Overrides) -> Vec<(String, Attribute)> {
+    let fibres = overrides
+        .fibres
+        .map(|n| ("fibres_override".to_owned(), Attribute::Integer(n as i64)));
+    let duration = overrides
+        .duration
+        .clone()
+        .map(|d| ("duration_override".to_owned(), Attribute::Text(d)));
+    fibres.into_iter().chain(duration).collect()
 }
 
 fn default_output(study: &Path) -> PathBuf {

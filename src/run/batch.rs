@@ -119,6 +119,8 @@ pub struct RunReport {
 
 /// Samples of a slab, bytes: what is held in memory before it is handed over.
 const SLAB_BYTES: usize = 64 << 20;
+/// Least number of slabs of a run, so that it can be watched, stopped and resumed.
+const SLABS: usize = 32;
 /// Rows into which time is cut where nothing is recorded, so that a run can be watched and stopped.
 const ROWS_WITHOUT_RECORD: usize = 32;
 
@@ -127,9 +129,15 @@ const ROWS_WITHOUT_RECORD: usize = 32;
 /// # Errors
 /// If the scheme is unknown or cannot be built for the model.
 pub fn prepare(study: &Study, choices: &Choices) -> Result<Batch, PrepareError> {
+    let by_reference = study.scheme == study::Scheme::Named("reference".to_string());
+    let backend = if by_reference {
+        Backend::Reference
+    } else {
+        choices.backend
+    };
     let model = &study.model;
     let pilot = Pilot::run(model)?;
-    let (scheme, scheme_reason) = match (&study.scheme, choices.backend) {
+    let (scheme, scheme_reason) = match (&study.scheme, backend) {
         (_, Backend::Reference) => (None, "the reference's own method".to_string()),
         (study::Scheme::Named(name), _) => (
             Some(Scheme::from_name(name).ok_or_else(|| PrepareError::Scheme(name.clone()))?),
@@ -167,7 +175,7 @@ pub fn prepare(study: &Study, choices: &Choices) -> Result<Batch, PrepareError> 
         study::Traces::All => None,
         study::Traces::Some(ids) => Some(ids.clone()),
     };
-    let precision = if choices.backend == Backend::Reference {
+    let precision = if backend == Backend::Reference {
         Precision::F64
     } else {
         choices.precision
@@ -183,7 +191,11 @@ pub fn prepare(study: &Study, choices: &Choices) -> Result<Batch, PrepareError> 
         let every = study.record.every_ms;
         let n = (study.duration_ms / every + 1e-9).floor() as usize + 1;
         let row_bytes = (n_traces * recorded.len() * precision.bytes()).max(1);
-        (every, n, (SLAB_BYTES / row_bytes).clamp(1, n))
+        (
+            every,
+            n,
+            (SLAB_BYTES / row_bytes).min(n.div_ceil(SLABS)).clamp(1, n),
+        )
     };
     let schedule = study.schedule();
     let pacing_edges = schedule.segments.len();
@@ -207,7 +219,7 @@ pub fn prepare(study: &Study, choices: &Choices) -> Result<Batch, PrepareError> 
             sample_every_ms,
             n_samples,
         },
-        backend: choices.backend,
+        backend,
         precision,
         scheme,
         scheme_reason,
@@ -314,8 +326,8 @@ impl Batch {
         }
     }
 
-    /// The file's layout.
-    pub fn layout(&self, study: &Study) -> Layout {
+    /// The file's layout. `extra` are root attributes beside those that the study gives, such as what the command line said.
+    pub fn layout(&self, study: &Study, extra: Vec<(String, Attribute)>) -> Layout {
         let model = &study.model;
         let column = |id: VariableId| {
             let v = model.variable(id);
@@ -395,6 +407,7 @@ impl Batch {
                 Attribute::Real(study.duration_ms),
             ),
         ];
+        attributes.extend(extra);
         attributes.push(if self.is_adaptive() {
             (
                 "tolerance".to_string(),

@@ -166,7 +166,12 @@ pub fn drive<T: Lane>(
         let events = events(experiment, &results);
         done.n_events += events.len() as u64;
         out.write_events(&events)?;
-        out.commit(first_row + n_rows)?;
+        // Where nothing is recorded the file has no rows.
+        out.commit(if experiment.n_recorded == 0 {
+            0
+        } else {
+            first_row + n_rows
+        })?;
         if last_checkpoint.elapsed() >= job.checkpoint_every && !to_end {
             let mut bytes = Vec::with_capacity(groups.iter().map(Group::saved_bytes).sum());
             groups.iter().for_each(|g| g.save(&mut bytes));
@@ -175,6 +180,16 @@ pub fn drive<T: Lane>(
         }
     }
     finish(experiment, &groups, &mut done);
+    if done.interrupted {
+        // What the last slab did was not handed over.
+        for status in done
+            .status
+            .iter_mut()
+            .filter(|s| **s == FibreStatus::Finished)
+        {
+            *status = FibreStatus::Stopped;
+        }
+    }
     Ok(done)
 }
 

@@ -120,7 +120,7 @@ pub(super) fn drive_reference(
         let events = events(experiment, &[(Vec::<f64>::new(), 0, spikes)]);
         done.n_events = events.len() as u64;
         out.write_events(&events)?;
-        out.commit(experiment.n_samples)?;
+        out.commit(if n == 0 { 0 } else { experiment.n_samples })?;
     }
     let n_columns = experiment
         .features
