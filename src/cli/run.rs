@@ -81,6 +81,7 @@ pub fn execute(args: Args) -> Result<Exit, Failure> {
         duration: args.duration.clone(),
     };
     let study = load_study(&args.study, &overrides, args.quiet)?;
+    let choices = with_scheme(choices, &args, &study)?;
     let output = args
         .output
         .clone()
@@ -165,6 +166,30 @@ fn choices(args: &Args) -> Result<Choices, Failure> {
         precision: precision(args.precision, backend)?,
         threads: args.threads.map_or(0, NonZeroUsize::get),
         agreement_fibres: None,
+    })
+}
+
+/// The scheme `reference` is the reference backend's own: a study that names it asks for that backend.
+fn with_scheme(choices: Choices, args: &Args, study: &Study) -> Result<Choices, Failure> {
+    let named = matches!(&study.scheme, study::Scheme::Named(name) if name == "reference");
+    if !named || choices.backend == run::Backend::Reference {
+        return Ok(choices);
+    }
+    if args.backend == Backend::Cpu {
+        return Err(Failure::Usage(
+            "the study's scheme 'reference' is the reference backend's own, and '--backend cpu' has none of that name".to_owned(),
+        ));
+    }
+    if args.precision == Some(Precision::F32) {
+        return Err(Failure::Usage(
+            "the study's scheme is 'reference', and the reference backend computes in f64 only"
+                .to_owned(),
+        ));
+    }
+    Ok(Choices {
+        backend: run::Backend::Reference,
+        precision: sink::Precision::F64,
+        ..choices
     })
 }
 

@@ -205,6 +205,13 @@ ops! {
         let one = g.constant(1.0); let s = g.mul(a, a); let r = g.add(one, s); g.div(one, r) }] }
     /// Natural exponential.
     Exp(a) { mmt Some("exp"), units Dimensionless, eval |x: L| x.exp(), diff |_g, v| [v] }
+    /// `exp(a)`, but never infinite: `a` counts as 80 at most in single and 690 in double precision. Only the compiler makes it,
+    /// after derivatives are taken. The slope of a Boltzmann curve `1/(1 + exp(u))` is `-exp(u)/(1 + exp(u))²`, which far out would
+    /// be infinity over infinity; a value of 5e34 is as good as infinity for it, and no model's own.
+    BoundedExp(a) { mmt None, units Internal, eval |x: L| {
+        let most = L::of(if L::PRECISION == "f32" { 80.0 } else { 690.0 });
+        L::choose(x > most, most, x).exp()
+    }, diff |_g, v| [v] }
     /// Natural logarithm. With two arguments a model means the logarithm of the first to the base of the second, which is lowered to a quotient.
     Log(a) { mmt Some("log"), units Dimensionless, eval |x: L| x.ln(), diff |g| [{ let one = g.constant(1.0); g.div(one, a) }] }
     /// Decimal logarithm.

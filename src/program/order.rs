@@ -68,6 +68,18 @@ pub fn program(graph: &Graph, outputs: &[Value]) -> Program {
     Program { nodes, outputs }
 }
 
+/// Puts a bounded exponential in the place of every one. For programs whose derivatives are in them already; values of
+/// sound formulas stay the same bits.
+pub fn bound_exponentials(program: &Program) -> Program {
+    let mut bounded = program.clone();
+    for node in &mut bounded.nodes {
+        if let Node::Apply(op @ Op::Exp, _) = node {
+            *op = Op::BoundedExp;
+        }
+    }
+    bounded
+}
+
 /// Fuses a product that is used once, by a sum or a difference, into one multiply-add: one rounding less, one instruction less.
 pub fn fuse(program: &Program) -> Program {
     let mut uses = vec![0usize; program.nodes.len()];

@@ -166,7 +166,7 @@ pub fn drive<T: Lane>(
         let events = events(experiment, &results);
         done.n_events += events.len() as u64;
         out.write_events(&events)?;
-        // Where nothing is recorded the file has no rows.
+        // Where nothing is recorded, slabs cut time only: the sink knows of no rows.
         out.commit(if experiment.n_recorded == 0 {
             0
         } else {

@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use crate::model::{Model, VariableId};
 use crate::ops::{Algebra, Op};
 use crate::program::{
-    Input, LowerError, Program, Rhs, Style, Tangents, Value, fuse, lower, program,
+    Input, LowerError, Program, Rhs, Style, Tangents, Value, bound_exponentials, fuse, lower,
+    program,
 };
 
 use super::{euler, ros3, rush_larsen};
@@ -229,7 +230,7 @@ pub fn build(request: &Request<'_>) -> Result<StepProgram, BuildError> {
     outputs.extend(observed);
     Ok(StepProgram {
         scheme: request.scheme,
-        program: fuse(&program(&rhs.graph, &outputs)),
+        program: bound_exponentials(&fuse(&program(&rhs.graph, &outputs))),
         inputs: rhs.inputs,
         n_states,
         compensated: request.compensated,

@@ -57,6 +57,13 @@ pub fn read(
     if let Some(text) = model_source {
         let diagnostics = match model::read(&text) {
             Ok((read, warnings)) => {
+                if let (true, Some(item)) = (read.states.is_empty(), &name) {
+                    let message = format!(
+                        "model {} has no state: there is nothing to run",
+                        item.shown()
+                    );
+                    reader.error(faults::WRONG_KIND, item.span, message);
+                }
                 model = Some(read);
                 warnings
             }
@@ -294,7 +301,15 @@ fn stepping(
         Scheme::Named(name) => name.clone(),
     };
     let step = table.take("step");
-    let step_ms = step.as_ref().and_then(|item| reader.positive_time(item));
+    let step_ms = step.as_ref().and_then(|item| {
+        let ms = reader.positive_time(item)?;
+        if crate::protocol::tick(ms) >= 1 {
+            return Some(ms);
+        }
+        let message = format!("'step' is {}, shorter than 10 ns", item.shown());
+        reader.error(faults::RANGE, item.span, message);
+        None
+    });
     let tolerance_item = table.take("tolerance");
     let tolerance = tolerance_item.as_ref().and_then(|item| {
         let value = reader.quantity(item, &Wanted::pure("the error of a step"))?;

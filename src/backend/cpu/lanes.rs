@@ -234,10 +234,13 @@ impl<T: Lane> Advance<'_, T> {
                 clock.rejected += 1;
                 return Verdict::Kept;
             }
-            let finite = error.is_finite() && cpu.is_adaptive();
-            if !finite {
+            let (most_moved, moved) = self.most_moved(rows, n, l);
+            // A smallest step that moves a state by more than all of it, with an error to match, does not follow the
+            // solution any more: it jumps over a pole, and would come back from the other side.
+            let jumps = moved > 1.0 && error * cpu.tolerance > 1.0;
+            if !error.is_finite() || !cpu.is_adaptive() || jumps {
                 let first = (0..cpu.n_states).find(|&i| !output(rows, i).is_finite());
-                clock.lost_state = first.unwrap_or(0) as u32;
+                clock.lost_state = first.unwrap_or(most_moved) as u32;
                 clock.lost_at = clock.now;
                 clock.set(flag::LOST, true);
                 return Verdict::Leaves;
@@ -270,6 +273,22 @@ impl<T: Lane> Advance<'_, T> {
             clock.set(flag::ON_EDGE, true);
         }
         Verdict::Accepted
+    }
+
+    /// The state that the tried step moves most, and by how much: as a share of its magnitude, or of its scale where that is larger.
+    fn most_moved(&self, rows: &[T], n: usize, l: usize) -> (usize, f64) {
+        let cpu = self.cpu;
+        let share = |i: usize| {
+            let (old, new) = (
+                rows[i * n + l].f64(),
+                rows[(cpu.first_output + i) * n + l].f64(),
+            );
+            (new - old).abs() / old.abs().max(cpu.scales[i])
+        };
+        (0..cpu.n_states)
+            .map(|i| (i, share(i)))
+            .max_by(|a, b| a.1.total_cmp(&b.1))
+            .unwrap_or((0, 0.0))
     }
 
     /// Puts the old states where the new ones are about to be taken from.
@@ -497,8 +516,11 @@ impl<T: Lane> Course<'_, T> {
 /// The cubic through both ends at the share `x` of the way, `length` being in the unit of the rates' time.
 fn hermite(x: f64, length: f64, g0: f64, d0: f64, g1: f64, d1: f64) -> f64 {
     let y = 1.0 - x;
-    // Exact at both ends.
-    g0 * (y * y * (1.0 + 2.0 * x))
-        + g1 * (x * x * (1.0 + 2.0 * y))
-        + length * x * y * (d0 * y - d1 * x)
+    let bend = length * x * y * (d0 * y - d1 * x);
+    // From the nearer end: exact at both ends, and where they are equal.
+    if x < 0.5 {
+        g0 + (g1 - g0) * (x * x * (1.0 + 2.0 * y)) + bend
+    } else {
+        g1 - (g1 - g0) * (y * y * (1.0 + 2.0 * x)) + bend
+    }
 }

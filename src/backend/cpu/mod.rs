@@ -16,7 +16,7 @@ use crate::backend::{Experiment, InitialStates, Spike};
 use crate::feature::FeatureSpec;
 use crate::model::VariableId;
 use crate::ops::Lane;
-use crate::program::Input;
+use crate::program::{Input, Node};
 use crate::protocol::{Schedule, TICKS_PER_MS, Target, tick};
 use crate::scheme::{BuildError, Control, Request, Scheme, StepProgram, build};
 
@@ -44,6 +44,9 @@ const SMALLEST_STEP_MS: f64 = 0.000_5;
 const FIRST_STEP_MS: f64 = 0.02;
 /// Largest step from time 0 on, ms. Settling has none.
 const LARGEST_STEP_MS: f64 = 5.0;
+/// Largest step where the formulas name the time, ms, settling included: a model's own stimulus has no edge in the schedule.
+/// Stages lie in the first 0.44 of a step, so a stimulus may begin 0.56 of a step late; one shorter than a step may be missed.
+const LARGEST_TIMED_STEP_MS: f64 = 0.1;
 
 /// A driven input's place among the rows.
 #[derive(Clone, Copy, Debug)]
@@ -90,6 +93,8 @@ pub struct Cpu<T> {
     ticks_per_row: f64,
     smallest_step: i64,
     first_step: i64,
+    tolerance: f64,
+    scales: Vec<f64>,
 }
 
 impl<T: Lane> Cpu<T> {
@@ -178,7 +183,8 @@ impl<T: Lane> Cpu<T> {
             error_output: step.error_output(),
             step_row: row(Input::Step).expect("a step program has a step"),
             lost_row: row(Input::Lost(0)),
-            time_row: row(Input::Time),
+            time_row: row(Input::Time)
+                .filter(|&row| step.program.nodes.contains(&Node::Input(row as u32))),
             last_error_row: row(Input::LastError),
             parameter_rows,
             driven,
@@ -192,6 +198,8 @@ impl<T: Lane> Cpu<T> {
                 Control::Fixed => tick(settings.step_ms).max(1),
                 Control::Adaptive { .. } => tick(FIRST_STEP_MS),
             },
+            tolerance: settings.tolerance,
+            scales: settings.scales.clone(),
             initial: InitialStates::new(experiment)?,
             defaults: experiment.clone(),
             features,
@@ -298,6 +306,7 @@ impl<T: Lane> Cpu<T> {
     fn largest_step(&self, now: i64) -> i64 {
         match (self.adaptive, now < 0) {
             (false, _) => self.first_step,
+            (true, _) if self.time_row.is_some() => tick(LARGEST_TIMED_STEP_MS),
             (true, true) => i64::MAX / 4,
             (true, false) => tick(LARGEST_STEP_MS),
         }
