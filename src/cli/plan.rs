@@ -1,10 +1,18 @@
 //! `sarcolemma plan`: what a study would take, without running it.
 
 use std::num::NonZeroU64;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+
+use crate::run;
+use crate::store::{bytes_free, required_bytes};
+use crate::study::Overrides;
 
 use super::choices::{Backend, Precision};
 use super::exit::{Exit, Failure};
+use super::output;
+use super::table::aligned;
 
 /// Show what a study would take: steps, memory, size of the output
 ///
@@ -37,8 +45,121 @@ pub struct Args {
 }
 
 /// Prints the plan.
-pub fn execute(_args: Args) -> Result<Exit, Failure> {
-    Err(Failure::Usage(
-        "'plan' is not available in this version".to_owned(),
-    ))
+pub fn execute(args: Args) -> Result<Exit, Failure> {
+    let choices = run::Choices {
+        backend: super::run::backend(args.backend)?,
+        precision: super::run::precision(args.precision, super::run::backend(args.backend)?)?,
+        threads: 0,
+        agreement_fibres: None,
+    };
+    let overrides = Overrides {
+        fibres: args.fibres.map(NonZeroU64::get),
+        duration: args.duration.clone(),
+    };
+    let study = super::run::load_study(&args.study, &overrides, args.json)?;
+    let batch = run::prepare(&study, &choices).map_err(|e| Failure::Usage(e.to_string()))?;
+    let layout = batch.layout(&study, Vec::new());
+    let output_bytes = required_bytes(&layout).map_err(|e| Failure::Usage(e.to_string()))?;
+    let free_bytes = bytes_free(Path::new("."));
+    let memory_bytes = batch.memory_bytes();
+    let program = batch
+        .step_program()
+        .map_err(|e| Failure::Usage(e.to_string()))?;
+    let segments = &batch.experiment.schedule.segments;
+    let fits = free_bytes.is_none_or(|free| free >= output_bytes);
+    if args.json {
+        output::json(&json!({
+            "schema": 1,
+            "title": study.title,
+            "model": study.model.name,
+            "states": study.model.states.len(),
+            "fibres": batch.n_fibres,
+            "varied": study.population.varied.iter().map(|v| v.name.clone()).collect::<Vec<_>>(),
+            "backend": batch.backend.name(),
+            "device": batch.device(),
+            "precision": batch.precision.name(),
+            "scheme": batch.scheme_name(),
+            "scheme_reason": batch.scheme_reason,
+            "step_ms": batch.fixed_step_ms(),
+            "tolerance": batch.chosen_tolerance(),
+            "steps": batch.fixed_steps(),
+            "dispatches": 0,
+            "ops_per_step": program.as_ref().map(|p| p.program.n_ops()),
+            "segments": segments.len(),
+            "rows": layout.time_ms.len(),
+            "memory_bytes": memory_bytes,
+            "output_bytes": output_bytes,
+            "free_bytes": free_bytes,
+            "fits": fits,
+        }))?;
+        return Ok(Exit::Done);
+    }
+    let bytes = super::summary::bytes;
+    let mut rows = vec![
+        row("study", study.title.clone()),
+        row(
+            "model",
+            format!("{}, {} states", study.model.name, study.model.states.len()),
+        ),
+        row(
+            "fibres",
+            format!(
+                "{}, {} parameters vary",
+                batch.n_fibres,
+                study.population.varied.len()
+            ),
+        ),
+        row(
+            "backend",
+            format!(
+                "{} {} on {}",
+                batch.backend.name(),
+                batch.precision.name(),
+                batch.device()
+            ),
+        ),
+        row(
+            "scheme",
+            format!("{}: {}", batch.scheme_name(), batch.scheme_reason),
+        ),
+        row(
+            "steps",
+            match (batch.fixed_steps(), batch.chosen_tolerance()) {
+                (Some(n), _) => format!("{n} of {} ms", batch.step_ms),
+                (None, tolerance) => format!(
+                    "every fibre its own, tolerance {}",
+                    tolerance.unwrap_or(f64::NAN)
+                ),
+            },
+        ),
+        row("segments between edges", segments.len().to_string()),
+    ];
+    if let Some(program) = &program {
+        rows.push(row(
+            "operations in a step",
+            program.program.n_ops().to_string(),
+        ));
+    }
+    rows.extend([
+        row("rows", layout.time_ms.len().to_string()),
+        row("memory", format!("about {}", bytes(memory_bytes))),
+        row(
+            "output",
+            match free_bytes {
+                Some(free) => format!("{}; {} are free here", bytes(output_bytes), bytes(free)),
+                None => bytes(output_bytes),
+            },
+        ),
+    ]);
+    output::data(&aligned(&rows))?;
+    if !fits {
+        output::data(
+            "The output does not fit: record fewer variables or fibres, or less often.\n",
+        )?;
+    }
+    Ok(Exit::Done)
+}
+
+fn row(name: &str, value: String) -> Vec<String> {
+    vec![name.to_owned(), value]
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::run::sink::{self, FibreStatus};
+use crate::run::sink::{self, Attribute, FibreStatus};
 use crate::run::{self, Choices, PrepareError, RunError, prepare};
 use crate::store::{CreateOptions, ResultFile, StoreError};
 use crate::study::{self, Overrides, SCHEMES, Study};
@@ -76,7 +76,11 @@ pub struct Args {
 /// Runs the study.
 pub fn execute(args: Args) -> Result<Exit, Failure> {
     let choices = choices(&args)?;
-    let study = load_study(&args)?;
+    let overrides = Overrides {
+        fibres: args.fibres.map(NonZeroU64::get),
+        duration: args.duration.clone(),
+    };
+    let study = load_study(&args.study, &overrides, args.quiet)?;
     let choices = with_scheme(choices, &args, &study)?;
     let output = args
         .output
@@ -92,7 +96,7 @@ pub fn execute(args: Args) -> Result<Exit, Failure> {
         output::note("running on the CPU: this version has no GPU engine");
     }
     let batch = prepare(&study, &choices).map_err(prepare_failure)?;
-    let layout = batch.layout(&study);
+    let layout = batch.layout(&study, said(&overrides));
     let mut file = ResultFile::create(
         &output,
         &layout,
@@ -149,36 +153,17 @@ pub fn execute(args: Args) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// The backend and precision that the command line means.
 fn choices(args: &Args) -> Result<Choices, Failure> {
-    let not_yet = |what: &str| {
-        Err(Failure::Usage(format!(
-            "{what} is not available in this version"
-        )))
-    };
-    let backend = match args.backend {
-        Backend::Auto | Backend::Cpu => run::Backend::Cpu,
-        Backend::Reference => run::Backend::Reference,
-        Backend::Gpu => return not_yet("'--backend gpu'"),
-    };
+    let backend = backend(args.backend)?;
     if args.device.is_some() {
-        return not_yet("'--device'");
+        return Err(not_yet("'--device'"));
     }
     if args.shard.is_some() {
-        return not_yet("'--shard'");
+        return Err(not_yet("'--shard'"));
     }
-    let precision = match (args.precision, backend) {
-        (Some(Precision::F32), run::Backend::Reference) => {
-            return Err(Failure::Usage(
-                "the reference backend computes in f64 only".to_owned(),
-            ));
-        }
-        (Some(Precision::F64), _) | (None, run::Backend::Reference) => sink::Precision::F64,
-        (Some(Precision::F32) | None, run::Backend::Cpu) => sink::Precision::F32,
-    };
     Ok(Choices {
         backend,
-        precision,
+        precision: precision(args.precision, backend)?,
         threads: args.threads.map_or(0, NonZeroUsize::get),
         agreement_fibres: None,
     })
@@ -208,17 +193,53 @@ fn with_scheme(choices: Choices, args: &Args, study: &Study) -> Result<Choices, 
     })
 }
 
-/// Reads the study and shows what deserves a look.
-fn load_study(args: &Args) -> Result<Study, Failure> {
-    let source = shipped::read_text(&args.study)?;
-    let folder = args.study.parent().unwrap_or(Path::new(""));
-    let overrides = Overrides {
-        fibres: args.fibres.map(NonZeroU64::get),
-        duration: args.duration.clone(),
-    };
-    match study::read(&source, &shipped::loader(folder), &overrides, &SCHEMES) {
+fn not_yet(what: &str) -> Failure {
+    Failure::Usage(format!("{what} is not available in this version"))
+}
+
+/// The backend that the command line means.
+///
+/// # Errors
+/// For a GPU: there is no engine for one yet.
+pub(super) fn backend(chosen: Backend) -> Result<run::Backend, Failure> {
+    match chosen {
+        Backend::Auto | Backend::Cpu => Ok(run::Backend::Cpu),
+        Backend::Reference => Ok(run::Backend::Reference),
+        Backend::Gpu => Err(not_yet("'--backend gpu'")),
+    }
+}
+
+/// The precision that the command line means.
+///
+/// # Errors
+/// If the backend does not have it.
+pub(super) fn precision(
+    chosen: Option<Precision>,
+    backend: run::Backend,
+) -> Result<sink::Precision, Failure> {
+    match (chosen, backend) {
+        (Some(Precision::F32), run::Backend::Reference) => Err(Failure::Usage(
+            "the reference backend computes in f64 only".to_owned(),
+        )),
+        (Some(Precision::F64), _) | (None, run::Backend::Reference) => Ok(sink::Precision::F64),
+        (Some(Precision::F32) | None, run::Backend::Cpu) => Ok(sink::Precision::F32),
+    }
+}
+
+/// Reads a study and, unless `quiet`, shows what in it deserves a look.
+///
+/// # Errors
+/// If the study or a file that it names has a fault.
+pub(super) fn load_study(
+    path: &Path,
+    overrides: &Overrides,
+    quiet: bool,
+) -> Result<Study, Failure> {
+    let source = shipped::read_text(path)?;
+    let folder = path.parent().unwrap_or(Path::new(""));
+    match study::read(&source, &shipped::loader(folder), overrides, &SCHEMES) {
         Ok((study, reports)) => {
-            for report in reports.iter().filter(|_| !args.quiet) {
+            for report in reports.iter().filter(|_| !quiet) {
                 output::diagnostics(&report.diagnostics, &report.source);
             }
             Ok(study)
@@ -233,6 +254,18 @@ fn load_study(args: &Args) -> Result<Study, Failure> {
             Err(Failure::input(last.diagnostics, last.source))
         }
     }
+}
+
+/// What the command line said in place of the study's own words.
+fn said(overrides: &Overrides) -> Vec<(String, Attribute)> {
+    let fibres = overrides
+        .fibres
+        .map(|n| ("fibres_override".to_owned(), Attribute::Integer(n as i64)));
+    let duration = overrides
+        .duration
+        .clone()
+        .map(|d| ("duration_override".to_owned(), Attribute::Text(d)));
+    fibres.into_iter().chain(duration).collect()
 }
 
 fn default_output(study: &Path) -> PathBuf {

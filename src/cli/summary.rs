@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use crate::feature::FeatureKind;
 use crate::run::sink::{Agreement, FibreStatus};
 use crate::run::{Batch, RunReport};
 use crate::study::{Study, SummaryTable};
@@ -113,21 +114,7 @@ pub fn text(study: &Study, batch: &Batch, report: &RunReport, output: &Path) -> 
 
 /// Groups by classes: count, percentage and 95 % interval.
 fn by_groups(study: &Study, table: &SummaryTable) -> String {
-    let by = &study
-        .summary
-        .as_ref()
-        .expect("a table comes from a summary")
-        .by;
-    let mut header: Vec<String> = by
-        .iter()
-        .map(|&k| {
-            let v = &study.population.varied[k];
-            match v.units().as_str() {
-                "1" => v.name.clone(),
-                units => format!("{} ({units})", v.name),
-            }
-        })
-        .collect();
+    let mut header = factors(study);
     header.push("fibres".to_owned());
     header.extend(table.shares.iter().cloned());
     let mut rows = vec![header];
@@ -150,8 +137,39 @@ fn by_groups(study: &Study, table: &SummaryTable) -> String {
         rows.push(row);
     }
     let mut text = aligned(&rows);
-    text.push_str("Counts of fibres; in brackets the 95 % interval of the percentage (Wilson).\n");
+    if !table.shares.is_empty() {
+        text.push_str(
+            "Counts of fibres; in brackets the 95 % interval of the percentage (Wilson).\n",
+        );
+    }
+    let columns = study.feature_columns();
+    if !columns.is_empty() {
+        let mut rows = vec![factors(study)];
+        rows[0].extend(columns.iter().map(|c| match c.units.as_str() {
+            "1" => c.name.clone(),
+            units => format!("{} ({units})", c.name),
+        }));
+        for group in &table.groups {
+            let mut row: Vec<String> = group.key.iter().map(|k| short(*k)).collect();
+            row.extend(group.features.iter().map(|f| short(f.mean)));
+            rows.push(row);
+        }
+        let _ = write!(text, "\nMeans of the features:\n{}", aligned(&rows));
+    }
     text
+}
+
+/// Names and units of the factors by which the summary groups.
+fn factors(study: &Study) -> Vec<String> {
+    let by = study.summary.iter().flat_map(|s| &s.by);
+    by.map(|&k| {
+        let v = &study.population.varied[k];
+        match v.units().as_str() {
+            "1" => v.name.clone(),
+            units => format!("{} ({units})", v.name),
+        }
+    })
+    .collect()
 }
 
 /// Without a summary of the study's own: every feature over all fibres.
@@ -177,11 +195,17 @@ fn by_features(study: &Study, report: &RunReport) -> String {
     aligned(&rows)
 }
 
+/// Groups of fewer fibres tell nothing by themselves.
+const FEWEST: u64 = 10;
+
 /// The first share as a function of the first factor, the other factors being held: where it makes a difference and where
 /// it makes none. Two shares differ clearly where their intervals do not touch.
 fn answer(study: &Study, table: &SummaryTable) -> Option<String> {
     let by = &study.summary.as_ref()?.by;
     let share = table.shares.first()?;
+    if table.groups.iter().any(|g| g.fibres < FEWEST) {
+        return None;
+    }
     let first = &study.population.varied[*by.first()?].name;
     let mut held: Vec<&[f64]> = Vec::new();
     for group in &table.groups {
@@ -230,7 +254,7 @@ fn answer(study: &Study, table: &SummaryTable) -> Option<String> {
             same.push(name(key));
         }
     }
-    let mut sentence = format!("Fibres that are {share}: ");
+    let mut sentence = format!("Share '{share}': ");
     if !different.is_empty() {
         let _ = write!(
             sentence,
@@ -272,32 +296,37 @@ fn answer(study: &Study, table: &SummaryTable) -> Option<String> {
 
 /// The comparison with the reference in a plain sentence.
 fn accuracy(a: &Agreement, batch: &Batch) -> String {
-    let worst = a.variables.iter().max_by(|x, y| x.1.total_cmp(&y.1));
     let mut text = format!(
-        "Accuracy: {} of the fibres run again in double precision at a tolerance of 1e-8 differ from this {} run by",
+        "Accuracy: {} of the fibres were run again in double precision at a tolerance of 1e-8. This {} run differs by",
         a.fibres.len(),
         batch.precision.name()
     );
-    match worst {
-        Some((name, largest, rms)) => {
-            let _ = write!(
-                text,
-                " at most {} % of the range of {name} (RMS {} %)",
-                short(100.0 * largest),
-                short(100.0 * rms)
-            );
-        }
-        None => text.push_str(" what the features show"),
-    }
+    let mut parts = Vec::new();
     if a.spike_shift_ms.is_finite() {
-        let _ = write!(
-            text,
-            ", by {} ms in the time of a spike",
+        parts.push(format!(
+            "at most {} ms in the time of a spike",
             short(a.spike_shift_ms)
-        );
+        ));
     }
+    if let Some((name, largest, rms)) = a.variables.iter().max_by(|x, y| x.2.total_cmp(&y.2)) {
+        parts.push(format!(
+            "{} % of its range (root mean square) in {name}, {} % at the worst instant",
+            short(100.0 * rms),
+            short(100.0 * largest)
+        ));
+    }
+    if parts.is_empty() {
+        parts.push("what /agreement in the file says of each feature".to_owned());
+    }
+    let _ = write!(text, " {}", parts.join(", "));
+    let counts_spikes = batch
+        .experiment
+        .features
+        .iter()
+        .any(|f| f.kind == FeatureKind::Spikes);
     match a.spike_count_differs.len() {
-        0 => text.push_str("; every spike is in both."),
+        0 if counts_spikes => text.push_str("; every spike is in both."),
+        0 => text.push('.'),
         n => {
             let _ = write!(text, "; in {n} of them the number of spikes differs.");
         }
@@ -391,6 +420,9 @@ fn table_json(study: &Study, table: &SummaryTable) -> Value {
 
 /// A number with three significant digits, without trailing zeros.
 fn short(x: f64) -> String {
+    if x.is_nan() {
+        return "-".to_owned();
+    }
     if x == 0.0 || !x.is_finite() {
         return x.to_string();
     }
@@ -415,7 +447,8 @@ fn duration(seconds: f64) -> String {
     }
 }
 
-fn bytes(n: u64) -> String {
+/// A size for people.
+pub fn bytes(n: u64) -> String {
     match n as f64 {
         b if b < 1e6 => format!("{} kB", short(b / 1e3)),
         b if b < 1e9 => format!("{} MB", short(b / 1e6)),

@@ -12,6 +12,9 @@ use crate::ops::Lane;
 
 use super::sink::Agreement;
 
+/// A variable that hardly moves is judged against this share of its magnitude instead of its range.
+const LEAST_RANGE: f64 = 0.01;
+
 /// One fibre's results, by either backend.
 struct Course {
     /// `[row][variable]`
@@ -173,23 +176,20 @@ fn compare(
                     .step_by(n)
                     .zip(b.samples.iter().skip(v).step_by(n))
                 {
-                    if x.is_nan() && y.is_nan() {
+                    // A lost fibre is reported as lost; it has nothing to compare.
+                    if !(x.is_finite() && y.is_finite()) {
                         continue;
                     }
                     least = least.min(*y);
                     most = most.max(*y);
-                    // A sample that only one of them has is an infinite difference, not none.
-                    let difference = if x.is_finite() && y.is_finite() {
-                        (x - y).abs()
-                    } else {
-                        f64::INFINITY
-                    };
+                    let difference = (x - y).abs();
                     largest = largest.max(difference);
                     squares += difference * difference;
                     count += 1;
                 }
             }
-            let range = if most > least { most - least } else { 1.0 };
+            let range = (most - least).max(LEAST_RANGE * least.abs().max(most.abs()));
+            let range = if range > 0.0 { range } else { 1.0 };
             (
                 name(v),
                 largest / range,

@@ -11,7 +11,7 @@ use crate::backend::reference::{Reference, Tolerances};
 use crate::feature::FeatureKind;
 use crate::model::VariableId;
 use crate::ops::Lane;
-use crate::scheme::{BuildError, Control, Scheme};
+use crate::scheme::{BuildError, Control, Scheme, StepProgram};
 use crate::study::{self, Study, VariedTarget};
 
 use super::driver::{Done, Job, Progress, drive};
@@ -119,6 +119,8 @@ pub struct RunReport {
 
 /// Samples of a slab, bytes: what is held in memory before it is handed over.
 const SLAB_BYTES: usize = 64 << 20;
+/// Least number of slabs of a run, so that it can be watched, stopped and resumed.
+const SLABS: usize = 32;
 /// Rows into which time is cut where nothing is recorded, so that a run can be watched and stopped.
 const ROWS_WITHOUT_RECORD: usize = 32;
 
@@ -127,9 +129,15 @@ const ROWS_WITHOUT_RECORD: usize = 32;
 /// # Errors
 /// If the scheme is unknown or cannot be built for the model.
 pub fn prepare(study: &Study, choices: &Choices) -> Result<Batch, PrepareError> {
+    let by_reference = study.scheme == study::Scheme::Named("reference".to_string());
+    let backend = if by_reference {
+        Backend::Reference
+    } else {
+        choices.backend
+    };
     let model = &study.model;
     let pilot = Pilot::run(model)?;
-    let (scheme, scheme_reason) = match (&study.scheme, choices.backend) {
+    let (scheme, scheme_reason) = match (&study.scheme, backend) {
         (_, Backend::Reference) => (None, "the reference's own method".to_string()),
         (study::Scheme::Named(name), _) => (
             Some(Scheme::from_name(name).ok_or_else(|| PrepareError::Scheme(name.clone()))?),
@@ -167,7 +175,7 @@ pub fn prepare(study: &Study, choices: &Choices) -> Result<Batch, PrepareError> 
         study::Traces::All => None,
         study::Traces::Some(ids) => Some(ids.clone()),
     };
-    let precision = if choices.backend == Backend::Reference {
+    let precision = if backend == Backend::Reference {
         Precision::F64
     } else {
         choices.precision
@@ -183,7 +191,11 @@ pub fn prepare(study: &Study, choices: &Choices) -> Result<Batch, PrepareError> 
         let every = study.record.every_ms;
         let n = (study.duration_ms / every + 1e-9).floor() as usize + 1;
         let row_bytes = (n_traces * recorded.len() * precision.bytes()).max(1);
-        (every, n, (SLAB_BYTES / row_bytes).clamp(1, n))
+        (
+            every,
+            n,
+            (SLAB_BYTES / row_bytes).min(n.div_ceil(SLABS)).clamp(1, n),
+        )
     };
     let schedule = study.schedule();
     let pacing_edges = schedule.segments.len();
@@ -207,7 +219,7 @@ pub fn prepare(study: &Study, choices: &Choices) -> Result<Batch, PrepareError> 
             sample_every_ms,
             n_samples,
         },
-        backend: choices.backend,
+        backend,
         precision,
         scheme,
         scheme_reason,
@@ -243,6 +255,50 @@ impl Batch {
             .is_none_or(|s| matches!(s.control(), Control::Adaptive { .. }))
     }
 
+    /// Step of a scheme with fixed steps, ms.
+    pub fn fixed_step_ms(&self) -> Option<f64> {
+        (!self.is_adaptive()).then_some(self.step_ms)
+    }
+
+    /// Number of steps of a scheme with fixed steps, settling included; edges between them cost one more each.
+    pub fn fixed_steps(&self) -> Option<u64> {
+        let segments = &self.experiment.schedule.segments;
+        let length = segments.last()?.end - segments.first()?.start;
+        Some((crate::protocol::ms(length) / self.fixed_step_ms()?).ceil() as u64)
+    }
+
+    /// Tolerance of a scheme that chooses its steps.
+    pub fn chosen_tolerance(&self) -> Option<f64> {
+        match self.scheme {
+            None => Some(Tolerances::default().relative),
+            Some(_) => self.is_adaptive().then_some(self.tolerance),
+        }
+    }
+
+    /// The arithmetic of a step; `None` for the reference, which has none.
+    ///
+    /// # Errors
+    /// If the scheme cannot be built for the model.
+    pub fn step_program(&self) -> Result<Option<StepProgram>, BuildError> {
+        if self.scheme.is_none() {
+            return Ok(None);
+        }
+        let cpu = Cpu::<f32>::new(&self.experiment, &self.settings())?;
+        Ok(Some(cpu.step_program().clone()))
+    }
+
+    /// Memory that the run needs, roughly: the fibres, their parameters, and one slab of rows twice.
+    pub fn memory_bytes(&self) -> u64 {
+        let n_traces = self.traces.as_ref().map_or(self.n_fibres, Vec::len);
+        let rows = match self.backend {
+            Backend::Cpu => 2 * self.rows_per_slab,
+            Backend::Reference => self.experiment.n_samples,
+        };
+        let samples = rows * n_traces * self.experiment.n_recorded * self.precision.bytes();
+        let parameters = 2 * self.n_fibres * (24 + 8 * self.experiment.varied.len());
+        (samples + parameters + self.checkpoint_bytes()) as u64
+    }
+
     /// Name of the scheme.
     pub fn scheme_name(&self) -> &'static str {
         self.scheme.map_or("reference", Scheme::name)
@@ -270,8 +326,8 @@ impl Batch {
         }
     }
 
-    /// The file's layout.
-    pub fn layout(&self, study: &Study) -> Layout {
+    /// The file's layout. `extra` are root attributes beside those that the study gives, such as what the command line said.
+    pub fn layout(&self, study: &Study, extra: Vec<(String, Attribute)>) -> Layout {
         let model = &study.model;
         let column = |id: VariableId| {
             let v = model.variable(id);
@@ -351,6 +407,7 @@ impl Batch {
                 Attribute::Real(study.duration_ms),
             ),
         ];
+        attributes.extend(extra);
         attributes.push(if self.is_adaptive() {
             (
                 "tolerance".to_string(),

@@ -180,6 +180,16 @@ pub fn drive<T: Lane>(
         }
     }
     finish(experiment, &groups, &mut done);
+    if done.interrupted {
+        // What the last slab did was not handed over.
+        for status in done
+            .status
+            .iter_mut()
+            .filter(|s| **s == FibreStatus::Finished)
+        {
+            *status = FibreStatus::Stopped;
+        }
+    }
     Ok(done)
 }
 
