@@ -199,13 +199,10 @@ fn a_settled_fibre_starts_at_its_own_rest() {
         let rest: Vec<f64> = (0..3)
             .map(|fibre| ran.trace("membrane.V", fibre)[0])
             .collect();
-        for fibre in 0..3 {
+        for (fibre, own_rest) in rest.iter().enumerate() {
             let v = ran.trace("membrane.V", fibre);
             let rate = (v[20] - v[0]).abs() / 20.0;
-            println!(
-                "{engine:?}, fibre {fibre}: rest {} mV, {rate:.1e} mV/ms",
-                rest[fibre]
-            );
+            println!("{engine:?}, fibre {fibre}: rest {own_rest} mV, {rate:.1e} mV/ms");
             // In a bath unlike the model's own, ions go on for minutes: 20 s leave 4e-5 mV a ms. In single precision the sum of
             // currents at rest is what rounding leaves of them, which moves V by some 1e-4 mV to and fro.
             let own_bath = fibre == 1;
@@ -330,7 +327,7 @@ fn recomputed(model: &str, stepping: &str, every_ms: f64, engine: Engine) -> Vec
         &study(&paced(model, stepping, 20.0, every_ms, &names, ""), ""),
         engine,
     );
-    let rhs = lower(&made, &[], Style::Plain).unwrap();
+    let rhs = lower(&made, &[], Style::Plain).expect("nothing is free");
     let program = program(&rhs.graph, &rhs.variables);
     let traces: Vec<Vec<f64>> = made
         .variables
@@ -353,7 +350,7 @@ fn recomputed(model: &str, stepping: &str, every_ms: f64, engine: Engine) -> Vec
                 Input::State(i) => traces[made.states[i].0][k],
                 // Half-open, and a sample on an edge belongs to what begins there. Grid times carry rounding of 1e-14.
                 Input::Pace => f64::from(u8::from(
-                    t > 2.0 - 1e-9 && (since < 0.5 - 1e-9 || since > 15.0 - 1e-9),
+                    t > 2.0 - 1e-9 && !(0.5 - 1e-9..=15.0 - 1e-9).contains(&since),
                 )),
                 _ => t,
             })

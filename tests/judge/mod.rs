@@ -1,5 +1,6 @@
 //! What the tests share that hold the program against tables and closed forms: tables, shipped models, runs kept in memory.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
 use std::path::Path;
@@ -20,7 +21,7 @@ pub fn text(path: &str) -> String {
 /// A shipped model.
 pub fn shipped(name: &str) -> Model {
     let path = format!("models/{name}.mmt");
-    match model::read(&Source::new(&path, &text(&path))) {
+    match model::read(&Source::new(&path, text(&path))) {
         Ok((model, _)) => model,
         Err(faults) => panic!("{name}: {faults:?}"),
     }
@@ -79,10 +80,7 @@ pub fn names(model: &str) -> Vec<(String, String, f64)> {
 pub fn study(text: &str, made: &str) -> Study {
     let loader = |_: Wish, name: &str| match name {
         "made" => Ok(Source::new("made.mmt", made)),
-        name => Ok(Source::new(
-            name,
-            &self::text(&format!("models/{name}.mmt")),
-        )),
+        name => Ok(Source::new(name, self::text(&format!("models/{name}.mmt")))),
     };
     match study::read(
         &Source::new("study.toml", text),
