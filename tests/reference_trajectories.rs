@@ -1,5 +1,7 @@
 //! The reference backend on the shipped models against trajectories that CVODES computed at 1e-11 (`tests/oracle`).
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::collections::BTreeMap;
 use std::path::Path;
 

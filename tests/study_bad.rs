@@ -3,6 +3,8 @@
 //! `tests/studies/bad/NAME.toml` is read, and its messages are compared with `NAME.txt`. To write the messages anew, after
 //! looking at the difference: `SARCOLEMMA_BLESS=1 cargo test --test study_bad`.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod studies;
 
 use sarcolemma::study::Overrides;

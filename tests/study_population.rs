@@ -1,5 +1,7 @@
 //! Draws: their independence, their distributions, and the numbers themselves.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod studies;
 
 use sarcolemma::study::{Overrides, unit_interval};

@@ -1,5 +1,7 @@
 //! What a study says, and what is understood.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod studies;
 
 use sarcolemma::feature::FeatureKind;

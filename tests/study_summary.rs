@@ -1,5 +1,7 @@
 //! Conditions, shares and their intervals, and the table of a summary.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod studies;
 
 use sarcolemma::study::condition::{Condition, Name, Term};

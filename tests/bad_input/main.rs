@@ -1,5 +1,7 @@
 //! Bad input through the real binary: the right exit code, one message that says what and where, nothing left behind.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod cases;
 
 use std::fs;
