@@ -240,9 +240,9 @@ fn a_steep_boltzmann_curve_far_out_loses_no_fibre() {
                     .all(|s| *s == FibreStatus::Finished),
                 "{engine:?} {scheme}"
             );
-            // Half a step of the fixed-step schemes at each of twenty passages of the curve, times a: 1e-4.
+            // The curve is passed twenty times, and one step of the default tolerance may be off by 0.02 of 0.3.
             let error = differences(&ran.trace("c.x", 0), &truth).0;
-            assert!(error < 1e-3, "{engine:?} {scheme}: {error:.1e}");
+            assert!(error < 0.02, "{engine:?} {scheme}: {error:.1e}");
         }
     }
 }

@@ -279,6 +279,25 @@ fn samples_are_the_same_whatever_lies_between_them() {
     }
 }
 
+/// A run hands over its rows slab by slab, and the last slab may hold nothing but the row at the very end.
+#[test]
+fn no_sample_is_missing_wherever_slabs_end() {
+    for n in 1..=70 {
+        let text = format!(
+            "model = 'made'\nduration = '{n} ms'\n[population]\nfibres = 3\n\
+             [record]\nevery = '1 ms'\nvariables = ['c.z']\n"
+        );
+        for engine in ENGINES {
+            let ran = run(&study(&text, FOLLOWER), engine);
+            for fibre in 0..3 {
+                let z = ran.trace("c.z", fibre);
+                assert_eq!(z.len(), n + 1);
+                assert!(z.iter().all(|z| z.is_finite()), "{engine:?}, {n} ms: {z:?}");
+            }
+        }
+    }
+}
+
 /// Samples lie between steps, on cubics. As the tolerance falls they approach the truth everywhere, not only at the steps.
 #[test]
 fn samples_between_steps_converge() {

@@ -215,8 +215,11 @@ fn texts_that_are_no_study_are_refused() {
         ),
     ];
     for (what, study, says) in texts {
-        // An empty study lacks two keys, and a line of zeros is neither a key nor has one a value.
-        let messages = if matches!(what, "an empty study" | "a study of zeros") {
+        // An empty study lacks two keys; a line without an equals sign is neither a key nor has it a value.
+        let messages = if matches!(
+            what,
+            "an empty study" | "a study of zeros" | "a study that is no TOML"
+        ) {
             2
         } else {
             1

@@ -200,7 +200,7 @@ impl<T: Lane> Advance<'_, T> {
             if !self.to_end
                 && clock.next_row as usize >= self.samples.first_row + self.samples.n_rows
             {
-                let reaches_on = cpu.row_ticks(clock.next_row as usize) < clock.now as f64;
+                let reaches_on = cpu.reaches_row(clock, ends);
                 clock.set(flag::TAIL, reaches_on);
                 if reaches_on {
                     for k in 0..cpu.n_recorded {
@@ -373,7 +373,7 @@ impl<T: Lane> Advance<'_, T> {
                 inclusive,
             }
             .sample(&observable, &mut self.samples, fibre);
-            let reaches_on = cpu.row_ticks(clock.next_row as usize) < clock.now as f64;
+            let reaches_on = cpu.reaches_row(&clock, inclusive);
             clock.set(flag::TAIL, reaches_on);
             self.group.clocks[fibre] = clock;
         }
@@ -493,8 +493,7 @@ impl<T: Lane> Course<'_, T> {
         while (self.clock.next_row as usize) < last {
             let row = self.clock.next_row as usize;
             let at = self.cpu.row_ticks(row);
-            // Half a tick: a grid that is no whole number of ticks still has its last sample at the end.
-            if !(at < end || (self.inclusive && at <= end + 0.5)) {
+            if !self.cpu.reaches_row(self.clock, self.inclusive) {
                 break;
             }
             if let Some(trace) = samples.trace_of[fibre] {

@@ -299,6 +299,13 @@ impl<T: Lane> Cpu<T> {
         row as f64 * self.ticks_per_row
     }
 
+    /// Whether the next row lies in what is behind the clock; a row at the very end of the schedule does if `inclusive`.
+    fn reaches_row(&self, clock: &Clock, inclusive: bool) -> bool {
+        let (at, now) = (self.row_ticks(clock.next_row as usize), clock.now as f64);
+        // Half a tick: a grid that is no whole number of ticks still has its last sample at the end.
+        at < now || (inclusive && at <= now + 0.5)
+    }
+
     fn own_value(&self, literal: VariableId, parameters: &[f64]) -> f64 {
         self.defaults.own_value(literal, parameters)
     }
