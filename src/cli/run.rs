@@ -92,6 +92,7 @@ pub fn execute(args: Args) -> Result<Exit, Failure> {
             output.display()
         )));
     }
+    check_memory(run::least_memory_bytes(&study, choices.precision))?;
     if !args.quiet && !args.json && args.backend == Backend::Auto {
         output::note("running on the CPU: this version has no GPU engine");
     }
@@ -295,6 +296,30 @@ fn store_failure(error: StoreError) -> Failure {
         },
         _ => Failure::Usage(error.to_string()),
     }
+}
+
+/// Refuses a run that the machine's memory cannot hold, where the system tells how much there is.
+fn check_memory(needed: u64) -> Result<(), Failure> {
+    let Some(free) = memory_available() else {
+        return Ok(());
+    };
+    if needed <= free {
+        return Ok(());
+    }
+    let bytes = summary::bytes;
+    Err(Failure::Machine(format!(
+        "not enough memory: the fibres need at least {}, {} are free\nhelp: run fewer fibres at a time (--fibres)",
+        bytes(needed),
+        bytes(free)
+    )))
+}
+
+/// Bytes of memory that a new process may use without swapping; Linux only.
+fn memory_available() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find(|l| l.starts_with("MemAvailable:"))?;
+    let kib: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
+    Some(kib * 1024)
 }
 
 /// Shown on a terminal only.

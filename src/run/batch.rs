@@ -124,6 +124,17 @@ const SLABS: usize = 32;
 /// Rows into which time is cut where nothing is recorded, so that a run can be watched and stopped.
 const ROWS_WITHOUT_RECORD: usize = 32;
 
+/// Bytes of memory that a study's fibres take in any case: parameters, states, time keeping. Known before anything is drawn.
+pub fn least_memory_bytes(study: &Study, precision: Precision) -> u64 {
+    let states = 2 * study.model.states.len() * precision.bytes();
+    let clock = size_of::<crate::backend::cpu::Clock>();
+    let parameters = 2 * (size_of::<Vec<f64>>() + 8 * study.population.varied.len());
+    study
+        .population
+        .fibres
+        .saturating_mul((states + clock + parameters) as u64)
+}
+
 /// Chooses, draws the population and lays out the run.
 ///
 /// # Errors

@@ -12,7 +12,9 @@ mod reference;
 pub mod sink;
 
 pub use agreement::agreement;
-pub use batch::{Backend, Batch, Choices, PrepareError, RunError, RunReport, prepare};
+pub use batch::{
+    Backend, Batch, Choices, PrepareError, RunError, RunReport, least_memory_bytes, prepare,
+};
 pub use bench::{Case, Measure, bench, check_protocol};
 pub use driver::{Done, Job, Progress, drive};
 pub use pilot::{DEFAULT_STEP_MS, DEFAULT_TOLERANCE, Pilot, PilotError};
