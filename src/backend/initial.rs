@@ -1,8 +1,9 @@
 //! Where fibres start: the model's initial values, with what varies put in.
 
 use crate::backend::Experiment;
+use crate::backend::reference::evaluate;
 use crate::model::VariableKind;
-use crate::program::{Input, LowerError, Node, Program, initial_state, program};
+use crate::program::{Input, LowerError, Program, initial_state, program};
 
 /// The initial values of the states as a function of the varied parameters.
 #[derive(Clone, Debug)]
@@ -50,32 +51,12 @@ impl InitialStates {
 
     /// The initial states of a fibre.
     pub fn of(&self, parameters: &[f64]) -> Vec<f64> {
-        let mut values = Vec::with_capacity(self.program.nodes.len());
-        for node in &self.program.nodes {
-            values.push(match *node {
-                Node::Constant(bits) => f64::from_bits(bits),
-                Node::Input(i) => {
-                    let (default, place) = self.inputs[i as usize];
-                    place.map_or(default, |p| parameters[p])
-                }
-                Node::Apply(op, args) => {
-                    let at = |k: usize| {
-                        if k < op.arity() {
-                            values[args[k].index()]
-                        } else {
-                            0.0
-                        }
-                    };
-                    crate::ops::eval(op, at(0), at(1), at(2))
-                }
-            });
-        }
-        let mut states: Vec<f64> = self
-            .program
-            .outputs
+        let inputs: Vec<f64> = self
+            .inputs
             .iter()
-            .map(|o| values[o.index()])
+            .map(|&(default, place)| place.map_or(default, |p| parameters[p]))
             .collect();
+        let mut states = evaluate(&self.program, &inputs);
         for &(state, place) in &self.replaced {
             states[state] = parameters[place];
         }

@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rayon::prelude::*;
 
 use crate::backend::cpu::{Cpu, Lanes, Samples};
-use crate::backend::reference::{FibreEnd, Reference};
+use crate::backend::reference::Reference;
 use crate::backend::{Experiment, Spike};
-use crate::feature::Gathered;
 use crate::ops::Lane;
 
+use super::reference::run_one;
 use super::sink::Agreement;
 
 /// A variable that hardly moves is judged against this share of its magnitude instead of its range.
@@ -35,60 +35,20 @@ pub fn agreement<T: Lane>(
     let cancelled = || cancel.load(Ordering::Relaxed);
     let truth: Vec<Course> = fibres
         .par_iter()
-        .map(|(id, parameters)| by_reference(reference, experiment, *id, parameters, &cancelled))
+        .map(|(id, parameters)| {
+            let run = run_one(reference, experiment, *id, parameters, true, &cancelled);
+            Course {
+                samples: run.samples,
+                features: run.features,
+                spikes: in_order(run.spikes),
+            }
+        })
         .collect();
     let ours = by_lanes(cpu, experiment, fibres, &cancelled);
     if cancelled() {
         return None;
     }
     Some(compare(experiment, fibres, &ours, &truth))
-}
-
-fn by_reference(
-    reference: &Reference,
-    experiment: &Experiment,
-    id: u64,
-    parameters: &[f64],
-    cancelled: &dyn Fn() -> bool,
-) -> Course {
-    let n = experiment.n_recorded;
-    let mut samples = vec![f64::NAN; experiment.n_samples * n];
-    let mut gathered: Vec<Gathered> = experiment.features.iter().map(|f| f.start()).collect();
-    let mut spikes = Vec::new();
-    let (end, _) = reference.run_fibre(
-        parameters,
-        cancelled,
-        &mut |row, observed| {
-            if row < experiment.n_samples {
-                samples[row * n..][..n].copy_from_slice(&observed[..n]);
-            }
-        },
-        &mut |observable, piece| {
-            for (f, spec) in experiment.features.iter().enumerate() {
-                if experiment.observables[observable] == spec.of {
-                    spec.feed(&mut gathered[f], piece, &mut |time_ms| {
-                        spikes.push(Spike {
-                            time_ms,
-                            fibre: id,
-                            feature: f,
-                        });
-                    });
-                }
-            }
-        },
-    );
-    debug_assert!(end != FibreEnd::Cancelled || cancelled());
-    let features = experiment
-        .features
-        .iter()
-        .zip(&gathered)
-        .flat_map(|(f, g)| f.values(g))
-        .collect();
-    Course {
-        samples,
-        features,
-        spikes: in_order(spikes),
-    }
 }
 
 fn by_lanes<T: Lane>(

@@ -5,14 +5,85 @@ use std::time::Instant;
 
 use rayon::prelude::*;
 
-use crate::backend::reference::{FibreEnd, Reference};
+use crate::backend::reference::{FibreEnd, Reference, Work};
 use crate::backend::{Experiment, Spike};
+use crate::feature::Gathered;
 
 use super::driver::{Done, Job, Progress, events, place_traces};
 use super::sink::{FibreStatus, Samples, Sink, SinkError};
 
-/// Samples, features, spikes, end, accepted and rejected steps of one fibre.
-type OneRun = (Vec<f64>, Vec<f64>, Vec<Spike>, FibreStatus, u64, u64);
+/// What the reference gives of one fibre.
+pub(super) struct OneRun {
+    /// `[row][variable]`; empty for a fibre that is not recorded.
+    pub samples: Vec<f64>,
+    /// Feature columns.
+    pub features: Vec<f64>,
+    /// In order of time.
+    pub spikes: Vec<Spike>,
+    status: FibreStatus,
+    work: Work,
+}
+
+/// Runs one fibre and gathers what the experiment asks for.
+pub(super) fn run_one(
+    reference: &Reference,
+    experiment: &Experiment,
+    id: u64,
+    parameters: &[f64],
+    keeps_samples: bool,
+    cancelled: &dyn Fn() -> bool,
+) -> OneRun {
+    let n = experiment.n_recorded;
+    let n_kept = if keeps_samples {
+        n * experiment.n_samples
+    } else {
+        0
+    };
+    let mut samples = vec![f64::NAN; n_kept];
+    let mut gathered: Vec<Gathered> = experiment.features.iter().map(|f| f.start()).collect();
+    let mut spikes = Vec::new();
+    let (end, work) = reference.run_fibre(
+        parameters,
+        cancelled,
+        &mut |row, observed| {
+            if let Some(place) = samples.get_mut(row * n..(row + 1) * n) {
+                place.copy_from_slice(&observed[..n]);
+            }
+        },
+        &mut |observable, piece| {
+            for (f, spec) in experiment.features.iter().enumerate() {
+                if experiment.observables[observable] == spec.of {
+                    spec.feed(&mut gathered[f], piece, &mut |time_ms| {
+                        spikes.push(Spike {
+                            time_ms,
+                            fibre: id,
+                            feature: f,
+                        });
+                    });
+                }
+            }
+        },
+    );
+    OneRun {
+        samples,
+        features: experiment
+            .features
+            .iter()
+            .zip(&gathered)
+            .flat_map(|(f, g)| f.values(g))
+            .collect(),
+        spikes,
+        status: match end {
+            FibreEnd::Finished => FibreStatus::Finished,
+            FibreEnd::Lost { at_ms, state } => FibreStatus::Lost {
+                at_ms,
+                variable: state,
+            },
+            FibreEnd::Cancelled => FibreStatus::Stopped,
+        },
+        work,
+    }
+}
 
 /// Runs every fibre to the end of the schedule, or until `cancel` is set. All samples are held until then.
 ///
@@ -37,62 +108,12 @@ pub(super) fn drive_reference(
         .enumerate()
         .map(|(i, parameters)| {
             let id = job.first_fibre + i as u64;
-            let mut samples = vec![
-                f64::NAN;
-                if trace_of[i].is_some() {
-                    n * experiment.n_samples
-                } else {
-                    0
-                }
-            ];
-            let mut gathered: Vec<_> = experiment.features.iter().map(|f| f.start()).collect();
-            let mut spikes = Vec::new();
-            let (end, work) = reference.run_fibre(
-                parameters,
-                &|| cancel.load(Ordering::Relaxed),
-                &mut |row, observed| {
-                    if let Some(place) = samples.get_mut(row * n..(row + 1) * n) {
-                        place.copy_from_slice(&observed[..n]);
-                    }
-                },
-                &mut |observable, piece| {
-                    for (f, spec) in experiment.features.iter().enumerate() {
-                        if experiment.observables[observable] == spec.of {
-                            spec.feed(&mut gathered[f], piece, &mut |time_ms| {
-                                spikes.push(Spike {
-                                    time_ms,
-                                    fibre: id,
-                                    feature: f,
-                                });
-                            });
-                        }
-                    }
-                },
-            );
-            let status = match end {
-                FibreEnd::Finished => FibreStatus::Finished,
-                FibreEnd::Lost { at_ms, state } => FibreStatus::Lost {
-                    at_ms,
-                    variable: state,
-                },
-                FibreEnd::Cancelled => FibreStatus::Stopped,
-            };
+            let cancelled = || cancel.load(Ordering::Relaxed);
+            let keeps = trace_of[i].is_some();
+            let run = run_one(reference, experiment, id, parameters, keeps, &cancelled);
             let share = (ready.fetch_add(1, Ordering::Relaxed) + 1) as f64 / n_fibres as f64;
             progress(Progress { share, rows: 0 });
-            let features = experiment
-                .features
-                .iter()
-                .zip(&gathered)
-                .flat_map(|(f, g)| f.values(g))
-                .collect();
-            (
-                samples,
-                features,
-                spikes,
-                status,
-                work.steps,
-                work.rejections,
-            )
+            run
         })
         .collect();
     let mut done = Done {
@@ -110,13 +131,13 @@ pub(super) fn drive_reference(
                     let Some(trace) = *trace else { continue };
                     for row in 0..n_rows {
                         rows[row * n_traces + trace as usize] =
-                            run.0[(first_row + row) * n + variable];
+                            run.samples[(first_row + row) * n + variable];
                     }
                 }
                 out.write_rows(variable, first_row, Samples::F64(&rows))?;
             }
         }
-        let spikes: Vec<Spike> = runs.iter().flat_map(|r| r.2.iter().copied()).collect();
+        let spikes: Vec<Spike> = runs.iter().flat_map(|r| r.spikes.iter().copied()).collect();
         let events = events(experiment, &[(Vec::<f64>::new(), 0, spikes)]);
         done.n_events = events.len() as u64;
         out.write_events(&events)?;
@@ -128,10 +149,10 @@ pub(super) fn drive_reference(
         .map(|f| f.column_names().len())
         .sum();
     done.features = (0..n_columns)
-        .map(|c| runs.iter().map(|r| r.1[c]).collect())
+        .map(|c| runs.iter().map(|r| r.features[c]).collect())
         .collect();
-    done.status = runs.iter().map(|r| r.3).collect();
-    done.accepted = runs.iter().map(|r| r.4).sum();
-    done.rejected = runs.iter().map(|r| r.5).sum();
+    done.status = runs.iter().map(|r| r.status).collect();
+    done.accepted = runs.iter().map(|r| r.work.steps).sum();
+    done.rejected = runs.iter().map(|r| r.work.rejections).sum();
     Ok(done)
 }
