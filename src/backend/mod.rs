@@ -5,6 +5,7 @@
 //! tolerance. [`cpu`] is the fast one: SIMD over lanes, each lane a fibre with its own step and its own time.
 
 pub mod cpu;
+pub mod gpu;
 mod initial;
 pub mod reference;
 
