@@ -7,9 +7,11 @@
 pub mod cpu;
 pub mod gpu;
 mod initial;
+mod lane_plan;
 pub mod reference;
 
 pub use initial::InitialStates;
+pub use lane_plan::Stepping;
 
 use crate::feature::FeatureSpec;
 use crate::model::{Model, VariableId, VariableKind};

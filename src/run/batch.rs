@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
 
-use crate::backend::Experiment;
-use crate::backend::cpu::{Cpu, Settings, Simd};
+use crate::backend::cpu::{Cpu, Simd};
 use crate::backend::reference::{Reference, Tolerances};
+use crate::backend::{Experiment, Stepping};
 use crate::feature::FeatureKind;
 use crate::model::VariableId;
 use crate::ops::Lane;
@@ -249,14 +249,13 @@ pub fn prepare(study: &Study, choices: &Choices) -> Result<Batch, PrepareError> 
 }
 
 impl Batch {
-    /// The settings of the CPU backend.
-    pub fn settings(&self) -> Settings {
-        Settings {
+    /// How fibres are stepped, by any engine of lanes.
+    pub fn stepping(&self) -> Stepping {
+        Stepping {
             scheme: self.scheme.unwrap_or(Scheme::Ros3),
             step_ms: self.step_ms,
             tolerance: self.tolerance,
             scales: self.pilot.scales.clone(),
-            simd: Simd::best(),
         }
     }
 
@@ -294,7 +293,7 @@ impl Batch {
         if self.scheme.is_none() {
             return Ok(None);
         }
-        let cpu = Cpu::<f32>::new(&self.experiment, &self.settings())?;
+        let cpu = Cpu::<f32>::new(&self.experiment, &self.stepping(), Simd::best())?;
         Ok(Some(cpu.step_program().clone()))
     }
 
@@ -514,7 +513,7 @@ impl Batch {
         cancel: &AtomicBool,
     ) -> Result<RunReport, RunError> {
         let started = Instant::now();
-        let cpu = Cpu::<T>::new(&self.experiment, &self.settings())?;
+        let cpu = Cpu::<T>::new(&self.experiment, &self.stepping(), Simd::best())?;
         let setup_s = started.elapsed().as_secs_f64();
         let done = drive(&cpu, &self.experiment, self.job(), out, progress, cancel)?;
         let compared = Instant::now();

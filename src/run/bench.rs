@@ -3,9 +3,9 @@
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use crate::backend::Experiment;
-use crate::backend::cpu::{Cpu, Settings, Simd};
+use crate::backend::cpu::{Cpu, Simd};
 use crate::backend::reference::{Reference, Tolerances};
+use crate::backend::{Experiment, Stepping};
 use crate::feature::{FeatureKind, FeatureSpec};
 use crate::model::{Bound, Model, VariableKind};
 use crate::ops::Lane;
@@ -85,14 +85,13 @@ fn lanes<T: Lane>(model: &Model, case: &Case) -> Result<Measure, RunError> {
     };
     let scheme = case.scheme.unwrap_or(auto);
     let experiment = experiment(model, case);
-    let settings = Settings {
+    let stepping = Stepping {
         scheme,
         step_ms: case.step_ms,
         tolerance: case.tolerance,
         scales: pilot.scales,
-        simd: Simd::best(),
     };
-    let cpu = Cpu::<T>::new(&experiment, &settings)?;
+    let cpu = Cpu::<T>::new(&experiment, &stepping, Simd::best())?;
     let setup_s = started.elapsed().as_secs_f64();
     let done = drive(
         &cpu,

@@ -61,6 +61,18 @@ pub enum Control {
     },
 }
 
+/// How the changes of a state are summed up over steps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Summation {
+    /// The state alone. Enough in double precision; in single, half an ulp of a slow state swallows its changes.
+    Plain,
+    /// Kahan's: beside the state, what rounding has taken from it.
+    Compensated,
+    /// The state where the run began, which stays, and beside it the distance travelled since. For machines on which a
+    /// compensated sum does not survive the compiler.
+    FromOrigin,
+}
+
 /// What the step program is to compute.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
@@ -76,8 +88,8 @@ pub struct Request<'a> {
     pub observables: &'a [VariableId],
     /// The method.
     pub scheme: Scheme,
-    /// Whether states carry what rounding has taken from them.
-    pub compensated: bool,
+    /// How steps are summed up.
+    pub summation: Summation,
     /// Size of each state against which errors are judged; adaptive schemes only.
     pub scales: &'a [f64],
     /// Error allowed in a step, relative to the scales; adaptive schemes only.
@@ -97,8 +109,8 @@ pub struct StepProgram {
     pub program: Program,
     /// Number of states.
     pub n_states: usize,
-    /// Whether the outputs hold the compensation.
-    pub compensated: bool,
+    /// How steps are summed up. Unless plain, each state has a second number, in the inputs [`Input::Lost`] and among the outputs.
+    pub summation: Summation,
     /// Number of observables.
     pub n_observables: usize,
 }
@@ -106,10 +118,9 @@ pub struct StepProgram {
 impl StepProgram {
     /// Place of the error among the outputs.
     pub fn error_output(&self) -> usize {
-        if self.compensated {
-            2 * self.n_states
-        } else {
-            self.n_states
+        match self.summation {
+            Summation::Plain => self.n_states,
+            Summation::Compensated | Summation::FromOrigin => 2 * self.n_states,
         }
     }
 
@@ -208,32 +219,54 @@ pub fn build(request: &Request<'_>) -> Result<StepProgram, BuildError> {
     let mut outputs = Vec::new();
     let mut lost_after = Vec::new();
     for (i, (&state, &change)) in states.iter().zip(&advance.change).enumerate() {
-        if request.compensated {
-            // Kahan: what the sum could not take this time is taken off the next change.
-            let lost = rhs.input(Input::Lost(i));
-            let g = &mut rhs.graph;
-            let due = g.sub(change, lost);
-            let sum = g.add(state, due);
-            let taken = g.sub(sum, state);
-            lost_after.push(g.sub(taken, due));
-            outputs.push(sum);
-        } else {
-            outputs.push(rhs.graph.add(state, change));
+        match request.summation {
+            Summation::Compensated => {
+                // Kahan: what the sum could not take this time is taken off the next change.
+                let lost = rhs.input(Input::Lost(i));
+                let g = &mut rhs.graph;
+                let due = g.sub(change, lost);
+                let sum = g.add(state, due);
+                let taken = g.sub(sum, state);
+                lost_after.push(g.sub(taken, due));
+                outputs.push(sum);
+            }
+            Summation::FromOrigin => {
+                let travelled = rhs.input(Input::Lost(i));
+                lost_after.push(rhs.graph.add(travelled, change));
+                outputs.push(state);
+            }
+            Summation::Plain => outputs.push(rhs.graph.add(state, change)),
         }
     }
     let control = match advance.error {
         Some(error) => growth(&mut rhs, error, request.scheme.control()),
+        None if request.summation == Summation::FromOrigin => finite_check(&mut rhs, &lost_after),
         None => finite_check(&mut rhs, &outputs),
     };
+    let n_sums = outputs.len() + lost_after.len();
     outputs.extend(lost_after);
     outputs.extend(control);
     outputs.extend(observed);
+    if request.summation == Summation::FromOrigin {
+        // Everything but the sums themselves is computed at origin plus distance.
+        let by: HashMap<Value, Value> = states
+            .iter()
+            .enumerate()
+            .map(|(i, &origin)| {
+                let travelled = rhs.input(Input::Lost(i));
+                (origin, rhs.graph.add(origin, travelled))
+            })
+            .collect();
+        let computed = outputs.split_off(n_states);
+        outputs.extend(crate::program::substitute(&mut rhs.graph, &computed, &by));
+    }
+    debug_assert_eq!(outputs.len(), n_sums + 3 + 2 * request.observables.len());
     Ok(StepProgram {
         scheme: request.scheme,
         program: bound_exponentials(&fuse(&program(&rhs.graph, &outputs))),
         inputs: rhs.inputs,
         n_states,
-        compensated: request.compensated,
+        summation: request.summation,
         n_observables: request.observables.len(),
     })
 }
