@@ -10,6 +10,7 @@ mod check;
 mod choices;
 mod completions;
 mod devices;
+mod engine;
 mod exit;
 mod models;
 mod new;

@@ -27,6 +27,10 @@ pub struct Args {
     #[arg(long, value_enum, default_value = "auto")]
     pub backend: Backend,
 
+    /// A GPU, by its number in 'sarcolemma devices' or by part of its name
+    #[arg(long, value_name = "N|NAME")]
+    pub device: Option<String>,
+
     /// Single or double precision [default: f32, and f64 with the reference backend]
     #[arg(long, value_enum)]
     pub precision: Option<Precision>,
@@ -46,10 +50,12 @@ pub struct Args {
 
 /// Prints the plan.
 pub fn execute(args: Args) -> Result<Exit, Failure> {
+    let engine = super::engine::engine(args.backend, args.device.as_deref())?;
     let choices = run::Choices {
-        backend: super::run::backend(args.backend)?,
-        precision: super::run::precision(args.precision, super::run::backend(args.backend)?)?,
+        backend: engine.backend,
+        precision: super::run::precision(args.precision, engine.backend)?,
         threads: 0,
+        adapter: engine.adapter.clone(),
         agreement_fibres: None,
     };
     let overrides = Overrides {
@@ -57,7 +63,7 @@ pub fn execute(args: Args) -> Result<Exit, Failure> {
         duration: args.duration.clone(),
     };
     let study = super::run::load_study(&args.study, &overrides, args.json)?;
-    let batch = run::prepare(&study, &choices).map_err(|e| Failure::Usage(e.to_string()))?;
+    let batch = run::prepare(&study, &choices).map_err(super::run::prepare_failure)?;
     let layout = batch.layout(&study, Vec::new());
     let output_bytes = required_bytes(&layout).map_err(|e| Failure::Usage(e.to_string()))?;
     let free_bytes = bytes_free(Path::new("."));

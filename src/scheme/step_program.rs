@@ -73,6 +73,17 @@ pub enum Summation {
     FromOrigin,
 }
 
+impl Summation {
+    /// As result files spell it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Summation::Plain => "plain",
+            Summation::Compensated => "compensated",
+            Summation::FromOrigin => "from_origin",
+        }
+    }
+}
+
 /// What the step program is to compute.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
