@@ -63,7 +63,7 @@ pub struct Args {
 }
 
 /// Simulated time of a measurement, ms.
-const DURATION_MS: f64 = 1e3;
+pub(super) const DURATION_MS: f64 = 1e3;
 /// Fibres of the CPU backend for each thread: four full blocks.
 const FIBRES_PER_THREAD: usize = 1024;
 
@@ -176,12 +176,7 @@ fn case(args: &Args, backend: Backend) -> Result<Case, Failure> {
     let backend = engine.backend;
     let scheme = match &args.scheme {
         None => None,
-        Some(name) => Some(Scheme::from_name(name).ok_or_else(|| {
-            let known = Scheme::ALL.map(Scheme::name).join(", ");
-            Failure::Usage(format!(
-                "there is no scheme '{name}'\nhelp: schemes are {known}"
-            ))
-        })?),
+        Some(name) => Some(scheme(name)?),
     };
     let threads = args.threads.map_or(0, NonZeroUsize::get);
     let available = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
@@ -214,6 +209,32 @@ fn case(args: &Args, backend: Backend) -> Result<Case, Failure> {
         duration_ms: DURATION_MS,
         rate_hz: args.rate,
     })
+}
+
+/// The scheme of that name.
+pub(super) fn scheme(name: &str) -> Result<Scheme, Failure> {
+    Scheme::from_name(name).ok_or_else(|| {
+        let known = Scheme::ALL.map(Scheme::name).join(", ");
+        Failure::Usage(format!(
+            "there is no scheme '{name}'\nhelp: schemes are {known}"
+        ))
+    })
+}
+
+/// What is measured where nothing is asked for.
+pub(super) fn usual_case(scheme: Option<Scheme>) -> Case {
+    Case {
+        backend: run::Backend::Gpu,
+        adapter: None,
+        precision: sink::Precision::F32,
+        scheme,
+        step_ms: run::DEFAULT_STEP_MS,
+        tolerance: run::DEFAULT_TOLERANCE,
+        fibres: 1,
+        threads: 0,
+        duration_ms: DURATION_MS,
+        rate_hz: None,
+    }
 }
 
 fn step_ms(text: &str) -> Result<f64, Failure> {

@@ -23,6 +23,7 @@ mod shipped;
 mod step;
 mod summary;
 mod table;
+mod wgsl;
 
 use std::process::ExitCode;
 
@@ -69,6 +70,7 @@ enum Verb {
     Step(step::Args),
     Rerun(rerun::Args),
     Bench(bench::Args),
+    Wgsl(wgsl::Args),
     Devices(devices::Args),
     New(new::Args),
     Completions(completions::Args),
@@ -84,6 +86,7 @@ impl Verb {
             Verb::Step(args) => step::execute(args),
             Verb::Rerun(args) => rerun::execute(args),
             Verb::Bench(args) => bench::execute(args),
+            Verb::Wgsl(args) => wgsl::execute(args),
             Verb::Devices(args) => devices::execute(args),
             Verb::New(args) => new::execute(args),
             Verb::Completions(args) => completions::execute(args),

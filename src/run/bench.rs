@@ -83,6 +83,21 @@ pub fn bench(model: &Model, case: &Case) -> Result<Measure, RunError> {
     })
 }
 
+/// The program that a device would run for a case.
+///
+/// # Errors
+/// If the scheme cannot be built for the model.
+pub fn bench_wgsl(
+    model: &Model,
+    case: &Case,
+    real: gpu::Real,
+    summation: Summation,
+) -> Result<String, RunError> {
+    let stepping = stepping(model, case)?;
+    let experiment = experiment(model, case);
+    Ok(gpu::wgsl(&experiment, &stepping, real, summation)?)
+}
+
 /// How the fibres of a case are stepped.
 fn stepping(model: &Model, case: &Case) -> Result<Stepping, PilotError> {
     let pilot = Pilot::run(model)?;

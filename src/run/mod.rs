@@ -17,7 +17,7 @@ pub use agreement::{Engine, agreement};
 pub use batch::{
     Backend, Batch, Choices, PrepareError, RunError, RunReport, least_memory_bytes, prepare,
 };
-pub use bench::{Case, Measure, bench, check_protocol};
+pub use bench::{Case, Measure, bench, bench_wgsl, check_protocol};
 pub use driver::{Done, Job, Progress, drive};
 pub use gpu::{DeviceRunError, drive_gpu};
 pub use pilot::{DEFAULT_STEP_MS, DEFAULT_TOLERANCE, Pilot, PilotError};

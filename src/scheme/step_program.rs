@@ -6,7 +6,7 @@ use crate::model::{Model, VariableId};
 use crate::ops::{Algebra, Op};
 use crate::program::{
     Input, LowerError, Program, Rhs, Style, Tangents, Value, bound_exponentials, fuse, lower,
-    program,
+    program_in_order,
 };
 
 use super::{euler, ros3, rush_larsen};
@@ -169,6 +169,8 @@ pub(super) struct Advance {
     pub change: Vec<Value>,
     /// Normalised error; `None` for a fixed step.
     pub error: Option<Value>,
+    /// States in an order in which few values are alive at a time, and the largest error up to each.
+    pub order: Vec<(usize, Option<Value>)>,
 }
 
 /// Builds the step program.
@@ -271,15 +273,27 @@ pub fn build(request: &Request<'_>) -> Result<StepProgram, BuildError> {
         let computed = outputs.split_off(n_states);
         outputs.extend(crate::program::substitute(&mut rhs.graph, &computed, &by));
     }
+    // Block by block: a state's sums and its share of the error come as soon as its block is solved.
+    let first: Vec<Value> = advance
+        .order
+        .iter()
+        .flat_map(|&(i, error)| [Some(outputs[i]), lost_at(&outputs, n_states, i, request), error])
+        .flatten()
+        .collect();
     debug_assert_eq!(outputs.len(), n_sums + 3 + 2 * request.observables.len());
     Ok(StepProgram {
         scheme: request.scheme,
-        program: bound_exponentials(&fuse(&program(&rhs.graph, &outputs))),
+        program: bound_exponentials(&fuse(&program_in_order(&rhs.graph, &first, &outputs))),
         inputs: rhs.inputs,
         n_states,
         summation: request.summation,
         n_observables: request.observables.len(),
     })
+}
+
+/// What is summed beside a state, if anything is.
+fn lost_at(outputs: &[Value], n_states: usize, i: usize, request: &Request<'_>) -> Option<Value> {
+    (request.summation != Summation::Plain).then(|| outputs[n_states + i])
 }
 
 /// Largest and smallest factor from one step to the next.
@@ -338,15 +352,22 @@ fn finite_check(rhs: &mut Rhs, values: &[Value]) -> [Value; 3] {
 }
 
 /// The largest of several values; NaN if any is.
-pub(super) fn largest(rhs: &mut Rhs, values: &[Value]) -> Value {
-    let mut result: Option<Value> = None;
+fn largest(rhs: &mut Rhs, values: &[Value]) -> Value {
+    let so_far = largest_so_far(rhs, values);
+    so_far.last().copied().unwrap_or_else(|| rhs.graph.constant(0.0))
+}
+
+/// The largest of the values up to each; NaN from the first that is.
+pub(super) fn largest_so_far(rhs: &mut Rhs, values: &[Value]) -> Vec<Value> {
+    let mut so_far: Vec<Value> = Vec::with_capacity(values.len());
     for &v in values {
-        result = Some(match result {
+        let largest = match so_far.last() {
             None => v,
-            Some(r) => rhs.graph.apply(Op::Max, &[r, v]),
-        });
+            Some(&before) => rhs.graph.apply(Op::Max, &[before, v]),
+        };
+        so_far.push(largest);
     }
-    result.unwrap_or_else(|| rhs.graph.constant(0.0))
+    so_far
 }
 
 impl Parts {
