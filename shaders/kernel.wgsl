@@ -57,6 +57,7 @@ const WORKGROUP: u32 = 64u;
 const LAST_ERROR_AT: u32 = 1u;
 const ADAPTIVE: bool = false;
 const WATCHED: bool = false;
+const RECORDED: bool = false;
 const N_DRIVEN: u32 = 0u;
 // Ticks.
 const LARGEST_STEP: u32 = 1000u;
@@ -190,6 +191,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     var last_error = reals[real_at(LAST_ERROR_AT)];
     var segment_end = tables[segment + 1u];
     var row_at = tables[frame.rows_at + row];
+    let last_row_at = tables[frame.rows_at + max(frame.end_row, 1u) - 1u];
     // The step that cannot be made smaller and does not fit ends the loop; whether the fibre is lost is decided behind it.
     var stuck = false;
     var leaves = false;
@@ -231,8 +233,11 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
                 //> gather
                 //<
             }
+            if !RECORDED && ticks_below(last_row_at, now) {
+                row = frame.end_row;
+            }
             loop {
-                if row >= frame.end_row || !(ticks_below(row_at, now) || (ends && !ticks_below(now, row_at))) {
+                if !RECORDED || row >= frame.end_row || !(ticks_below(row_at, now) || (ends && !ticks_below(now, row_at))) {
                     break;
                 }
                 work += 1u;

@@ -26,8 +26,10 @@ pub struct Stepping {
 const SMALLEST_STEP_MS: f64 = 0.000_5;
 /// First step, and first step after an edge, ms: a pulse acts within some 0.02 ms.
 const FIRST_STEP_MS: f64 = 0.02;
-/// Largest step from time 0 on, ms. Settling has none.
+/// Largest step from time 0 on, ms.
 const LARGEST_STEP_MS: f64 = 5.0;
+/// Largest step while settling, ticks: five seconds, so that a device's clock can count two of them in 31 bits.
+const LARGEST_SETTLING_STEP: i64 = 1 << 29;
 /// Largest step where the formulas name the time, ms, settling included: a model's own stimulus has no edge in the schedule.
 /// Stages lie in the first 0.44 of a step, so a stimulus may begin 0.56 of a step late; one shorter than a step may be missed.
 const LARGEST_TIMED_STEP_MS: f64 = 0.1;
@@ -188,13 +190,14 @@ impl LanePlan {
         self.n_states * if self.lost_row.is_some() { 2 } else { 1 }
     }
 
-    /// Largest step from time 0 on, ticks; `None` for none.
-    pub fn largest_step(&self, settling: bool) -> Option<i64> {
-        match (self.adaptive, settling) {
-            (false, _) => Some(self.first_step),
-            (true, _) if self.time_row.is_some() => Some(tick(LARGEST_TIMED_STEP_MS)),
-            (true, true) => None,
-            (true, false) => Some(tick(LARGEST_STEP_MS)),
-        }
+    /// Largest step, ticks, before and from time 0 on.
+    pub fn largest_step(&self, settling: bool) -> i64 {
+        let largest = match (self.adaptive, settling) {
+            (false, _) => self.first_step,
+            (true, _) if self.time_row.is_some() => tick(LARGEST_TIMED_STEP_MS),
+            (true, true) => LARGEST_SETTLING_STEP,
+            (true, false) => tick(LARGEST_STEP_MS),
+        };
+        largest.min(LARGEST_SETTLING_STEP)
     }
 }

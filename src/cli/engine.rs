@@ -40,14 +40,13 @@ pub(super) fn engine(chosen: Backend, device: Option<&str>) -> Result<Engine, Fa
             ..Engine::cpu(None)
         }),
         (Backend::Cpu | Backend::Reference, Some(_)) => Err(Failure::Usage(
-            "'--device' names a GPU, and the backend that was asked for computes on the CPU".to_owned(),
+            "'--device' names a GPU, and the backend that was asked for computes on the CPU"
+                .to_owned(),
         )),
-        (Backend::Auto, None) => Ok(
-            match gpu::choose(&gpu::adapters(), &Choice::Real) {
-                Ok(adapter) => on(adapter),
-                Err(error) => Engine::cpu(Some(on_cpu(&error))),
-            },
-        ),
+        (Backend::Auto, None) => Ok(match gpu::choose(&gpu::adapters(), &Choice::Real) {
+            Ok(adapter) => on(adapter),
+            Err(error) => Engine::cpu(Some(on_cpu(&error))),
+        }),
         (Backend::Gpu, None) => gpu::choose(&gpu::adapters(), &Choice::Best)
             .map(on)
             .map_err(|e| failure(&e)),
@@ -87,9 +86,9 @@ pub(super) fn failure(error: &GpuError) -> Failure {
     let usage = |help: &str| Failure::Usage(format!("{error}\nhelp: {help}"));
     let machine = |help: &str| Failure::Machine(format!("{error}\nhelp: {help}"));
     match error {
-        GpuError::None(_) => usage(
-            "'sarcolemma devices' says what to install; '--backend cpu' runs without a GPU",
-        ),
+        GpuError::None(_) => {
+            usage("'sarcolemma devices' says what to install; '--backend cpu' runs without a GPU")
+        }
         GpuError::Choice(_) => usage("'sarcolemma devices' lists them"),
         GpuError::Unsuited { .. } => usage("'--backend cpu' runs without it"),
         GpuError::Memory { .. } => machine(
@@ -98,18 +97,18 @@ pub(super) fn failure(error: &GpuError) -> Failure {
         GpuError::Lost { .. } | GpuError::Timeout { .. } => machine(
             "another program may use the device, or its driver was reset: try again, another '--device', or '--backend cpu'",
         ),
-        GpuError::Refused { .. } => machine(
-            "a newer driver may do better; '--backend cpu' runs without it",
-        ),
+        GpuError::Refused { .. } => {
+            machine("a newer driver may do better; '--backend cpu' runs without it")
+        }
     }
 }
 
 /// The same for a run that had begun: its file stays.
 pub(super) fn failure_in_run(error: &GpuError, output: &str) -> Failure {
     match failure(error) {
-        Failure::Machine(message) | Failure::Usage(message) => {
-            Failure::Machine(format!("{message}\n'{output}' holds what was recorded up to then"))
-        }
+        Failure::Machine(message) | Failure::Usage(message) => Failure::Machine(format!(
+            "{message}\n'{output}' holds what was recorded up to then"
+        )),
         other => other,
     }
 }

@@ -71,6 +71,9 @@ pub fn execute(args: Args) -> Result<Exit, Failure> {
     let program = batch
         .step_program()
         .map_err(|e| Failure::Usage(e.to_string()))?;
+    let device = batch
+        .on_device()
+        .map_err(|e| Failure::Usage(e.to_string()))?;
     let segments = &batch.experiment.schedule.segments;
     let fits = free_bytes.is_none_or(|free| free >= output_bytes);
     if args.json {
@@ -89,7 +92,10 @@ pub fn execute(args: Args) -> Result<Exit, Failure> {
             "step_ms": batch.fixed_step_ms(),
             "tolerance": batch.chosen_tolerance(),
             "steps": batch.fixed_steps(),
-            "dispatches": 0,
+            "batches": device.as_ref().map(|d| d.batches),
+            "dispatches": device.as_ref().map_or(0, |d| d.dispatches),
+            "device_bytes": device.as_ref().map(|d| d.bytes),
+            "summation": batch.summation().name(),
             "ops_per_step": program.as_ref().map(|p| p.program.n_ops()),
             "segments": segments.len(),
             "rows": layout.time_ms.len(),
@@ -144,6 +150,29 @@ pub fn execute(args: Args) -> Result<Exit, Failure> {
         rows.push(row(
             "operations in a step",
             program.program.n_ops().to_string(),
+        ));
+    }
+    if let Some(d) = &device {
+        rows.push(row(
+            "batches",
+            match d.batches {
+                1 => format!(
+                    "1: all fibres stay in the device's memory, about {}",
+                    bytes(d.bytes)
+                ),
+                n => format!(
+                    "{n}: {} fibres at a time in the device's memory, about {}",
+                    d.fibres_per_batch,
+                    bytes(d.bytes)
+                ),
+            },
+        ));
+        rows.push(row(
+            "dispatches",
+            format!(
+                "at least {}: their length adapts to 50 to 100 ms",
+                d.dispatches
+            ),
         ));
     }
     rows.extend([

@@ -139,7 +139,10 @@ pub fn execute(args: Args) -> Result<Exit, Failure> {
             return Err(Failure::Machine(format!("{}: {error}", output.display())));
         }
         Err(RunError::Gpu(error)) => {
-            return Err(engine::failure_in_run(&error, &output.display().to_string()));
+            return Err(engine::failure_in_run(
+                &error,
+                &output.display().to_string(),
+            ));
         }
         Err(error @ RunError::Threads(_)) => return Err(Failure::Machine(error.to_string())),
     };
@@ -228,7 +231,9 @@ pub(super) fn precision(
             "the reference backend computes in f64 only".to_owned(),
         )),
         (Some(Precision::F64), _) | (None, run::Backend::Reference) => Ok(sink::Precision::F64),
-        (Some(Precision::F32) | None, run::Backend::Cpu | run::Backend::Gpu) => Ok(sink::Precision::F32),
+        (Some(Precision::F32) | None, run::Backend::Cpu | run::Backend::Gpu) => {
+            Ok(sink::Precision::F32)
+        }
     }
 }
 

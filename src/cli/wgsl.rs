@@ -65,7 +65,8 @@ pub fn execute(args: Args) -> Result<Exit, Failure> {
         run::check_protocol(&model, super::bench::DURATION_MS)
             .map_err(|e| Failure::Usage(e.to_string()))?;
         let case = super::bench::usual_case(scheme);
-        run::bench_wgsl(&model, &case, real, summation).map_err(|e| Failure::Usage(e.to_string()))?
+        run::bench_wgsl(&model, &case, real, summation)
+            .map_err(|e| Failure::Usage(e.to_string()))?
     };
     output::data(&text)?;
     Ok(Exit::Done)

@@ -17,9 +17,7 @@ use super::driver::{Done, Job, Progress, drive};
 use super::gpu::{DeviceRunError, drive_gpu};
 use super::pilot::{DEFAULT_STEP_MS, DEFAULT_TOLERANCE, Pilot, PilotError};
 use super::reference::drive_reference;
-use super::sink::{
-    Agreement, FibreStatus, Outcome, Precision, Sink, SinkError,
-};
+use super::sink::{Agreement, FibreStatus, Outcome, Precision, Sink, SinkError};
 
 /// What runs the fibres.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,6 +86,19 @@ pub struct Batch {
     pub(super) parameters: Vec<Vec<f64>>,
     pub(super) rows_per_slab: usize,
     pub(super) pacing_edges: usize,
+}
+
+/// What a run takes of a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OnDevice {
+    /// Batches that take turns in the device's memory.
+    pub batches: usize,
+    /// Fibres of a batch.
+    pub fibres_per_batch: usize,
+    /// Memory of the device, bytes, roughly.
+    pub bytes: u64,
+    /// Fewest dispatches: one for each batch and slab.
+    pub dispatches: u64,
 }
 
 /// Why a run cannot be prepared.
@@ -310,6 +321,33 @@ impl Batch {
         }
         let cpu = Cpu::<f32>::new(&self.experiment, &self.stepping(), Simd::best())?;
         Ok(Some(cpu.step_program().clone()))
+    }
+
+    /// What the run takes of a device; `None` on the CPU.
+    ///
+    /// # Errors
+    /// If the scheme cannot be built for the model.
+    pub fn on_device(&self) -> Result<Option<OnDevice>, BuildError> {
+        let Some((device, _)) = &self.device else {
+            return Ok(None);
+        };
+        let (e, stepping, form) = (&self.experiment, self.stepping(), self.summation());
+        let most = match self.precision {
+            Precision::F32 => gpu::most_fibres::<f32>(&device.adapter, e, &stepping, form)?,
+            Precision::F64 => gpu::most_fibres::<f64>(&device.adapter, e, &stepping, form)?,
+        };
+        let batches = self.n_fibres.div_ceil(most).max(1);
+        let fibres_per_batch = self.n_fibres.div_ceil(batches);
+        let per_fibre = gpu::saved_bytes_per_fibre(e, self.precision.bytes(), form)
+            + (e.varied.len() * self.precision.bytes());
+        let n_traces = self.traces.as_ref().map_or(self.n_fibres, Vec::len);
+        let samples = self.rows_per_slab * n_traces * e.n_recorded * self.precision.bytes();
+        Ok(Some(OnDevice {
+            batches,
+            fibres_per_batch,
+            bytes: (fibres_per_batch * per_fibre + samples) as u64,
+            dispatches: (batches * e.n_samples.div_ceil(self.rows_per_slab).max(1)) as u64,
+        }))
     }
 
     /// Memory that the run needs, roughly: the fibres, their parameters, and one slab of rows twice.

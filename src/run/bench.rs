@@ -143,15 +143,13 @@ fn device<T: Lane>(model: &Model, case: &Case) -> Result<Measure, RunError> {
     };
     drive_gpu(&gpu, &soon, &warm, &mut Discard, &|_| (), &never)?;
     let setup_s = started.elapsed().as_secs_f64();
-    let done = drive_gpu(
-        &gpu,
-        &experiment,
-        &job(case),
-        &mut Discard,
-        &|_| (),
-        &never,
-    )?;
-    Ok(measure(&done, Some(stepping.scheme), setup_s, gpu.compile_s))
+    let done = drive_gpu(&gpu, &experiment, &job(case), &mut Discard, &|_| (), &never)?;
+    Ok(measure(
+        &done,
+        Some(stepping.scheme),
+        setup_s,
+        gpu.compile_s,
+    ))
 }
 
 fn lanes<T: Lane>(model: &Model, case: &Case) -> Result<Measure, RunError> {

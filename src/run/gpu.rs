@@ -144,16 +144,16 @@ impl<T: Lane> Drive<'_, T> {
     }
 
     /// The largest batches that the device's memory takes, and the first of them in it.
-    fn batches(
-        &self,
-        trace_of: &[Option<u32>],
-    ) -> Result<(Batches, Population<'_, T>), GpuError> {
+    fn batches(&self, trace_of: &[Option<u32>]) -> Result<(Batches, Population<'_, T>), GpuError> {
         let n_fibres = self.job.parameters.len();
         let mut n = n_fibres.div_ceil(self.gpu.most_fibres()).max(1);
         loop {
             let size = n_fibres.div_ceil(n).max(1);
             let own = Own::new(&trace_of[..size.min(n_fibres)]);
-            match self.gpu.populate(&self.members(0..size.min(n_fibres), &own)) {
+            match self
+                .gpu
+                .populate(&self.members(0..size.min(n_fibres), &own))
+            {
                 Ok(population) => return Ok((Batches { size, n }, population)),
                 // Smaller batches, as long as one is worth its dispatch.
                 Err(GpuError::Memory { .. }) if size > 1024 => n *= 2,
@@ -165,11 +165,12 @@ impl<T: Lane> Drive<'_, T> {
     /// Slabs of rows: first, one past the last, and whether the fibres go on to the end.
     fn slabs(&self) -> Vec<(usize, usize, bool)> {
         let n_samples = self.experiment.n_samples;
-        let per_slab = if self.experiment.n_recorded == 0 && self.job.checkpoint_every == Duration::MAX {
-            n_samples.max(1)
-        } else {
-            self.job.rows_per_slab.max(1)
-        };
+        let per_slab =
+            if self.experiment.n_recorded == 0 && self.job.checkpoint_every == Duration::MAX {
+                n_samples.max(1)
+            } else {
+                self.job.rows_per_slab.max(1)
+            };
         let n = n_samples.div_ceil(per_slab).max(1);
         (0..n)
             .map(|k| {
@@ -258,7 +259,10 @@ impl<T: Lane> Drive<'_, T> {
             .map(|b| b * batches.size..((b + 1) * batches.size).min(n_fibres))
             .filter(|r| !r.is_empty())
             .collect();
-        let own: Vec<Own> = fibres.iter().map(|r| Own::new(&trace_of[r.clone()])).collect();
+        let own: Vec<Own> = fibres
+            .iter()
+            .map(|r| Own::new(&trace_of[r.clone()]))
+            .collect();
         let mut images: Vec<Image<T>> = fibres
             .iter()
             .zip(&own)

@@ -15,7 +15,8 @@ pub mod sink;
 
 pub use agreement::{Engine, agreement};
 pub use batch::{
-    Backend, Batch, Choices, PrepareError, RunError, RunReport, least_memory_bytes, prepare,
+    Backend, Batch, Choices, OnDevice, PrepareError, RunError, RunReport, least_memory_bytes,
+    prepare,
 };
 pub use bench::{Case, Measure, bench, bench_wgsl, check_protocol};
 pub use driver::{Done, Job, Progress, drive};

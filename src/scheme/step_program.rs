@@ -277,7 +277,13 @@ pub fn build(request: &Request<'_>) -> Result<StepProgram, BuildError> {
     let first: Vec<Value> = advance
         .order
         .iter()
-        .flat_map(|&(i, error)| [Some(outputs[i]), lost_at(&outputs, n_states, i, request), error])
+        .flat_map(|&(i, error)| {
+            [
+                Some(outputs[i]),
+                lost_at(&outputs, n_states, i, request),
+                error,
+            ]
+        })
         .flatten()
         .collect();
     debug_assert_eq!(outputs.len(), n_sums + 3 + 2 * request.observables.len());
@@ -354,7 +360,10 @@ fn finite_check(rhs: &mut Rhs, values: &[Value]) -> [Value; 3] {
 /// The largest of several values; NaN if any is.
 fn largest(rhs: &mut Rhs, values: &[Value]) -> Value {
     let so_far = largest_so_far(rhs, values);
-    so_far.last().copied().unwrap_or_else(|| rhs.graph.constant(0.0))
+    so_far
+        .last()
+        .copied()
+        .unwrap_or_else(|| rhs.graph.constant(0.0))
 }
 
 /// The largest of the values up to each; NaN from the first that is.

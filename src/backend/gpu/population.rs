@@ -173,12 +173,19 @@ impl<T: Lane> Gpu<T> {
         let event_capacity = if per_iteration == 0 {
             1
         } else {
-            (n * (per_iteration + LEAST_EVENTS)).max(
-                (EVENT_BYTES / 16).min(64 * n64 * per_iteration as u64) as usize,
-            )
+            (n * (per_iteration + LEAST_EVENTS))
+                .max((EVENT_BYTES / 16).min(64 * n64 * per_iteration as u64) as usize)
         };
-        let reals = device.buffer("the fibres' states", places.n_reals as u64 * n64 * real, storage)?;
-        let words = device.buffer("the fibres' clocks", places.n_words as u64 * n64 * 4, storage)?;
+        let reals = device.buffer(
+            "the fibres' states",
+            places.n_reals as u64 * n64 * real,
+            storage,
+        )?;
+        let words = device.buffer(
+            "the fibres' clocks",
+            places.n_words as u64 * n64 * 4,
+            storage,
+        )?;
         let given = device.buffer("the parameters", n_given as u64 * real, storage)?;
         let samples = device.buffer("the samples", sample_bytes, storage)?;
         let staging = device.buffer(
@@ -193,14 +200,19 @@ impl<T: Lane> Gpu<T> {
             Usage::MAP_READ | Usage::COPY_DST,
         )?;
         let queue = device.buffer("the lists of fibres", (4 + 2 * n64) * 4, storage)?;
-        let status = device.buffer("the state of the lists", 16, Usage::MAP_READ | Usage::COPY_DST)?;
+        let status = device.buffer(
+            "the state of the lists",
+            16,
+            Usage::MAP_READ | Usage::COPY_DST,
+        )?;
         let tables = device.buffer("the schedule", self.tables.words.len() as u64 * 8, storage)?;
         let uniform = device.buffer(
             "the frame",
             size_of::<Frame>() as u64,
             Usage::UNIFORM | Usage::COPY_DST,
         )?;
-        let fill_uniform = device.buffer("the filler's frame", 16, Usage::UNIFORM | Usage::COPY_DST)?;
+        let fill_uniform =
+            device.buffer("the filler's frame", 16, Usage::UNIFORM | Usage::COPY_DST)?;
         let group = bind(
             device,
             &self.pipeline,
@@ -301,11 +313,11 @@ impl<T: Lane> Gpu<T> {
                 });
                 let gathered = self.plan.features.iter().enumerate().map(|(f, (spec, _))| {
                     let real = |k: usize| {
-                        image.reals[(self.places.gathered + features::REALS * f + k) * n + fibre].f64()
+                        image.reals[(self.places.gathered + features::REALS * f + k) * n + fibre]
+                            .f64()
                     };
-                    let words = std::array::from_fn(|k| {
-                        word(CLOCK_WORDS + features::WORDS * f + k, fibre)
-                    });
+                    let words =
+                        std::array::from_fn(|k| word(CLOCK_WORDS + features::WORDS * f + k, fibre));
                     features::gathered(spec, [real(0), real(1)], words)
                 });
                 Standing {
@@ -632,7 +644,11 @@ impl<T: Lane> Population<'_, T> {
             why,
         };
         device.wait_for(Some(staged.submission))?;
-        let answer = staged.answer.lock().unwrap_or_else(|e| e.into_inner()).take();
+        let answer = staged
+            .answer
+            .lock()
+            .unwrap_or_else(|e| e.into_inner())
+            .take();
         if !matches!(answer, Some(Ok(()))) {
             device.check()?;
             return Err(lost("samples could not be read back".to_string()));

@@ -12,13 +12,9 @@ use super::features;
 
 /// Invocations of a workgroup: one or two waves of any device.
 pub(super) const WORKGROUP: u32 = 64;
-/// Largest step of a device's clock, ticks: five seconds. Two of them fit into 31 bits.
-const MOST_TICKS: i64 = 1 << 29;
 
 const MATHS_F32: &str = include_str!("../../../shaders/maths_f32.wgsl");
 const MATHS_F64: &str = include_str!("../../../shaders/maths_f64.wgsl");
-const TICKS: &str = include_str!("../../../shaders/ticks.wgsl");
-const PIECE: &str = include_str!("../../../shaders/piece.wgsl");
 const KERNEL: &str = include_str!("../../../shaders/kernel.wgsl");
 
 /// The number type of a kernel.
@@ -46,7 +42,9 @@ impl Real {
             Real::F32 => format!("bitcast<f32>({}u ^ hidden_zero)", (x as f32).to_bits()),
             Real::F64 if x.is_finite() => negative(format!("{x:?}lf")),
             // The largest finite number times 4 is infinite; infinity less itself is no number.
-            Real::F64 if x.is_nan() => "(kept(LARGEST) * 4.0lf - kept(LARGEST) * 4.0lf)".to_string(),
+            Real::F64 if x.is_nan() => {
+                "(kept(LARGEST) * 4.0lf - kept(LARGEST) * 4.0lf)".to_string()
+            }
             Real::F64 if x > 0.0 => "(kept(LARGEST) * 4.0lf)".to_string(),
             Real::F64 => "(-kept(LARGEST) * 4.0lf)".to_string(),
         }
@@ -126,7 +124,8 @@ pub(super) fn kernel(plan: &LanePlan, real: Real) -> String {
             ("store", emitter.store()),
         ],
     );
-    format!("{}\n{TICKS}\n{PIECE}\n{filled}", real.maths())
+    let (maths, ticks, piece) = (real.maths(), features::TICKS_WGSL, features::PIECE_WGSL);
+    format!("{maths}\n{ticks}\n{piece}\n{filled}")
 }
 
 /// Replaces what stands between `//> NAME` and `//<` by the text of that name, at the depth of the mark.
@@ -172,23 +171,32 @@ impl Emitter<'_> {
 
     fn constants(&self) -> String {
         let plan = self.plan;
-        let ticks = |t: Option<i64>| t.unwrap_or(MOST_TICKS).clamp(1, MOST_TICKS);
         [
             format!("const WORKGROUP: u32 = {WORKGROUP}u;"),
             format!("const LAST_ERROR_AT: u32 = {}u;", self.places.last_error),
             format!("const ADAPTIVE: bool = {};", plan.adaptive),
             format!("const WATCHED: bool = {};", plan.step.n_observables > 0),
+            format!("const RECORDED: bool = {};", plan.n_recorded > 0),
             format!("const N_DRIVEN: u32 = {}u;", plan.driven.len()),
-            format!("const LARGEST_STEP: u32 = {}u;", ticks(plan.largest_step(false))),
+            format!("const LARGEST_STEP: u32 = {}u;", plan.largest_step(false)),
             format!(
                 "const LARGEST_SETTLING_STEP: u32 = {}u;",
-                ticks(plan.largest_step(true))
+                plan.largest_step(true)
             ),
             format!("const SMALLEST_STEP: u32 = {}u;", plan.smallest_step),
-            format!("const FIRST_STEP: u32 = {}u;", ticks(Some(plan.first_step))),
-            format!("const TICKS_PER_TIME: Real = {};", self.literal(plan.ticks_per_time)),
-            format!("const MS_PER_TICK: Real = {};", self.literal(1.0 / TICKS_PER_MS)),
-            format!("const TIME_PER_TICK: Real = {};", self.literal(1.0 / plan.ticks_per_time)),
+            format!("const FIRST_STEP: u32 = {}u;", plan.first_step),
+            format!(
+                "const TICKS_PER_TIME: Real = {};",
+                self.literal(plan.ticks_per_time)
+            ),
+            format!(
+                "const MS_PER_TICK: Real = {};",
+                self.literal(1.0 / TICKS_PER_MS)
+            ),
+            format!(
+                "const TIME_PER_TICK: Real = {};",
+                self.literal(1.0 / plan.ticks_per_time)
+            ),
             format!("const TOLERANCE: Real = {};", self.literal(plan.tolerance)),
         ]
         .join("\n")
@@ -302,8 +310,7 @@ impl Emitter<'_> {
     fn is_number(&self, driven: usize) -> bool {
         self.plan.schedule.segments.iter().all(|s| {
             s.drives[driven].is_some_and(|d| {
-                d.start == d.end
-                    && matches!((d.from, d.to), (Level::Number(_), Level::Number(_)))
+                d.start == d.end && matches!((d.from, d.to), (Level::Number(_), Level::Number(_)))
             })
         })
     }
@@ -383,7 +390,7 @@ impl Emitter<'_> {
             let Node::Apply(op, _) = node else { continue };
             let names: Vec<String> = node.args().iter().map(|&a| self.name(a)).collect();
             let names: Vec<&str> = names.iter().map(String::as_str).collect();
-            let expression = stub(*op, &names);
+            let expression = op.wgsl(&names);
             lines.push(if kept[i] {
                 format!("let v{i} = kept({expression});")
             } else {
@@ -450,7 +457,11 @@ impl Emitter<'_> {
         (0..self.n_observables())
             .map(|k| {
                 let at = self.plan.step.observable_output(k);
-                format!("o{k} = {};\nd{k} = {};", self.output(at), self.output(at + 1))
+                format!(
+                    "o{k} = {};\nd{k} = {};",
+                    self.output(at),
+                    self.output(at + 1)
+                )
             })
             .collect::<Vec<_>>()
             .join("\n")
@@ -489,7 +500,11 @@ impl Emitter<'_> {
             .map(|i| match self.plan.step.summation {
                 Summation::Compensated => format!("l{i} = {};", self.output(i)),
                 Summation::Plain => {
-                    format!("reals[real_at({}u)] = {};", self.places.aside + i, self.output(i))
+                    format!(
+                        "reals[real_at({}u)] = {};",
+                        self.places.aside + i,
+                        self.output(i)
+                    )
                 }
                 Summation::FromOrigin => format!(
                     "reals[real_at({}u)] = s{i} + {};",
@@ -572,23 +587,5 @@ impl Emitter<'_> {
             }
         }
         lines.join("\n")
-    }
-}
-
-fn stub(op: crate::ops::Op, n: &[&str]) -> String {
-    use crate::ops::Op::*;
-    match op {
-        Neg => format!("-{}", n[0]), Add => format!("{} + {}", n[0], n[1]), Sub => format!("{} - {}", n[0], n[1]),
-        Mul => format!("{} * {}", n[0], n[1]), Div => format!("{} / {}", n[0], n[1]), Recip => format!("Real(1.0) / {}", n[0]),
-        Fma => format!("fma({}, {}, {})", n[0], n[1], n[2]), Fms => format!("fma({}, {}, -{})", n[0], n[1], n[2]), Fnma => format!("fma(-{}, {}, {})", n[0], n[1], n[2]),
-        Min => format!("min_kept({}, {})", n[0], n[1]), Max => format!("max_kept({}, {})", n[0], n[1]),
-        Lt => format!("select(Real(0), Real(1), {} < {})", n[0], n[1]), Le => format!("select(Real(0), Real(1), {} <= {})", n[0], n[1]),
-        Gt => format!("select(Real(0), Real(1), {} > {})", n[0], n[1]), Ge => format!("select(Real(0), Real(1), {} >= {})", n[0], n[1]),
-        And => format!("select(Real(0), Real(1), {} != Real(0) && {} != Real(0))", n[0], n[1]),
-        Select => format!("select({}, {}, {} != Real(0))", n[2], n[1], n[0]),
-        Exp | BoundedExp => format!("bounded_exp({})", n[0]), Log => format!("log_real({})", n[0]), Abs => format!("abs({})", n[0]), Sqrt => format!("sqrt({})", n[0]),
-        Pow => format!("pow({}, {})", n[0], n[1]),
-        Bernoulli => format!("bernoulli({}, {})", n[0], n[1]), BernoulliSlope => format!("bernoulli_slope({}, {})", n[0], n[1]),
-        o => panic!("{o:?}"),
     }
 }
