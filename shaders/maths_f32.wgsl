@@ -2,8 +2,8 @@
 // The twin in double precision has the same functions in the same order; the bounds of their errors, in ulps, are measured
 // against the CPU by the tests of the operations.
 //
-// Drivers' own exp, log, pow and sin are good for an argument near 0 and lose up to six bits far from it, so nothing here
-// calls them. Devices may flush denormal numbers to zero; a function of one may then give what it gives at zero.
+// WGSL lets exp, log, pow and sin be wrong by far more than that (a software driver's exp by 64 ulps at its ends), so nothing
+// here calls them. Devices may flush denormal numbers to zero; a function of one may then give what it gives at zero.
 
 alias Real = f32;
 

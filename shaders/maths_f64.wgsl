@@ -2,8 +2,9 @@
 // The twin in single precision has the same functions in the same order, and the comments that hold for both; the bounds
 // of their errors, in ulps, are measured against the CPU by the tests of the operations.
 //
-// No driver has exp, log, pow or sin of a double. Bits of a number are reached through 64-bit integers. Devices may flush
-// denormal numbers to zero; a function of one may then give what it gives at zero.
+// Vulkan knows exp, log, pow and sin of single precision only, and a driver that takes a double gives nonsense. The bits of
+// a number are reached through 64-bit integers, which every known device with doubles has. Devices may flush denormal
+// numbers to zero; a function of one may then give what it gives at zero.
 
 alias Real = f64;
 
@@ -99,7 +100,7 @@ fn scaled(p: Real, k: i32) -> Real {
     return kept(p * bitcast<Real>(u64(u32(half + 1023)) << 52u)) * bitcast<Real>(u64(u32(k - half + 1023)) << 52u);
 }
 
-// exp(x), but x counts as 690 at most and as -690 at least.
+// exp(x), but x counts as 690 at most and as -690 at least. A NaN goes through.
 fn bounded_exp(x: Real) -> Real {
     let end = bitcast<Real>((bitcast<u64>(x) & 0x8000000000000000lu) | 0x4085900000000000lu);
     let y = select(x, end, abs(x) > 690.0);

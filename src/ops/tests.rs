@@ -383,3 +383,16 @@ fn powers_of_negative_numbers_are_known_for_whole_exponents_only() {
     // The derivative by the exponent does not ask for the logarithm of 0.
     assert_eq!(Op::Pow.partials(&mut Numbers, &[0.0, 2.0], 0.0), [0.0, 0.0]);
 }
+
+#[test]
+fn the_wgsl_of_an_op_names_each_argument() {
+    for &op in Op::ALL {
+        let names = ["first", "second", "third"];
+        let text = op.wgsl(&names[..op.arity()]);
+        for name in &names[..op.arity()] {
+            assert!(text.contains(name), "{}: {text}", op.name());
+        }
+        assert!(!text.contains(['{', '}']), "{}: {text}", op.name());
+    }
+    assert_eq!(Op::Fnma.wgsl(&["x", "-2.0", "y"]), "fma(-(x), -2.0, y)");
+}

@@ -190,7 +190,10 @@ fn describe(inner: wgpu::Adapter) -> Adapter {
         driver: format!("{} {}", info.driver, info.driver_info)
             .trim()
             .to_string(),
-        has_f64: inner.features().contains(wgpu::Features::SHADER_F64),
+        // The functions of doubles reach their bits through 64-bit integers.
+        has_f64: inner
+            .features()
+            .contains(wgpu::Features::SHADER_F64 | wgpu::Features::SHADER_INT64),
         // Indices are 32-bit and some drivers count bytes in 31.
         most_binding_bytes: limits.max_storage_buffer_binding_size.min(1 << 31) & !3,
         most_buffer_bytes: limits.max_buffer_size,
@@ -286,7 +289,7 @@ impl Device {
     pub fn open(adapter: &Adapter) -> Result<Device, GpuError> {
         let limits = adapter.inner.limits();
         let features = if adapter.has_f64 {
-            wgpu::Features::SHADER_F64 | (adapter.inner.features() & wgpu::Features::SHADER_INT64)
+            wgpu::Features::SHADER_F64 | wgpu::Features::SHADER_INT64
         } else {
             wgpu::Features::empty()
         };
