@@ -447,3 +447,26 @@ fn the_probe_tells_what_the_device_can_be_trusted_with() {
     assert!(probe.exp_ulps < 2.5, "{probe:?}");
     assert_eq!(probe.summation(), Summation::Compensated);
 }
+
+#[test]
+fn a_shader_gives_back_what_it_computes_and_every_failure_has_its_name() {
+    let Some(adapter) = adapter() else { return };
+    let device = Device::open(&adapter).unwrap();
+    let shader = "@group(0) @binding(0) var<storage, read_write> a: array<f32>;
+        @compute @workgroup_size(4) fn main(@builtin(global_invocation_id) id: vec3<u32>) { a[id.x] = 2.0 * a[id.x]; }";
+    let bytes = |x: [f32; 4]| -> Vec<u8> { x.iter().flat_map(|x| x.to_le_bytes()).collect() };
+    let mut buffers = [bytes([1.0, 2.0, 3.0, 4.0])];
+    device.run_once(shader, &mut buffers, 1).unwrap();
+    assert_eq!(buffers[0], bytes([2.0, 4.0, 6.0, 8.0]));
+    let refused = device.run_once("fn main() { nonsense }", &mut buffers, 1);
+    assert!(
+        matches!(refused, Err(GpuError::Refused { .. })),
+        "{refused:?}"
+    );
+    let mut huge = [vec![0; adapter.most_binding_bytes as usize + 4]];
+    let memory = device.run_once(shader, &mut huge, 1);
+    assert!(matches!(memory, Err(GpuError::Memory { .. })), "{memory:?}");
+    device.withdraw();
+    let gone = device.run_once(shader, &mut buffers, 1);
+    assert!(matches!(gone, Err(GpuError::Lost { .. })), "{gone:?}");
+}

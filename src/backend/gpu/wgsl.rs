@@ -44,14 +44,10 @@ impl Real {
                 negative(format!("{sign}3.4028234663852886e38f"))
             }
             Real::F32 if (x as f32).is_finite() => negative(format!("{:?}f", x as f32)),
-            Real::F32 => format!("bitcast<f32>({}u ^ hidden_zero)", (x as f32).to_bits()),
             Real::F64 if x.is_finite() => negative(format!("{x:?}lf")),
-            // The largest finite number times 4 is infinite; infinity less itself is no number.
-            Real::F64 if x.is_nan() => {
-                "(kept(LARGEST) * 4.0lf - kept(LARGEST) * 4.0lf)".to_string()
-            }
-            Real::F64 if x > 0.0 => "(kept(LARGEST) * 4.0lf)".to_string(),
-            Real::F64 => "(-kept(LARGEST) * 4.0lf)".to_string(),
+            _ if x.is_nan() => "not_a_number()".to_string(),
+            _ if x > 0.0 => "infinite()".to_string(),
+            _ => "(-infinite())".to_string(),
         }
     }
 }
