@@ -3,7 +3,7 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use sarcolemma::backend::gpu::{Choice, DeviceKind, adapters, choose};
+use sarcolemma::backend::gpu::{Choice, DeviceKind, Residence, adapters, choose};
 use sarcolemma::diag::Source;
 use sarcolemma::model::{self, Model};
 use sarcolemma::run::sink::Precision;
@@ -45,6 +45,7 @@ fn stepping_on_a_device(c: &mut Criterion) {
             let case = Case {
                 backend: Backend::Gpu,
                 adapter: Some(adapter.clone()),
+                residence: Residence::Registers,
                 precision: Precision::F32,
                 scheme: Some(scheme),
                 step_ms: DEFAULT_STEP_MS,
@@ -84,6 +85,7 @@ fn stepping(c: &mut Criterion) {
             let case = Case {
                 backend: Backend::Cpu,
                 adapter: None,
+                residence: Residence::Registers,
                 precision,
                 scheme: Some(scheme),
                 step_ms: DEFAULT_STEP_MS,

@@ -96,6 +96,8 @@ const FINISHED: u32 = 8u;
 const LOST: u32 = 16u;
 // The smallest step had too large an error and was found to be acceptable all the same.
 const FLOOR: u32 = 32u;
+// States that are in memory: which of their two sides is read.
+const SIDE: u32 = 64u;
 
 const NO_TRACE: u32 = 0xffffffffu;
 // In the table of levels: a number, no parameter; nothing is held.

@@ -109,7 +109,7 @@ fn neither_parameters_nor_levels_nor_times_are_in_the_program() {
     let program = |fibres: u32, low: f64, level: f64, at: f64, every: f64, count: u32| {
         let text = format!(
             "model = 'hodgkin_huxley_1952'\nduration = '{} ms'\nscheme = 'ros3'\n[population]\nfibres = {fibres}\n\
-             [population.parameters]\n'sodium.g_Na' = {{ uniform = [{low}, 130] }}\n\
+             [population.parameters]\n'sodium.g' = {{ uniform = [{low}, 130] }}\n\
              [[protocol.pulse]]\nstart = '{at} ms'\nlength = '1 ms'\nperiod = '20 ms'\ncount = {count}\nlevel = {level}\n\
              [record]\nvariables = ['membrane.V']\nevery = '{every} ms'\n",
             at + 20.0 * f64::from(count)

@@ -5,12 +5,12 @@ use std::num::{NonZeroU64, NonZeroUsize};
 use serde_json::json;
 
 use crate::backend::cpu::Simd;
-use crate::backend::gpu::DeviceKind;
+use crate::backend::gpu::{self, DeviceKind};
 use crate::run::{self, Case, RunError, sink};
 use crate::scheme::Scheme;
 use crate::units::{Quantity, Unit};
 
-use super::choices::{Backend, Precision};
+use super::choices::{Backend, Precision, Residence};
 use super::exit::{Exit, Failure};
 use super::table::aligned;
 use super::{engine, output, shipped};
@@ -57,9 +57,12 @@ pub struct Args {
     #[arg(long, value_name = "HZ")]
     pub rate: Option<f64>,
 
-    /// Print one JSON object
     #[arg(long)]
     pub json: bool,
+
+    /// Where a GPU keeps states between iterations
+    #[arg(long, value_enum, default_value = "registers")]
+    pub residence: Residence,
 }
 
 /// Simulated time of a measurement, ms.
@@ -194,6 +197,7 @@ fn case(args: &Args, backend: Backend) -> Result<Case, Failure> {
     Ok(Case {
         backend,
         adapter: engine.adapter,
+        residence: args.residence.into(),
         precision: match args.precision {
             Some(Precision::F64) => sink::Precision::F64,
             Some(Precision::F32) | None => sink::Precision::F32,
@@ -226,6 +230,7 @@ pub(super) fn usual_case(scheme: Option<Scheme>) -> Case {
     Case {
         backend: run::Backend::Gpu,
         adapter: None,
+        residence: gpu::Residence::Registers,
         precision: sink::Precision::F32,
         scheme,
         step_ms: run::DEFAULT_STEP_MS,

@@ -2,6 +2,8 @@
 
 use std::str::FromStr;
 
+use crate::backend::gpu;
+
 /// Which engine computes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Backend {
@@ -22,6 +24,24 @@ pub enum Precision {
     F32,
     /// Double.
     F64,
+}
+
+/// Where a GPU keeps the states of a fibre between two iterations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Residence {
+    /// In registers.
+    Registers,
+    /// In the device's memory.
+    Memory,
+}
+
+impl From<Residence> for gpu::Residence {
+    fn from(chosen: Residence) -> Self {
+        match chosen {
+            Residence::Registers => gpu::Residence::Registers,
+            Residence::Memory => gpu::Residence::Memory,
+        }
+    }
 }
 
 /// One part of a study that several runs share: part `index` of `of`, counted from 1.

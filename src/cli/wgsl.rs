@@ -7,7 +7,7 @@ use crate::run::{self, Choices, sink};
 use crate::scheme::{Scheme, Summation};
 use crate::study::Overrides;
 
-use super::choices::Precision;
+use super::choices::{Precision, Residence};
 use super::exit::{Exit, Failure};
 use super::{output, shipped};
 
@@ -32,12 +32,18 @@ pub struct Args {
 
     /// How steps are summed up in single precision
     #[arg(long, value_enum, default_value = "compensated")]
-    pub summation: Form,
+    pub summation: Sums,
+
+    /// Where states are between iterations
+    #[arg(long, value_enum, default_value = "registers")]
+    pub residence: Residence,
 }
 
 /// A form of the sums.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Form {
+pub enum Sums {
+    /// Each state alone: what single precision must not be run with, for comparison.
+    Plain,
     /// Beside each state, what rounding has taken from it.
     Compensated,
     /// Each state as its distance from where it began.
@@ -52,21 +58,25 @@ pub fn execute(args: Args) -> Result<Exit, Failure> {
     };
     let (real, summation) = match (args.precision, args.summation) {
         (Precision::F64, _) => (Real::F64, Summation::Plain),
-        (Precision::F32, Form::Compensated) => (Real::F32, Summation::Compensated),
-        (Precision::F32, Form::FromOrigin) => (Real::F32, Summation::FromOrigin),
+        (Precision::F32, Sums::Plain) => (Real::F32, Summation::Plain),
+        (Precision::F32, Sums::Compensated) => (Real::F32, Summation::Compensated),
+        (Precision::F32, Sums::FromOrigin) => (Real::F32, Summation::FromOrigin),
+    };
+    let form = gpu::Form {
+        summation,
+        residence: args.residence.into(),
     };
     let is_study = Path::new(&args.model)
         .extension()
         .is_some_and(|e| e.eq_ignore_ascii_case("toml"));
     let text = if is_study {
-        of_study(&args, scheme, real, summation)?
+        of_study(&args, scheme, real, form)?
     } else {
         let (model, _) = shipped::load(&args.model)?;
         run::check_protocol(&model, super::bench::DURATION_MS)
             .map_err(|e| Failure::Usage(e.to_string()))?;
         let case = super::bench::usual_case(scheme);
-        run::bench_wgsl(&model, &case, real, summation)
-            .map_err(|e| Failure::Usage(e.to_string()))?
+        run::bench_wgsl(&model, &case, real, form).map_err(|e| Failure::Usage(e.to_string()))?
     };
     output::data(&text)?;
     Ok(Exit::Done)
@@ -76,7 +86,7 @@ fn of_study(
     args: &Args,
     scheme: Option<Scheme>,
     real: Real,
-    summation: Summation,
+    form: gpu::Form,
 ) -> Result<String, Failure> {
     let study = super::run::load_study(Path::new(&args.model), &Overrides::default(), false)?;
     let choices = Choices {
@@ -94,6 +104,5 @@ fn of_study(
     if let Some(scheme) = scheme {
         stepping.scheme = scheme;
     }
-    gpu::wgsl(&batch.experiment, &stepping, real, summation)
-        .map_err(|e| Failure::Usage(e.to_string()))
+    gpu::wgsl(&batch.experiment, &stepping, real, form).map_err(|e| Failure::Usage(e.to_string()))
 }

@@ -28,6 +28,8 @@ pub struct Case {
     pub backend: Backend,
     /// The device of the GPU backend.
     pub adapter: Option<gpu::Adapter>,
+    /// Where the GPU backend keeps states.
+    pub residence: gpu::Residence,
     /// Precision of the lanes.
     pub precision: Precision,
     /// The scheme; `None` for what a study's `auto` means.
@@ -91,11 +93,11 @@ pub fn bench_wgsl(
     model: &Model,
     case: &Case,
     real: gpu::Real,
-    summation: Summation,
+    form: gpu::Form,
 ) -> Result<String, RunError> {
     let stepping = stepping(model, case)?;
     let experiment = experiment(model, case);
-    Ok(gpu::wgsl(&experiment, &stepping, real, summation)?)
+    Ok(gpu::wgsl(&experiment, &stepping, real, form)?)
 }
 
 /// How the fibres of a case are stepped.
@@ -130,7 +132,11 @@ fn device<T: Lane>(model: &Model, case: &Case) -> Result<Measure, RunError> {
     };
     let stepping = stepping(model, case)?;
     let experiment = experiment(model, case);
-    let gpu = Gpu::<T>::new(&device, &experiment, &stepping, summation)?;
+    let form = gpu::Form {
+        summation,
+        residence: case.residence,
+    };
+    let gpu = Gpu::<T>::new(&device, &experiment, &stepping, form)?;
     // Some drivers compile at the first dispatch.
     let warm = Job {
         parameters: vec![Vec::new(); 1],

@@ -11,7 +11,7 @@ use crate::scheme::{BuildError, StepProgram, Summation};
 
 use super::device::{Device, GpuError};
 use super::features;
-use super::wgsl::{self, Places, Real, WORKGROUP};
+use super::wgsl::{self, Form, Places, Real, Residence, WORKGROUP};
 
 /// In the table of levels: a number, no parameter.
 const NUMBER: u32 = u32::MAX;
@@ -66,10 +66,11 @@ pub fn wgsl(
     experiment: &Experiment,
     stepping: &Stepping,
     real: Real,
-    summation: Summation,
+    form: impl Into<Form>,
 ) -> Result<String, BuildError> {
-    let plan = LanePlan::new(experiment, stepping, summation)?;
-    Ok(wgsl::kernel(&plan, real))
+    let form = form.into();
+    let plan = LanePlan::new(experiment, stepping, form.summation)?;
+    Ok(wgsl::kernel(&plan, real, form.residence))
 }
 
 fn real_of<T: Lane>() -> Real {
@@ -80,7 +81,7 @@ fn real_of<T: Lane>() -> Real {
 }
 
 impl<T: Lane> Gpu<T> {
-    /// Compiles an experiment for a device. `summation` is what the device can be trusted with: see [`super::summation`].
+    /// Compiles an experiment for a device, in a form of sums that it can be trusted with: see [`super::Probe::summation`].
     ///
     /// # Errors
     /// If the scheme cannot be built for the model, or the device lacks the precision or refuses the program.
@@ -88,8 +89,9 @@ impl<T: Lane> Gpu<T> {
         device: &Device,
         experiment: &Experiment,
         stepping: &Stepping,
-        summation: Summation,
+        form: impl Into<Form>,
     ) -> Result<Self, KernelError> {
+        let form = form.into();
         let real = real_of::<T>();
         if real == Real::F64 && !device.adapter.has_f64 {
             return Err(KernelError::Gpu(GpuError::Unsuited {
@@ -98,12 +100,8 @@ impl<T: Lane> Gpu<T> {
                     .to_string(),
             }));
         }
-        let plan = LanePlan::new(experiment, stepping, summation)?;
-        let text = wgsl::kernel(&plan, real);
-        let text = std::env::var("SARC_WGSL")
-            .ok()
-            .and_then(|p| std::fs::read_to_string(p).ok())
-            .unwrap_or(text); // HACK
+        let plan = LanePlan::new(experiment, stepping, form.summation)?;
+        let text = wgsl::kernel(&plan, real, form.residence);
         let started = Instant::now();
         let module = trusted_module(device, "the kernel", &text)?;
         let pipeline = pipeline(device, "the kernel", &module, &KERNEL_BINDINGS)?;
@@ -111,7 +109,7 @@ impl<T: Lane> Gpu<T> {
         let fill = self::pipeline(device, "the filler", &fill, &FILL_BINDINGS)?;
         Ok(Gpu {
             device: device.clone(),
-            places: Places::new(&plan),
+            places: Places::new(&plan, form.residence),
             tables: Tables::new(&plan),
             plan,
             pipeline,
@@ -206,7 +204,7 @@ pub fn most_fibres<T: Lane>(
     summation: Summation,
 ) -> Result<usize, BuildError> {
     let plan = LanePlan::new(experiment, stepping, summation)?;
-    let places = Places::new(&plan);
+    let places = Places::new(&plan, Residence::Registers);
     let bounds = Bounds {
         n_reals: places.n_reals,
         n_words: places.n_words,

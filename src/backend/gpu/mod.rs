@@ -15,4 +15,4 @@ pub use device::{Adapter, Choice, Device, DeviceKind, GpuError, adapters, choose
 pub use kernel::{Gpu, KernelError, most_fibres, saved_bytes_per_fibre, wgsl};
 pub use population::{Image, Members, Population, SlabSamples, Standing};
 pub use probe::Probe;
-pub use wgsl::Real;
+pub use wgsl::{Form, Real, Residence};

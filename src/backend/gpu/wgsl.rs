@@ -60,6 +60,34 @@ fn negative(literal: String) -> String {
     }
 }
 
+/// Where states are between two iterations of a dispatch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Residence {
+    /// In registers.
+    Registers,
+    /// In the device's memory, twice: an iteration reads one side where a value is first needed and writes the other as soon as a
+    /// new one is known; to accept the step is to change sides.
+    Memory,
+}
+
+/// The form of a kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Form {
+    /// How steps are summed up.
+    pub summation: Summation,
+    /// Where states are.
+    pub residence: Residence,
+}
+
+impl From<Summation> for Form {
+    fn from(summation: Summation) -> Self {
+        Form {
+            summation,
+            residence: Residence::Registers,
+        }
+    }
+}
+
 /// Where a fibre's numbers lie: rows of `reals` and of `words`, each `[row][fibre]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Places {
@@ -73,40 +101,48 @@ pub(super) struct Places {
     pub last_error: usize,
     /// First real of what the features have gathered.
     pub gathered: usize,
-    /// First real of the states set aside while it is decided whether a fibre is lost; none where sums are compensated.
+    /// First real of the states set aside while it is decided whether a fibre is lost; none where sums are compensated in registers.
     pub aside: usize,
+    /// First real of the second side of the states; 0 where they are in registers.
+    pub other_side: usize,
 }
 
 /// Rows of `words` before those of the features; the kernel's constants say what they are.
 pub(super) const CLOCK_WORDS: usize = 14;
 
 impl Places {
-    pub fn new(plan: &LanePlan) -> Self {
+    pub fn new(plan: &LanePlan, residence: Residence) -> Self {
         let open = plan.state_width();
         let last_error = open + 2 * plan.step.n_observables;
         let gathered = last_error + 1;
         let aside = gathered + features::REALS * plan.features.len();
-        let n_aside = match plan.step.summation {
-            Summation::Compensated => 0,
-            Summation::Plain | Summation::FromOrigin => plan.n_states,
+        let n_aside = match (residence, plan.step.summation) {
+            (Residence::Memory, _) | (_, Summation::Compensated) => 0,
+            (_, Summation::Plain | Summation::FromOrigin) => plan.n_states,
+        };
+        let (other_side, width) = match residence {
+            Residence::Registers => (0, 0),
+            Residence::Memory => (aside + n_aside, plan.state_width()),
         };
         Places {
-            n_reals: aside + n_aside,
+            n_reals: aside + n_aside + width,
             n_words: CLOCK_WORDS + features::WORDS * plan.features.len(),
             open,
             last_error,
             gathered,
             aside,
+            other_side,
         }
     }
 }
 
 /// The whole text of the kernel.
-pub(super) fn kernel(plan: &LanePlan, real: Real) -> String {
+pub(super) fn kernel(plan: &LanePlan, real: Real, residence: Residence) -> String {
     let emitter = Emitter {
         plan,
         real,
-        places: Places::new(plan),
+        residence,
+        places: Places::new(plan, residence),
     };
     let filled = fill(
         KERNEL,
@@ -162,6 +198,7 @@ fn fill(template: &str, parts: &[(&str, String)]) -> String {
 struct Emitter<'a> {
     plan: &'a LanePlan,
     real: Real,
+    residence: Residence,
     places: Places,
 }
 
@@ -230,6 +267,41 @@ impl Emitter<'_> {
         self.name(self.plan.step.program.outputs[k])
     }
 
+    /// A state's variable, or that of what is summed beside it.
+    fn state_name(&self, row: usize) -> String {
+        let n = self.plan.n_states;
+        if row < n {
+            format!("s{row}")
+        } else {
+            format!("l{}", row - n)
+        }
+    }
+
+    /// Rows and variables of the states and of what is summed beside them; none where they are in memory.
+    fn state_names(&self) -> Vec<(usize, String)> {
+        let width = match self.residence {
+            Residence::Registers => self.plan.state_width(),
+            Residence::Memory => 0,
+        };
+        (0..width).map(|row| (row, self.state_name(row))).collect()
+    }
+
+    /// The row of a state on the side that is read.
+    fn side(&self, row: usize) -> String {
+        format!(
+            "select({}u, {row}u, side == 0u)",
+            self.places.other_side + row
+        )
+    }
+
+    /// The row of a state on the side that is written.
+    fn next_side(&self, row: usize) -> String {
+        format!(
+            "select({row}u, {}u, side == 0u)",
+            self.places.other_side + row
+        )
+    }
+
     /// Whether a second number stands beside each state.
     fn is_summed_beside(&self) -> bool {
         self.plan.lost_row.is_some()
@@ -245,13 +317,8 @@ impl Emitter<'_> {
         let mut real = |name: String, row: usize| {
             lines.push(format!("var {name} = reals[real_at({row}u)];"));
         };
-        for i in 0..plan.n_states {
-            real(format!("s{i}"), i);
-        }
-        if self.is_summed_beside() {
-            for i in 0..plan.n_states {
-                real(format!("l{i}"), plan.n_states + i);
-            }
+        for (i, name) in self.state_names() {
+            real(name, i);
         }
         for k in 0..self.n_observables() {
             real(format!("o{k}"), places.open + 2 * k);
@@ -293,6 +360,9 @@ impl Emitter<'_> {
         }
         if plan.has_ramps {
             lines.push("var segment_start = tables[segment];".to_string());
+        }
+        if self.residence == Residence::Memory {
+            lines.push("var side = (flags & SIDE) / SIDE;".to_string());
         }
         lines.join("\n")
     }
@@ -353,9 +423,20 @@ impl Emitter<'_> {
                     ));
                     if entering {
                         lines.push(format!("if course_{k}.held {{"));
-                        lines.push(format!("    s{state} = course_{k}.value;"));
+                        let n = self.plan.n_states;
+                        let mut set = |row: usize, value: &str| {
+                            lines.push(match self.residence {
+                                Residence::Registers => {
+                                    format!("    {} = {value};", self.state_name(row))
+                                }
+                                Residence::Memory => {
+                                    format!("    reals[real_at({})] = {value};", self.side(row))
+                                }
+                            });
+                        };
+                        set(state, &format!("course_{k}.value"));
                         if self.is_summed_beside() {
-                            lines.push(format!("    l{state} = Real(0.0);"));
+                            set(n + state, "Real(0.0)");
                         }
                         lines.push("}".to_string());
                     }
@@ -387,7 +468,24 @@ impl Emitter<'_> {
             }
         }
         let kept = self.kept_values();
+        let in_memory = self.residence == Residence::Memory;
+        let mut written = self.written();
         for (i, node) in program.nodes.iter().enumerate() {
+            if let (Node::Input(row), true) = (node, in_memory) {
+                // Read where it is first needed: the program has its inputs there.
+                let state = match plan.step.inputs[*row as usize] {
+                    Input::State(i) => Some(i),
+                    Input::Lost(i) => Some(plan.n_states + i),
+                    _ => None,
+                };
+                lines.extend(state.map(|row| {
+                    format!(
+                        "let {} = reals[real_at({})];",
+                        self.state_name(row),
+                        self.side(row)
+                    )
+                }));
+            }
             let Node::Apply(op, _) = node else { continue };
             let names: Vec<String> = node.args().iter().map(|&a| self.name(a)).collect();
             let names: Vec<&str> = names.iter().map(String::as_str).collect();
@@ -397,12 +495,40 @@ impl Emitter<'_> {
             } else {
                 format!("let v{i} = {expression};")
             });
+            for row in std::mem::take(&mut written[i]) {
+                lines.push(format!("reals[real_at({})] = v{i};", self.next_side(row)));
+            }
+        }
+        if in_memory {
+            // Outputs that are no results of an operation: what stays as it is.
+            for row in 0..plan.state_width() {
+                let output = plan.step.program.outputs[row];
+                if !matches!(program.nodes[output.index()], Node::Apply(..)) {
+                    let value = self.name(output);
+                    lines.push(format!(
+                        "reals[real_at({})] = {value};",
+                        self.next_side(row)
+                    ));
+                }
+            }
         }
         let control = plan.step.error_output();
         for (k, name) in ["error", "log_error", "growth"].iter().enumerate() {
             lines.push(format!("let {name}: Real = {};", self.output(control + k)));
         }
         lines.join("\n")
+    }
+
+    /// Rows of states that each value of the program is written to, where states are in memory.
+    fn written(&self) -> Vec<Vec<usize>> {
+        let program = &self.plan.step.program;
+        let mut written = vec![Vec::new(); program.nodes.len()];
+        if self.residence == Residence::Memory {
+            for row in 0..self.plan.state_width() {
+                written[program.outputs[row].index()].push(row);
+            }
+        }
+        written
     }
 
     /// Values that the compiler must not look through: with them a compensated sum is what it says.
@@ -469,6 +595,9 @@ impl Emitter<'_> {
     }
 
     fn accept(&self) -> String {
+        if self.residence == Residence::Memory {
+            return "side = 1u - side;".to_string();
+        }
         // All at once: an output may be another state's old value.
         let n = self.plan.n_states;
         let targets = (0..n)
@@ -497,6 +626,9 @@ impl Emitter<'_> {
     /// that no register is alive for it in the loop.
     fn set_aside(&self) -> String {
         let n = self.plan.n_states;
+        if self.residence == Residence::Memory {
+            return String::new();
+        }
         (0..n)
             .map(|i| match self.plan.step.summation {
                 Summation::Compensated => format!("l{i} = {};", self.output(i)),
@@ -520,7 +652,20 @@ impl Emitter<'_> {
     fn judge_stuck(&self) -> String {
         let mut lines = Vec::new();
         for i in 0..self.plan.n_states {
+            let n = self.plan.n_states;
+            let at = |row: String| format!("reals[real_at({row})]");
             let (old, new) = match self.plan.step.summation {
+                Summation::FromOrigin if self.residence == Residence::Memory => (
+                    format!("({} + {})", at(self.side(i)), at(self.side(n + i))),
+                    format!(
+                        "({} + {})",
+                        at(self.next_side(i)),
+                        at(self.next_side(n + i))
+                    ),
+                ),
+                _ if self.residence == Residence::Memory => {
+                    (at(self.side(i)), at(self.next_side(i)))
+                }
                 Summation::Compensated => (format!("s{i}"), format!("l{i}")),
                 Summation::Plain => (
                     format!("s{i}"),
@@ -546,7 +691,9 @@ impl Emitter<'_> {
             ));
             lines.push("}".to_string());
         }
-        if self.plan.step.summation == Summation::Compensated {
+        if self.plan.step.summation == Summation::Compensated
+            && self.residence == Residence::Registers
+        {
             // What rounding took was given up for the judgement.
             for i in 0..self.plan.n_states {
                 lines.push(format!("l{i} = Real(0.0);"));
@@ -558,16 +705,14 @@ impl Emitter<'_> {
     fn store(&self) -> String {
         let (plan, places) = (self.plan, self.places);
         let mut lines = Vec::new();
+        if self.residence == Residence::Memory {
+            lines.push("flags = (flags & ~SIDE) | side * SIDE;".to_string());
+        }
         let mut real = |name: String, row: usize| {
             lines.push(format!("reals[real_at({row}u)] = {name};"));
         };
-        for i in 0..plan.n_states {
-            real(format!("s{i}"), i);
-        }
-        if self.is_summed_beside() {
-            for i in 0..plan.n_states {
-                real(format!("l{i}"), plan.n_states + i);
-            }
+        for (i, name) in self.state_names() {
+            real(name, i);
         }
         for k in 0..self.n_observables() {
             real(format!("o{k}"), places.open + 2 * k);
