@@ -7,7 +7,7 @@ use sarcolemma::diag::Source;
 use sarcolemma::model::{self, Model};
 use sarcolemma::run::sink::Precision;
 use sarcolemma::run::{Backend, Case, DEFAULT_STEP_MS, DEFAULT_TOLERANCE, Pilot, bench};
-use sarcolemma::scheme::{Request, Scheme, build};
+use sarcolemma::scheme::{Request, Scheme, Summation, build};
 
 fn source(name: &str) -> Source {
     let path = format!("{}/models/{name}.mmt", env!("CARGO_MANIFEST_DIR"));
@@ -84,7 +84,7 @@ fn compiling(c: &mut Criterion) {
                     clamped: &[],
                     observables: &[],
                     scheme: Scheme::Ros3,
-                    compensated: true,
+                    summation: Summation::Compensated,
                     scales: &scales,
                     tolerance: DEFAULT_TOLERANCE,
                 })

@@ -14,7 +14,7 @@ use sarcolemma::backend::reference::evaluate;
 use sarcolemma::model::{Model, VariableId, VariableKind};
 use sarcolemma::ops::{Op, eval};
 use sarcolemma::program::{Input, Node, Program, Rhs, Style, Value, fuse, lower, program};
-use sarcolemma::scheme::{Request, Scheme, build};
+use sarcolemma::scheme::{Request, Scheme, Summation, build};
 
 /// The tables' own error: the prototype of `skeletal_fibre` took a series that is off by 5e-10 of the largest term (see
 /// `tests/oracle/README.md`); all others agree to rounding.
@@ -287,7 +287,7 @@ fn the_rates_of_a_step_program_are_the_tables_derivatives() {
                 clamped: &[],
                 observables: &model.states,
                 scheme: Scheme::Ros3,
-                compensated: false,
+                summation: Summation::Plain,
                 scales: &scales,
                 tolerance: 1.0,
             })

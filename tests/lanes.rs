@@ -1,7 +1,8 @@
 //! A fibre's bits depend on its parameters and its experiment alone: not on the vector width, the number of lanes, its
 //! neighbours, or where a slab of rows ends.
 
-use sarcolemma::backend::cpu::{Cpu, Group, Lanes, Samples, Settings, Simd};
+use sarcolemma::backend::Stepping;
+use sarcolemma::backend::cpu::{Cpu, Group, Lanes, Samples, Simd};
 use sarcolemma::backend::{Experiment, Spike};
 use sarcolemma::diag::Source;
 use sarcolemma::feature::{FeatureKind, FeatureSpec};
@@ -82,7 +83,7 @@ fn parameters(fibre: usize) -> Vec<f64> {
     ]
 }
 
-fn settings(scheme: Scheme, simd: Simd, experiment: &Experiment) -> Settings {
+fn stepping(scheme: Scheme, experiment: &Experiment) -> Stepping {
     let model = &experiment.model;
     let scales = model
         .states
@@ -95,12 +96,11 @@ fn settings(scheme: Scheme, simd: Simd, experiment: &Experiment) -> Settings {
             }
         })
         .collect();
-    Settings {
+    Stepping {
         scheme,
         step_ms: 0.001,
         tolerance: 0.02,
         scales,
-        simd,
     }
 }
 
@@ -119,7 +119,7 @@ struct Way {
 
 fn run<T: Lane>(way: &Way) -> Vec<Trace> {
     let experiment = experiment();
-    let cpu = Cpu::<T>::new(&experiment, &settings(way.scheme, way.simd, &experiment))
+    let cpu = Cpu::<T>::new(&experiment, &stepping(way.scheme, &experiment), way.simd)
         .expect("the scheme can be built");
     let mut traces: Vec<Trace> = vec![(vec![], vec![], vec![], 0); FIBRES];
     for members in way.order.chunks(way.fibres_per_group) {
@@ -304,14 +304,13 @@ fn bits_of_a_fixed_step_depend_on_the_fibre_alone() {
         model,
     };
     let run = |simd: Simd, lanes: usize| {
-        let settings = Settings {
+        let stepping = Stepping {
             scheme: Scheme::RushLarsen,
             step_ms: 0.01,
             tolerance: 0.02,
             scales: vec![1.0; 4],
-            simd,
         };
-        let cpu = Cpu::<f32>::new(&experiment, &settings).expect("the scheme can be built");
+        let cpu = Cpu::<f32>::new(&experiment, &stepping, simd).expect("the scheme can be built");
         let mut group = cpu.start(0, (0..20).map(|i| vec![-75.0 + f64::from(i)]).collect());
         let trace_of: Vec<Option<u32>> = (0..20).map(Some).collect();
         let mut values = vec![f32::NAN; 301 * 20];

@@ -5,10 +5,13 @@
 //! tolerance. [`cpu`] is the fast one: SIMD over lanes, each lane a fibre with its own step and its own time.
 
 pub mod cpu;
+pub mod gpu;
 mod initial;
+mod lane_plan;
 pub mod reference;
 
 pub use initial::InitialStates;
+pub use lane_plan::Stepping;
 
 use crate::feature::FeatureSpec;
 use crate::model::{Model, VariableId, VariableKind};

@@ -5,13 +5,14 @@ use std::num::{NonZeroU64, NonZeroUsize};
 use serde_json::json;
 
 use crate::backend::cpu::Simd;
-use crate::run::{self, Case, sink};
+use crate::backend::gpu::DeviceKind;
+use crate::run::{self, Case, RunError, sink};
 use crate::scheme::Scheme;
 
 use super::choices::{Backend, Precision, time_ms};
 use super::exit::{Exit, Failure};
 use super::table::aligned;
-use super::{output, shipped};
+use super::{engine, output, shipped};
 
 /// Measure the fibre-steps per second of each backend here
 ///
@@ -61,16 +62,32 @@ pub struct Args {
 }
 
 /// Simulated time of a measurement, ms.
-const DURATION_MS: f64 = 1e3;
+pub(super) const DURATION_MS: f64 = 1e3;
 /// Fibres of the CPU backend for each thread: four full blocks.
 const FIBRES_PER_THREAD: usize = 1024;
+
+/// Fibres of a GPU: enough for the largest to be busy.
+const FIBRES_OF_DEVICE: usize = 1 << 18;
+/// Fibres of a software device.
+const FIBRES_OF_SOFTWARE: usize = 2048;
+
+/// Every backend that runs here; a software device only where one is named.
+fn all_here(device: Option<&str>) -> Vec<Backend> {
+    let gpu = engine::engine(Backend::Auto, device).is_ok_and(|e| e.backend == run::Backend::Gpu);
+    let gpu = gpu.then_some(Backend::Gpu);
+    [Backend::Cpu]
+        .into_iter()
+        .chain(gpu)
+        .chain([Backend::Reference])
+        .collect()
+}
 
 /// Measures.
 pub fn execute(args: Args) -> Result<Exit, Failure> {
     let (model, _) = shipped::load(&args.model)?;
     run::check_protocol(&model, DURATION_MS).map_err(|e| Failure::Usage(e.to_string()))?;
     let backends = if args.backend.is_empty() {
-        vec![Backend::Cpu, Backend::Reference]
+        all_here(args.device.as_deref())
     } else {
         args.backend.clone()
     };
@@ -82,6 +99,7 @@ pub fn execute(args: Args) -> Result<Exit, Failure> {
             "threads",
             "fibres",
             "setup s",
+            "of it compiling s",
             "compute s",
             "fibre-steps/s",
             "fibre-seconds/s",
@@ -92,7 +110,14 @@ pub fn execute(args: Args) -> Result<Exit, Failure> {
     let mut results = Vec::new();
     for backend in backends {
         let case = case(&args, backend)?;
-        let measure = run::bench(&model, &case).map_err(|e| Failure::Usage(e.to_string()))?;
+        let measure = run::bench(&model, &case).map_err(|e| match e {
+            RunError::Gpu(e) => engine::failure(&e),
+            other => Failure::Usage(other.to_string()),
+        })?;
+        let device = case.adapter.as_ref().map_or_else(
+            || format!("{} {}", std::env::consts::ARCH, Simd::best().name()),
+            |a| a.name.clone(),
+        );
         let steps_per_s = measure.fibre_steps as f64 / measure.compute_s;
         let seconds_per_s = case.fibres as f64 * DURATION_MS / 1e3 / measure.compute_s;
         let precision = if case.backend == run::Backend::Reference {
@@ -108,13 +133,14 @@ pub fn execute(args: Args) -> Result<Exit, Failure> {
             measure.threads.to_string(),
             case.fibres.to_string(),
             format!("{:.3}", measure.setup_s),
+            format!("{:.3}", measure.compile_s),
             format!("{:.3}", measure.compute_s),
             format!("{steps_per_s:.3e}"),
             format!("{seconds_per_s:.1}"),
         ]);
         results.push(json!({
             "backend": case.backend.name(),
-            "device": format!("{} {}", std::env::consts::ARCH, Simd::best().name()),
+            "device": device,
             "model": model.name,
             "scheme": scheme,
             "precision": precision,
@@ -122,6 +148,7 @@ pub fn execute(args: Args) -> Result<Exit, Failure> {
             "steps": measure.fibre_steps / case.fibres.max(1) as u64,
             "spikes": measure.spikes,
             "setup_s": measure.setup_s,
+            "compile_s": measure.compile_s,
             "compute_s": measure.compute_s,
             "fibre_steps_per_s": steps_per_s,
             "fibre_seconds_per_s": seconds_per_s,
@@ -137,35 +164,35 @@ pub fn execute(args: Args) -> Result<Exit, Failure> {
 }
 
 fn case(args: &Args, backend: Backend) -> Result<Case, Failure> {
-    let backend = match backend {
-        Backend::Auto | Backend::Cpu => run::Backend::Cpu,
-        Backend::Reference => run::Backend::Reference,
-        Backend::Gpu => {
-            return Err(Failure::Usage(
-                "'--backend gpu' is not available in this version".to_owned(),
-            ));
-        }
+    let device = match backend {
+        Backend::Auto | Backend::Gpu => args.device.as_deref(),
+        Backend::Cpu | Backend::Reference => None,
     };
+    let engine = engine::engine(backend, device)?;
+    if let (Some(note), false) = (&engine.note, args.json) {
+        output::note(note);
+    }
+    let backend = engine.backend;
     let scheme = match &args.scheme {
         None => None,
-        Some(name) => Some(Scheme::from_name(name).ok_or_else(|| {
-            let known = Scheme::ALL.map(Scheme::name).join(", ");
-            Failure::Usage(format!(
-                "there is no scheme '{name}'\nhelp: schemes are {known}"
-            ))
-        })?),
+        Some(name) => Some(scheme(name)?),
     };
     let threads = args.threads.map_or(0, NonZeroUsize::get);
     let available = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
     let fibres = match (args.fibres, backend) {
         (Some(n), _) => n.get() as usize,
         (None, run::Backend::Reference) => 1,
+        (None, run::Backend::Gpu) => match engine.adapter.as_ref().map(|a| a.kind) {
+            Some(DeviceKind::Software) => FIBRES_OF_SOFTWARE,
+            _ => FIBRES_OF_DEVICE,
+        },
         (None, run::Backend::Cpu) => {
             FIBRES_PER_THREAD * if threads == 0 { available } else { threads }
         }
     };
     Ok(Case {
         backend,
+        adapter: engine.adapter,
         precision: match args.precision {
             Some(Precision::F64) => sink::Precision::F64,
             Some(Precision::F32) | None => sink::Precision::F32,
@@ -181,6 +208,32 @@ fn case(args: &Args, backend: Backend) -> Result<Case, Failure> {
         duration_ms: DURATION_MS,
         rate_hz: args.rate,
     })
+}
+
+/// The scheme of that name.
+pub(super) fn scheme(name: &str) -> Result<Scheme, Failure> {
+    Scheme::from_name(name).ok_or_else(|| {
+        let known = Scheme::ALL.map(Scheme::name).join(", ");
+        Failure::Usage(format!(
+            "there is no scheme '{name}'\nhelp: schemes are {known}"
+        ))
+    })
+}
+
+/// What is measured where nothing is asked for.
+pub(super) fn usual_case(scheme: Option<Scheme>) -> Case {
+    Case {
+        backend: run::Backend::Gpu,
+        adapter: None,
+        precision: sink::Precision::F32,
+        scheme,
+        step_ms: run::DEFAULT_STEP_MS,
+        tolerance: run::DEFAULT_TOLERANCE,
+        fibres: 1,
+        threads: 0,
+        duration_ms: DURATION_MS,
+        rate_hz: None,
+    }
 }
 
 fn step_ms(text: &str) -> Result<f64, Failure> {

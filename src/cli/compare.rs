@@ -16,7 +16,7 @@ use crate::study::{self, Overrides, Study};
 
 use super::choices::{Backend, Precision, time_ms};
 use super::exit::{Exit, Failure};
-use super::{differences, output};
+use super::{differences, engine, output};
 
 /// Compare two results of one study, or the backends that run it
 ///
@@ -120,6 +120,11 @@ fn names() -> Vec<String> {
 }
 
 impl Entry {
+    /// Whether it may run on a GPU, which is what a device's name means.
+    fn takes_device(self) -> bool {
+        matches!(self.backend, Backend::Auto | Backend::Gpu)
+    }
+
     /// As the list has it, and as a part of a file's name.
     fn name(self, between: char) -> String {
         let name = |v: Option<clap::builder::PossibleValue>| {
@@ -269,6 +274,11 @@ fn runs(args: &Args) -> Result<Vec<(Entry, Choices)>, Failure> {
             args.backends[0].name(':')
         )));
     }
+    if args.device.is_some() && !args.backends.iter().any(|e| e.takes_device()) {
+        return Err(Failure::Usage(
+            "'--device' names a GPU, and there is none in --backends".to_owned(),
+        ));
+    }
     let mut runs: Vec<(Entry, Choices)> = Vec::new();
     for &entry in &args.backends {
         let choices = choices(entry, args)?;
@@ -290,18 +300,21 @@ fn runs(args: &Args) -> Result<Vec<(Entry, Choices)>, Failure> {
 }
 
 fn choices(entry: Entry, args: &Args) -> Result<Choices, Failure> {
-    if args.device.is_some() {
-        return Err(super::run::not_yet("'--device'"));
-    }
-    let backend = super::run::backend(entry.backend)?;
+    let device = args.device.as_deref().filter(|_| entry.takes_device());
+    let engine = engine::engine(entry.backend, device)?;
     // The reference has one precision: what is said for all is not said for it.
     let for_all = args
         .precision
         .filter(|_| entry.backend != Backend::Reference);
+    let precision = super::run::precision(entry.precision.or(for_all), engine.backend)?;
+    if let (Some(note), false) = (&engine.note, args.json) {
+        output::note(note);
+    }
     Ok(Choices {
-        backend,
-        precision: super::run::precision(entry.precision.or(for_all), backend)?,
+        backend: engine.backend,
+        precision,
         threads: args.threads.map_or(0, NonZeroUsize::get),
+        adapter: engine.adapter,
         // The comparison itself is the check.
         agreement_fibres: Some(0),
     })

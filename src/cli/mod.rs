@@ -12,6 +12,7 @@ mod compare;
 mod completions;
 mod devices;
 mod differences;
+mod engine;
 mod exit;
 mod models;
 mod new;
@@ -24,6 +25,7 @@ mod shipped;
 mod step;
 mod summary;
 mod table;
+mod wgsl;
 
 use std::process::ExitCode;
 
@@ -71,6 +73,7 @@ enum Verb {
     Step(step::Args),
     Rerun(rerun::Args),
     Bench(bench::Args),
+    Wgsl(wgsl::Args),
     Devices(devices::Args),
     New(new::Args),
     Completions(completions::Args),
@@ -87,6 +90,7 @@ impl Verb {
             Verb::Step(args) => step::execute(args),
             Verb::Rerun(args) => rerun::execute(args),
             Verb::Bench(args) => bench::execute(args),
+            Verb::Wgsl(args) => wgsl::execute(args),
             Verb::Devices(args) => devices::execute(args),
             Verb::New(args) => new::execute(args),
             Verb::Completions(args) => completions::execute(args),

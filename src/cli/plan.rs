@@ -27,6 +27,10 @@ pub struct Args {
     #[arg(long, value_enum, default_value = "auto")]
     pub backend: Backend,
 
+    /// A GPU, by its number in 'sarcolemma devices' or by part of its name
+    #[arg(long, value_name = "N|NAME")]
+    pub device: Option<String>,
+
     /// Single or double precision [default: f32, and f64 with the reference backend]
     #[arg(long, value_enum)]
     pub precision: Option<Precision>,
@@ -46,10 +50,12 @@ pub struct Args {
 
 /// Prints the plan.
 pub fn execute(args: Args) -> Result<Exit, Failure> {
+    let engine = super::engine::engine(args.backend, args.device.as_deref())?;
     let choices = run::Choices {
-        backend: super::run::backend(args.backend)?,
-        precision: super::run::precision(args.precision, super::run::backend(args.backend)?)?,
+        backend: engine.backend,
+        precision: super::run::precision(args.precision, engine.backend)?,
         threads: 0,
+        adapter: engine.adapter.clone(),
         agreement_fibres: None,
     };
     let overrides = Overrides {
@@ -57,13 +63,16 @@ pub fn execute(args: Args) -> Result<Exit, Failure> {
         duration: args.duration.clone(),
     };
     let study = super::run::load_study(&args.study, &overrides, args.json)?;
-    let batch = run::prepare(&study, &choices).map_err(|e| Failure::Usage(e.to_string()))?;
+    let batch = run::prepare(&study, &choices).map_err(super::run::prepare_failure)?;
     let layout = batch.layout(&study, Vec::new());
     let output_bytes = required_bytes(&layout).map_err(|e| Failure::Usage(e.to_string()))?;
     let free_bytes = bytes_free(Path::new("."));
     let memory_bytes = batch.memory_bytes();
     let program = batch
         .step_program()
+        .map_err(|e| Failure::Usage(e.to_string()))?;
+    let device = batch
+        .on_device()
         .map_err(|e| Failure::Usage(e.to_string()))?;
     let segments = &batch.experiment.schedule.segments;
     let fits = free_bytes.is_none_or(|free| free >= output_bytes);
@@ -83,7 +92,10 @@ pub fn execute(args: Args) -> Result<Exit, Failure> {
             "step_ms": batch.fixed_step_ms(),
             "tolerance": batch.chosen_tolerance(),
             "steps": batch.fixed_steps(),
-            "dispatches": 0,
+            "batches": device.as_ref().map(|d| d.batches),
+            "dispatches": device.as_ref().map_or(0, |d| d.dispatches),
+            "device_bytes": device.as_ref().map(|d| d.bytes),
+            "summation": batch.summation().name(),
             "ops_per_step": program.as_ref().map(|p| p.program.n_ops()),
             "segments": segments.len(),
             "rows": layout.time_ms.len(),
@@ -138,6 +150,29 @@ pub fn execute(args: Args) -> Result<Exit, Failure> {
         rows.push(row(
             "operations in a step",
             program.program.n_ops().to_string(),
+        ));
+    }
+    if let Some(d) = &device {
+        rows.push(row(
+            "batches",
+            match d.batches {
+                1 => format!(
+                    "1: all fibres stay in the device's memory, about {}",
+                    bytes(d.bytes)
+                ),
+                n => format!(
+                    "{n}: {} fibres at a time in the device's memory, about {}",
+                    d.fibres_per_batch,
+                    bytes(d.bytes)
+                ),
+            },
+        ));
+        rows.push(row(
+            "dispatches",
+            format!(
+                "at least {}: their length adapts to 50 to 100 ms",
+                d.dispatches
+            ),
         ));
     }
     rows.extend([

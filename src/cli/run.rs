@@ -13,7 +13,7 @@ use crate::study::{self, Overrides, SCHEMES, Study};
 
 use super::choices::{Backend, Precision, Shard};
 use super::exit::{Exit, Failure};
-use super::{output, shipped, summary};
+use super::{engine, output, shipped, summary};
 
 /// Run a study and write its results to an HDF5 file
 ///
@@ -75,7 +75,7 @@ pub struct Args {
 
 /// Runs the study.
 pub fn execute(args: Args) -> Result<Exit, Failure> {
-    let choices = choices(&args)?;
+    let (choices, note) = choices(&args)?;
     let overrides = Overrides {
         fibres: args.fibres.map(NonZeroU64::get),
         duration: args.duration.clone(),
@@ -93,10 +93,22 @@ pub fn execute(args: Args) -> Result<Exit, Failure> {
         )));
     }
     check_memory(run::least_memory_bytes(&study, choices.precision))?;
-    if !args.quiet && !args.json && args.backend == Backend::Auto {
-        output::note("running on the CPU: this version has no GPU engine");
+    let (batch, note) = match (prepare(&study, &choices), args.backend) {
+        // What was taken because it was there is left where it cannot be used.
+        (Err(PrepareError::Gpu(error)), Backend::Auto) if args.device.is_none() => {
+            let choices = Choices {
+                backend: run::Backend::Cpu,
+                adapter: None,
+                ..choices
+            };
+            let batch = prepare(&study, &choices).map_err(prepare_failure)?;
+            (batch, Some(engine::on_cpu(&error)))
+        }
+        (batch, _) => (batch.map_err(prepare_failure)?, note),
+    };
+    if let (Some(note), false, false) = (note, args.quiet, args.json) {
+        output::note(&note);
     }
-    let batch = prepare(&study, &choices).map_err(prepare_failure)?;
     let report = into_file(
         &study,
         &batch,
@@ -161,24 +173,28 @@ pub(super) fn into_file(
         Err(error @ RunError::Sink(_)) => {
             Err(Failure::Machine(format!("{}: {error}", output.display())))
         }
+        Err(RunError::Gpu(error)) => Err(engine::failure_in_run(
+            &error,
+            &output.display().to_string(),
+        )),
         Err(error @ RunError::Threads(_)) => Err(Failure::Machine(error.to_string())),
     }
 }
 
-fn choices(args: &Args) -> Result<Choices, Failure> {
-    let backend = backend(args.backend)?;
-    if args.device.is_some() {
-        return Err(not_yet("'--device'"));
-    }
+/// What the command line says of the run, and what is to be said of it.
+fn choices(args: &Args) -> Result<(Choices, Option<String>), Failure> {
+    let engine = engine::engine(args.backend, args.device.as_deref())?;
     if args.shard.is_some() {
         return Err(not_yet("'--shard'"));
     }
-    Ok(Choices {
-        backend,
-        precision: precision(args.precision, backend)?,
+    let choices = Choices {
+        backend: engine.backend,
+        precision: precision(args.precision, engine.backend)?,
         threads: args.threads.map_or(0, NonZeroUsize::get),
+        adapter: engine.adapter,
         agreement_fibres: None,
-    })
+    };
+    Ok((choices, engine.note))
 }
 
 /// The scheme `reference` is the reference backend's own: a study that names it asks for that backend.
@@ -187,10 +203,11 @@ fn with_scheme(choices: Choices, args: &Args, study: &Study) -> Result<Choices, 
     if !named || choices.backend == run::Backend::Reference {
         return Ok(choices);
     }
-    if args.backend == Backend::Cpu {
-        return Err(Failure::Usage(
-            "the study's scheme 'reference' is the reference backend's own, and '--backend cpu' has none of that name".to_owned(),
-        ));
+    if matches!(args.backend, Backend::Cpu | Backend::Gpu) || args.device.is_some() {
+        return Err(Failure::Usage(format!(
+            "the study's scheme 'reference' is the reference backend's own, and the {} backend has none of that name",
+            choices.backend.name()
+        )));
     }
     if args.precision == Some(Precision::F32) {
         return Err(Failure::Usage(
@@ -201,25 +218,13 @@ fn with_scheme(choices: Choices, args: &Args, study: &Study) -> Result<Choices, 
     Ok(Choices {
         backend: run::Backend::Reference,
         precision: sink::Precision::F64,
+        adapter: None,
         ..choices
     })
 }
 
-/// What is answered where something is part of the command line but not of this version.
-pub(super) fn not_yet(what: &str) -> Failure {
+fn not_yet(what: &str) -> Failure {
     Failure::Usage(format!("{what} is not available in this version"))
-}
-
-/// The backend that the command line means.
-///
-/// # Errors
-/// For a GPU: there is no engine for one yet.
-pub(super) fn backend(chosen: Backend) -> Result<run::Backend, Failure> {
-    match chosen {
-        Backend::Auto | Backend::Cpu => Ok(run::Backend::Cpu),
-        Backend::Reference => Ok(run::Backend::Reference),
-        Backend::Gpu => Err(not_yet("'--backend gpu'")),
-    }
 }
 
 /// The precision that the command line means.
@@ -235,7 +240,9 @@ pub(super) fn precision(
             "the reference backend computes in f64 only".to_owned(),
         )),
         (Some(Precision::F64), _) | (None, run::Backend::Reference) => Ok(sink::Precision::F64),
-        (Some(Precision::F32) | None, run::Backend::Cpu) => Ok(sink::Precision::F32),
+        (Some(Precision::F32) | None, run::Backend::Cpu | run::Backend::Gpu) => {
+            Ok(sink::Precision::F32)
+        }
     }
 }
 
@@ -287,8 +294,11 @@ fn default_output(study: &Path) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// What it means that a run cannot be prepared.
+/// Why a run cannot start.
 pub(super) fn prepare_failure(error: PrepareError) -> Failure {
+    if let PrepareError::Gpu(error) = &error {
+        return engine::failure(error);
+    }
     Failure::Usage(error.to_string())
 }
 

@@ -1,4 +1,5 @@
-//! The table of operations. To add one, add a row: nothing else names ops one by one, except the WGSL of a helper.
+//! The table of operations. To add one, add a row: nothing else names ops one by one, except the two files of WGSL functions
+//! (`shaders/maths_*.wgsl`), for a row whose WGSL calls one that is not there yet.
 
 use super::Lane;
 use super::lane::horner;
@@ -74,6 +75,7 @@ macro_rules! ops {
         $(#[doc = $doc:expr])*
         $name:ident($($arg:ident),+) {
             mmt $mmt:expr, units $units:ident,
+            wgsl $wgsl:literal,
             eval $eval:expr,
             diff |$g:ident $(, $d:ident)*| [$($partial:expr),+ $(,)?] $(,)?
         }
@@ -98,6 +100,10 @@ macro_rules! ops {
 
             /// How units pass through.
             pub const fn unit_rule(self) -> UnitRule { match self { $(Op::$name => UnitRule::$units),* } }
+
+            /// The op as a GPU program writes it: an expression in WGSL over the names or literals in `args`, of type `Real`. Those that
+            /// are no operators or built-in functions of WGSL are in `shaders/maths_f32.wgsl` and `shaders/maths_f64.wgsl`.
+            pub fn wgsl(self, args: &[&str]) -> String { fill(match self { $(Op::$name => $wgsl),* }, args) }
 
             /// The derivatives of `self(args) = value` by each argument, written in `algebra`.
             pub fn partials<A: Algebra>(self, algebra: &mut A, args: &[A::Value], value: A::Value) -> Vec<A::Value> {
@@ -140,6 +146,20 @@ macro_rules! apply_body {
     };
 }
 
+/// The form with `{a}`, `{b}` and `{c}` replaced by the arguments.
+fn fill(form: &str, args: &[&str]) -> String {
+    let mut text = String::new();
+    let mut rest = form;
+    while let Some((before, place)) = rest.split_once('{') {
+        let (name, after) = place.split_once('}').expect("a placeholder ends");
+        let k = "abc".find(name).expect("a placeholder is a, b or c");
+        text.push_str(before);
+        text.push_str(args[k]);
+        rest = after;
+    }
+    text + rest
+}
+
 #[inline(always)]
 fn truth<L: Lane>(condition: bool) -> L {
     L::choose(condition, L::of(1.0), L::of(0.0))
@@ -152,109 +172,109 @@ fn zero<L: Lane>() -> L {
 
 ops! {
     /// `-a`
-    Neg(a) { mmt None, units Same, eval |x: L| -x, diff |g| [g.constant(-1.0)] }
+    Neg(a) { mmt None, units Same, wgsl "(-({a}))", eval |x: L| -x, diff |g| [g.constant(-1.0)] }
     /// `a + b`
-    Add(a, b) { mmt None, units Same, eval |x: L, y: L| x + y, diff |g| [g.constant(1.0), g.constant(1.0)] }
+    Add(a, b) { mmt None, units Same, wgsl "({a} + {b})", eval |x: L, y: L| x + y, diff |g| [g.constant(1.0), g.constant(1.0)] }
     /// `a - b`
-    Sub(a, b) { mmt None, units Same, eval |x: L, y: L| x - y, diff |g| [g.constant(1.0), g.constant(-1.0)] }
+    Sub(a, b) { mmt None, units Same, wgsl "({a} - {b})", eval |x: L, y: L| x - y, diff |g| [g.constant(1.0), g.constant(-1.0)] }
     /// `a b`
-    Mul(a, b) { mmt None, units Product, eval |x: L, y: L| x * y, diff |_g| [b, a] }
+    Mul(a, b) { mmt None, units Product, wgsl "({a} * {b})", eval |x: L, y: L| x * y, diff |_g| [b, a] }
     /// `a / b`
-    Div(a, b) { mmt None, units Quotient, eval |x: L, y: L| x / y, diff |g, v| [
+    Div(a, b) { mmt None, units Quotient, wgsl "({a} / {b})", eval |x: L, y: L| x / y, diff |g, v| [
         { let one = g.constant(1.0); g.div(one, b) },
         { let q = g.div(v, b); g.neg(q) },
     ] }
     /// `1 / a`; only the compiler makes it.
-    Recip(a) { mmt None, units Internal, eval |x: L| L::of(1.0) / x, diff |g, v| [{ let s = g.mul(v, v); g.neg(s) }] }
+    Recip(a) { mmt None, units Internal, wgsl "(Real(1) / {a})", eval |x: L| L::of(1.0) / x, diff |g, v| [{ let s = g.mul(v, v); g.neg(s) }] }
     /// `a b + c`, rounded once; only the compiler makes it.
-    Fma(a, b, c) { mmt None, units Internal, eval |x: L, y: L, z: L| x.fma(y, z), diff |g| [b, a, g.constant(1.0)] }
+    Fma(a, b, c) { mmt None, units Internal, wgsl "fma({a}, {b}, {c})", eval |x: L, y: L, z: L| x.fma(y, z), diff |g| [b, a, g.constant(1.0)] }
     /// `a b - c`, rounded once; only the compiler makes it.
-    Fms(a, b, c) { mmt None, units Internal, eval |x: L, y: L, z: L| x.fma(y, -z), diff |g| [b, a, g.constant(-1.0)] }
+    Fms(a, b, c) { mmt None, units Internal, wgsl "fma({a}, {b}, -({c}))", eval |x: L, y: L, z: L| x.fma(y, -z), diff |g| [b, a, g.constant(-1.0)] }
     /// `c - a b`, rounded once; only the compiler makes it.
-    Fnma(a, b, c) { mmt None, units Internal, eval |x: L, y: L, z: L| (-x).fma(y, z), diff |g| [g.neg(b), g.neg(a), g.constant(1.0)] }
+    Fnma(a, b, c) { mmt None, units Internal, wgsl "fma(-({a}), {b}, {c})", eval |x: L, y: L, z: L| (-x).fma(y, z), diff |g| [g.neg(b), g.neg(a), g.constant(1.0)] }
     /// `a // b`: the quotient rounded towards minus infinity.
-    Quotient(a, b) { mmt None, units Quotient, eval |x: L, y: L| (x / y).floor(), diff |g| [g.constant(0.0), g.constant(0.0)] }
+    Quotient(a, b) { mmt None, units Quotient, wgsl "quotient({a}, {b})", eval |x: L, y: L| (x / y).floor(), diff |g| [g.constant(0.0), g.constant(0.0)] }
     /// `a % b`: `a - b (a // b)`, so that the sign is the divisor's.
-    Remainder(a, b) { mmt None, units Same, eval |x: L, y: L| x - y * (x / y).floor(), diff |g| [
+    Remainder(a, b) { mmt None, units Same, wgsl "remainder({a}, {b})", eval |x: L, y: L| x - y * (x / y).floor(), diff |g| [
         g.constant(1.0),
         { let q = g.apply(Op::Quotient, &[a, b]); g.neg(q) },
     ] }
     /// `a ^ b`. Whole-number exponents are lowered to products before this is reached.
-    Pow(a, b) { mmt None, units Power, eval |x: L, y: L| x.pow(y), diff |g, v| [
+    Pow(a, b) { mmt None, units Power, wgsl "pow_real({a}, {b})", eval |x: L, y: L| x.pow(y), diff |g, v| [
         { let one = g.constant(1.0); let e = g.sub(b, one); let p = g.apply(Op::Pow, &[a, e]); g.mul(b, p) },
         // 0^b is flat in b for b > 0: the logarithm is not asked at and below 0.
         { let nil = g.constant(0.0); let one = g.constant(1.0); let positive = g.apply(Op::Lt, &[nil, a]);
           let safe = g.apply(Op::Select, &[positive, a, one]); let l = g.apply(Op::Log, &[safe]); g.mul(v, l) },
     ] }
     /// Square root.
-    Sqrt(a) { mmt Some("sqrt"), units Root, eval |x: L| x.sqrt(), diff |g, v| [{ let half = g.constant(0.5); g.div(half, v) }] }
+    Sqrt(a) { mmt Some("sqrt"), units Root, wgsl "sqrt({a})", eval |x: L| x.sqrt(), diff |g, v| [{ let half = g.constant(0.5); g.div(half, v) }] }
     /// Sine of an angle in radians.
-    Sin(a) { mmt Some("sin"), units Dimensionless, eval |x: L| x.via_f64(f64::sin), diff |g| [g.apply(Op::Cos, &[a])] }
+    Sin(a) { mmt Some("sin"), units Dimensionless, wgsl "sin_real({a})", eval |x: L| x.via_f64(f64::sin), diff |g| [g.apply(Op::Cos, &[a])] }
     /// Cosine of an angle in radians.
-    Cos(a) { mmt Some("cos"), units Dimensionless, eval |x: L| x.via_f64(f64::cos), diff |g| [{ let s = g.apply(Op::Sin, &[a]); g.neg(s) }] }
+    Cos(a) { mmt Some("cos"), units Dimensionless, wgsl "cos_real({a})", eval |x: L| x.via_f64(f64::cos), diff |g| [{ let s = g.apply(Op::Sin, &[a]); g.neg(s) }] }
     /// Tangent of an angle in radians.
-    Tan(a) { mmt Some("tan"), units Dimensionless, eval |x: L| x.via_f64(f64::tan), diff |g, v| [{ let one = g.constant(1.0); let s = g.mul(v, v); g.add(one, s) }] }
+    Tan(a) { mmt Some("tan"), units Dimensionless, wgsl "tan_real({a})", eval |x: L| x.via_f64(f64::tan), diff |g, v| [{ let one = g.constant(1.0); let s = g.mul(v, v); g.add(one, s) }] }
     /// Arc sine in radians.
-    Asin(a) { mmt Some("asin"), units Dimensionless, eval |x: L| x.via_f64(f64::asin), diff |g| [{
+    Asin(a) { mmt Some("asin"), units Dimensionless, wgsl "asin_real({a})", eval |x: L| x.via_f64(f64::asin), diff |g| [{
         let one = g.constant(1.0); let s = g.mul(a, a); let r = g.sub(one, s); let r = g.apply(Op::Sqrt, &[r]); g.div(one, r) }] }
     /// Arc cosine in radians.
-    Acos(a) { mmt Some("acos"), units Dimensionless, eval |x: L| x.via_f64(f64::acos), diff |g| [{
+    Acos(a) { mmt Some("acos"), units Dimensionless, wgsl "acos_real({a})", eval |x: L| x.via_f64(f64::acos), diff |g| [{
         let one = g.constant(1.0); let s = g.mul(a, a); let r = g.sub(one, s); let r = g.apply(Op::Sqrt, &[r]); let q = g.div(one, r); g.neg(q) }] }
     /// Arc tangent in radians.
-    Atan(a) { mmt Some("atan"), units Dimensionless, eval |x: L| x.via_f64(f64::atan), diff |g| [{
+    Atan(a) { mmt Some("atan"), units Dimensionless, wgsl "atan_real({a})", eval |x: L| x.via_f64(f64::atan), diff |g| [{
         let one = g.constant(1.0); let s = g.mul(a, a); let r = g.add(one, s); g.div(one, r) }] }
     /// Natural exponential.
-    Exp(a) { mmt Some("exp"), units Dimensionless, eval |x: L| x.exp(), diff |_g, v| [v] }
+    Exp(a) { mmt Some("exp"), units Dimensionless, wgsl "exp_real({a})", eval |x: L| x.exp(), diff |_g, v| [v] }
     /// `exp(a)`, but never infinite: `a` counts as 80 at most in single and 690 in double precision. Only the compiler makes it,
     /// after derivatives are taken. The slope of a Boltzmann curve `1/(1 + exp(u))` is `-exp(u)/(1 + exp(u))²`, which far out would
     /// be infinity over infinity; a value of 5e34 is as good as infinity for it, and no model's own.
-    BoundedExp(a) { mmt None, units Internal, eval |x: L| {
+    BoundedExp(a) { mmt None, units Internal, wgsl "bounded_exp({a})", eval |x: L| {
         let most = L::of(if L::PRECISION == "f32" { 80.0 } else { 690.0 });
         L::choose(x > most, most, x).exp()
     }, diff |_g, v| [v] }
     /// Natural logarithm. With two arguments a model means the logarithm of the first to the base of the second, which is lowered to a quotient.
-    Log(a) { mmt Some("log"), units Dimensionless, eval |x: L| x.ln(), diff |g| [{ let one = g.constant(1.0); g.div(one, a) }] }
+    Log(a) { mmt Some("log"), units Dimensionless, wgsl "log_real({a})", eval |x: L| x.ln(), diff |g| [{ let one = g.constant(1.0); g.div(one, a) }] }
     /// Decimal logarithm.
-    Log10(a) { mmt Some("log10"), units Dimensionless, eval |x: L| x.ln() * L::of(std::f64::consts::LOG10_E), diff |g| [{
+    Log10(a) { mmt Some("log10"), units Dimensionless, wgsl "log10_real({a})", eval |x: L| x.ln() * L::of(std::f64::consts::LOG10_E), diff |g| [{
         let c = g.constant(std::f64::consts::LOG10_E); g.div(c, a) }] }
     /// Rounds towards minus infinity.
-    Floor(a) { mmt Some("floor"), units Same, eval |x: L| x.floor(), diff |g| [g.constant(0.0)] }
+    Floor(a) { mmt Some("floor"), units Same, wgsl "floor({a})", eval |x: L| x.floor(), diff |g| [g.constant(0.0)] }
     /// Rounds towards plus infinity.
-    Ceil(a) { mmt Some("ceil"), units Same, eval |x: L| x.ceil(), diff |g| [g.constant(0.0)] }
+    Ceil(a) { mmt Some("ceil"), units Same, wgsl "ceil({a})", eval |x: L| x.ceil(), diff |g| [g.constant(0.0)] }
     /// Absolute value.
-    Abs(a) { mmt Some("abs"), units Same, eval |x: L| x.abs(), diff |g| [{
+    Abs(a) { mmt Some("abs"), units Same, wgsl "abs({a})", eval |x: L| x.abs(), diff |g| [{
         let nil = g.constant(0.0); let below = g.apply(Op::Lt, &[a, nil]); let m = g.constant(-1.0); let p = g.constant(1.0);
         g.apply(Op::Select, &[below, m, p]) }] }
     /// The smaller one; only the compiler makes it. A NaN in either argument is kept.
-    Min(a, b) { mmt None, units Internal, eval |x: L, y: L| L::choose(y < x || y.is_nan(), y, x), diff |g| [
+    Min(a, b) { mmt None, units Internal, wgsl "min_kept({a}, {b})", eval |x: L, y: L| L::choose(y < x || y.is_nan(), y, x), diff |g| [
         { let c = g.apply(Op::Lt, &[b, a]); let nil = g.constant(0.0); let one = g.constant(1.0); g.apply(Op::Select, &[c, nil, one]) },
         { let c = g.apply(Op::Lt, &[b, a]); let nil = g.constant(0.0); let one = g.constant(1.0); g.apply(Op::Select, &[c, one, nil]) },
     ] }
     /// The larger one; only the compiler makes it. A NaN in either argument is kept.
-    Max(a, b) { mmt None, units Internal, eval |x: L, y: L| L::choose(y > x || y.is_nan(), y, x), diff |g| [
+    Max(a, b) { mmt None, units Internal, wgsl "max_kept({a}, {b})", eval |x: L, y: L| L::choose(y > x || y.is_nan(), y, x), diff |g| [
         { let c = g.apply(Op::Lt, &[a, b]); let nil = g.constant(0.0); let one = g.constant(1.0); g.apply(Op::Select, &[c, nil, one]) },
         { let c = g.apply(Op::Lt, &[a, b]); let nil = g.constant(0.0); let one = g.constant(1.0); g.apply(Op::Select, &[c, one, nil]) },
     ] }
     /// `a == b`
-    Eq(a, b) { mmt None, units Comparison, eval |x: L, y: L| truth::<L>(x == y), diff |g| [g.constant(0.0), g.constant(0.0)] }
+    Eq(a, b) { mmt None, units Comparison, wgsl "select(Real(0), Real(1), {a} == {b})", eval |x: L, y: L| truth::<L>(x == y), diff |g| [g.constant(0.0), g.constant(0.0)] }
     /// `a != b`
-    Ne(a, b) { mmt None, units Comparison, eval |x: L, y: L| truth::<L>(x != y), diff |g| [g.constant(0.0), g.constant(0.0)] }
+    Ne(a, b) { mmt None, units Comparison, wgsl "select(Real(1), Real(0), {a} == {b})", eval |x: L, y: L| truth::<L>(x != y), diff |g| [g.constant(0.0), g.constant(0.0)] }
     /// `a < b`
-    Lt(a, b) { mmt None, units Comparison, eval |x: L, y: L| truth::<L>(x < y), diff |g| [g.constant(0.0), g.constant(0.0)] }
+    Lt(a, b) { mmt None, units Comparison, wgsl "select(Real(0), Real(1), {a} < {b})", eval |x: L, y: L| truth::<L>(x < y), diff |g| [g.constant(0.0), g.constant(0.0)] }
     /// `a <= b`
-    Le(a, b) { mmt None, units Comparison, eval |x: L, y: L| truth::<L>(x <= y), diff |g| [g.constant(0.0), g.constant(0.0)] }
+    Le(a, b) { mmt None, units Comparison, wgsl "select(Real(0), Real(1), {a} <= {b})", eval |x: L, y: L| truth::<L>(x <= y), diff |g| [g.constant(0.0), g.constant(0.0)] }
     /// `a > b`
-    Gt(a, b) { mmt None, units Comparison, eval |x: L, y: L| truth::<L>(x > y), diff |g| [g.constant(0.0), g.constant(0.0)] }
+    Gt(a, b) { mmt None, units Comparison, wgsl "select(Real(0), Real(1), {a} > {b})", eval |x: L, y: L| truth::<L>(x > y), diff |g| [g.constant(0.0), g.constant(0.0)] }
     /// `a >= b`
-    Ge(a, b) { mmt None, units Comparison, eval |x: L, y: L| truth::<L>(x >= y), diff |g| [g.constant(0.0), g.constant(0.0)] }
+    Ge(a, b) { mmt None, units Comparison, wgsl "select(Real(0), Real(1), {a} >= {b})", eval |x: L, y: L| truth::<L>(x >= y), diff |g| [g.constant(0.0), g.constant(0.0)] }
     /// True where both are.
-    And(a, b) { mmt None, units Logic, eval |x: L, y: L| truth::<L>(x != zero() && y != zero()), diff |g| [g.constant(0.0), g.constant(0.0)] }
+    And(a, b) { mmt None, units Logic, wgsl "select(Real(1), Real(0), ({a} == Real(0)) | ({b} == Real(0)))", eval |x: L, y: L| truth::<L>(x != zero() && y != zero()), diff |g| [g.constant(0.0), g.constant(0.0)] }
     /// True where either is.
-    Or(a, b) { mmt None, units Logic, eval |x: L, y: L| truth::<L>(x != zero() || y != zero()), diff |g| [g.constant(0.0), g.constant(0.0)] }
+    Or(a, b) { mmt None, units Logic, wgsl "select(Real(1), Real(0), ({a} == Real(0)) & ({b} == Real(0)))", eval |x: L, y: L| truth::<L>(x != zero() || y != zero()), diff |g| [g.constant(0.0), g.constant(0.0)] }
     /// True where the argument is not.
-    Not(a) { mmt None, units Logic, eval |x: L| truth::<L>(x == zero()), diff |g| [g.constant(0.0)] }
+    Not(a) { mmt None, units Logic, wgsl "select(Real(0), Real(1), {a} == Real(0))", eval |x: L| truth::<L>(x == zero()), diff |g| [g.constant(0.0)] }
     /// `b` where `a` is true, else `c`. Both are computed.
-    Select(a, b, c) { mmt None, units Internal, eval |x: L, y: L, z: L| L::choose(x != zero(), y, z), diff |g| [
+    Select(a, b, c) { mmt None, units Internal, wgsl "select({b}, {c}, {a} == Real(0))", eval |x: L, y: L, z: L| L::choose(x != zero(), y, z), diff |g| [
         g.constant(0.0),
         { let one = g.constant(1.0); let nil = g.constant(0.0); g.apply(Op::Select, &[a, one, nil]) },
         { let one = g.constant(1.0); let nil = g.constant(0.0); g.apply(Op::Select, &[a, nil, one]) },
@@ -263,7 +283,7 @@ ops! {
     /// the rates of Hodgkin and Huxley. The exponential is an argument so that it is shared with the rest of the formula.
     /// Below |u| = 0.5 a series: u/(exp(u)-1) = 1 - u/2 + u²/12 - u⁴/720 + … (Bernoulli numbers), truncation below 6e-18.
     /// The derivative counts `e` as a function of `u`.
-    Bernoulli(u, e) { mmt None, units Internal, eval |u: L, e: L| {
+    Bernoulli(u, e) { mmt None, units Internal, wgsl "bernoulli({a}, {b})", eval |u: L, e: L| {
         let z = u * u;
         let even = horner(z, [1.0, 1.0 / 12.0, -1.0 / 720.0, 1.0 / 30_240.0, -1.0 / 1_209_600.0, 1.0 / 47_900_160.0, -691.0 / 1_307_674_368_000.0, 1.0 / 74_724_249_600.0]);
         let near = u.fma(L::of(-0.5), even);
@@ -271,7 +291,7 @@ ops! {
         L::choose(u.abs() < L::of(0.5), near, u / (e - L::of(1.0)))
     }, diff |g, v| [g.apply(Op::BernoulliSlope, &[u, v]), g.constant(0.0)] }
     /// The derivative of `b = u/(exp(u)-1)` by `u`: `b (1-b)/u - b`, and its series below |u| = 0.5.
-    BernoulliSlope(u, b) { mmt None, units Internal, eval |u: L, b: L| {
+    BernoulliSlope(u, b) { mmt None, units Internal, wgsl "bernoulli_slope({a}, {b})", eval |u: L, b: L| {
         let z = u * u;
         let odd = horner(z, [1.0 / 6.0, -1.0 / 180.0, 1.0 / 5_040.0, -1.0 / 151_200.0, 1.0 / 4_790_016.0, -691.0 / 108_972_864_000.0, 1.0 / 5_337_446_400.0]);
         let near = u.fma(odd, L::of(-0.5));

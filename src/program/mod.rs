@@ -15,7 +15,7 @@ mod substitute;
 pub use differentiate::{Tangents, depends_on};
 pub use graph::{Graph, Node, Style, Value};
 pub use lower::{Input, LowerError, Rhs, initial_state, lower};
-pub use order::{Program, bound_exponentials, fuse, program};
+pub use order::{Program, bound_exponentials, fuse, program, program_in_order};
 pub use substitute::substitute;
 
 #[cfg(test)]

@@ -25,11 +25,18 @@ impl Program {
 
 /// The program that computes `outputs`, depth first in their order: what an output needs alone is computed just before it.
 pub fn program(graph: &Graph, outputs: &[Value]) -> Program {
+    program_in_order(graph, &[], outputs)
+}
+
+/// The same, but values of `first` that an output needs are computed first, in their order. It decides what is alive at a time.
+pub fn program_in_order(graph: &Graph, first: &[Value], outputs: &[Value]) -> Program {
+    let needed = needed(graph, outputs);
+    let roots = first.iter().filter(|v| needed[v.index()]).chain(outputs);
     let mut place: Vec<Option<Value>> = vec![None; graph.nodes().len()];
     let mut nodes = Vec::new();
     let mut open: Vec<Value> = Vec::new();
-    for &output in outputs {
-        open.push(output);
+    for &root in roots {
+        open.push(root);
         while let Some(&v) = open.last() {
             if place[v.index()].is_some() {
                 open.pop();
@@ -66,6 +73,18 @@ pub fn program(graph: &Graph, outputs: &[Value]) -> Program {
         .map(|o| place[o.index()].expect("outputs are placed"))
         .collect();
     Program { nodes, outputs }
+}
+
+/// Which values the outputs need.
+fn needed(graph: &Graph, outputs: &[Value]) -> Vec<bool> {
+    let mut needed = vec![false; graph.nodes().len()];
+    let mut open = outputs.to_vec();
+    while let Some(v) = open.pop() {
+        if !std::mem::replace(&mut needed[v.index()], true) {
+            open.extend(graph.node(v).args());
+        }
+    }
+    needed
 }
 
 /// Puts a bounded exponential in the place of every one. For programs whose derivatives are in them already; values of

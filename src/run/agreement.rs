@@ -5,8 +5,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rayon::prelude::*;
 
 use crate::backend::cpu::{Cpu, Lanes, Samples};
+use crate::backend::gpu::{Gpu, GpuError, Members};
 use crate::backend::reference::Reference;
 use crate::backend::{Experiment, Spike};
+use crate::feature::Gathered;
 use crate::ops::Lane;
 
 use super::difference::{Difference, SpikeWindow, pair_spikes};
@@ -23,14 +25,26 @@ struct Course {
     spikes: Vec<Spike>,
 }
 
+/// What ran the fibres that are to be judged.
+#[derive(Clone, Copy, Debug)]
+pub enum Engine<'a, T> {
+    /// Lanes of the CPU.
+    Cpu(&'a Cpu<T>),
+    /// Invocations of a device.
+    Gpu(&'a Gpu<T>),
+}
+
 /// Runs these fibres (id and varied parameters) with both backends and compares. `None` if it was cancelled.
+///
+/// # Errors
+/// If a device fails.
 pub fn agreement<T: Lane>(
-    cpu: &Cpu<T>,
+    engine: Engine<'_, T>,
     reference: &Reference,
     experiment: &Experiment,
     fibres: &[(u64, Vec<f64>)],
     cancel: &AtomicBool,
-) -> Option<Agreement> {
+) -> Result<Option<Agreement>, GpuError> {
     let cancelled = || cancel.load(Ordering::Relaxed);
     let truth: Vec<Course> = fibres
         .par_iter()
@@ -43,11 +57,14 @@ pub fn agreement<T: Lane>(
             }
         })
         .collect();
-    let ours = by_lanes(cpu, experiment, fibres, &cancelled);
+    let ours = match engine {
+        Engine::Cpu(cpu) => by_lanes(cpu, experiment, fibres, &cancelled),
+        Engine::Gpu(gpu) => by_device(gpu, experiment, fibres, &cancelled)?,
+    };
     if cancelled() {
-        return None;
+        return Ok(None);
     }
-    Some(compare(experiment, fibres, &ours, &truth))
+    Ok(Some(compare(experiment, fibres, &ours, &truth)))
 }
 
 fn by_lanes<T: Lane>(
@@ -77,18 +94,59 @@ fn by_lanes<T: Lane>(
         &mut spikes,
         cancelled,
     );
-    (0..fibres.len())
+    let gathered = group.gathered.chunks(experiment.features.len().max(1));
+    let mut features: Vec<Vec<f64>> = gathered.map(|g| columns(experiment, g)).collect();
+    features.resize(fibres.len(), Vec::new());
+    courses(experiment, &values, &features, &spikes)
+}
+
+/// The same by a device: a few invocations more, with the bits that these fibres had in the run.
+fn by_device<T: Lane>(
+    gpu: &Gpu<T>,
+    experiment: &Experiment,
+    fibres: &[(u64, Vec<f64>)],
+    cancelled: &dyn Fn() -> bool,
+) -> Result<Vec<Course>, GpuError> {
+    let parameters: Vec<Vec<f64>> = fibres.iter().map(|f| f.1.clone()).collect();
+    let trace_of: Vec<Option<u32>> = (0..fibres.len() as u32).map(Some).collect();
+    let mut population = gpu.populate(&Members {
+        first: 0,
+        parameters: &parameters,
+        trace_of: &trace_of,
+        n_traces: fibres.len(),
+        rows_per_slab: experiment.n_samples,
+    })?;
+    let rows = (0, experiment.n_samples);
+    let spikes = population.advance(rows, true, cancelled, &mut |_| {})?;
+    let values = population.samples()?.map_or(Vec::new(), |s| s.values);
+    let features: Vec<Vec<f64>> = gpu
+        .standings(&population.download()?)
+        .iter()
+        .map(|standing| columns(experiment, &standing.gathered))
+        .collect();
+    Ok(courses(experiment, &values, &features, &spikes))
+}
+
+fn columns(experiment: &Experiment, gathered: &[Gathered]) -> Vec<f64> {
+    let features = experiment.features.iter().zip(gathered);
+    features.flat_map(|(f, g)| f.values(g)).collect()
+}
+
+/// One course a fibre, of samples `[variable][row][fibre]`.
+fn courses<T: Lane>(
+    experiment: &Experiment,
+    values: &[T],
+    features: &[Vec<f64>],
+    spikes: &[Spike],
+) -> Vec<Course> {
+    let (n_rows, n_traces, n) = (experiment.n_samples, features.len(), experiment.n_recorded);
+    (0..n_traces)
         .map(|i| Course {
             samples: (0..n_rows)
                 .flat_map(|row| (0..n).map(move |v| (row, v)))
                 .map(|(row, v)| values[(v * n_rows + row) * n_traces + i].f64())
                 .collect(),
-            features: experiment
-                .features
-                .iter()
-                .zip(&group.gathered[i * experiment.features.len()..])
-                .flat_map(|(f, g)| f.values(g))
-                .collect(),
+            features: features[i].clone(),
             spikes: spikes
                 .iter()
                 .copied()

@@ -3,29 +3,29 @@
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use sha2::{Digest, Sha256};
-
-use crate::backend::Experiment;
-use crate::backend::cpu::{Cpu, Settings, Simd};
+use crate::backend::cpu::{Cpu, Simd};
+use crate::backend::gpu::{self, Gpu, GpuError, KernelError};
 use crate::backend::reference::{Reference, Tolerances};
-use crate::feature::FeatureKind;
+use crate::backend::{Experiment, Stepping};
 use crate::model::VariableId;
 use crate::ops::Lane;
-use crate::scheme::{BuildError, Control, Scheme, StepProgram};
+use crate::scheme::{BuildError, Control, Scheme, StepProgram, Summation};
 use crate::study::{self, Study, VariedTarget};
 
+use super::agreement::Engine;
 use super::driver::{Done, Job, Progress, drive};
+use super::gpu::{DeviceRunError, drive_gpu};
 use super::pilot::{DEFAULT_STEP_MS, DEFAULT_TOLERANCE, Pilot, PilotError};
 use super::reference::drive_reference;
-use super::sink::{
-    Agreement, Attribute, Column, Layout, Outcome, Precision, Sink, SinkError, Traces,
-};
+use super::sink::{Agreement, FibreStatus, Outcome, Precision, Sink, SinkError};
 
 /// What runs the fibres.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Backend {
     /// SIMD lanes on all cores.
     Cpu,
+    /// Invocations of a device.
+    Gpu,
     /// The judge: double precision, tight tolerance, fibre by fibre.
     Reference,
 }
@@ -35,6 +35,7 @@ impl Backend {
     pub fn name(self) -> &'static str {
         match self {
             Backend::Cpu => "cpu",
+            Backend::Gpu => "gpu",
             Backend::Reference => "reference",
         }
     }
@@ -49,6 +50,8 @@ pub struct Choices {
     pub precision: Precision,
     /// Threads; 0 for all.
     pub threads: usize,
+    /// The device of the GPU backend; no other backend asks for it.
+    pub adapter: Option<gpu::Adapter>,
     /// How many fibres are compared with the reference; 0 for none, `None` for what the study says.
     pub agreement_fibres: Option<u64>,
 }
@@ -74,13 +77,28 @@ pub struct Batch {
     pub pilot: Pilot,
     /// Number of fibres.
     pub n_fibres: usize,
+    /// The open device of the GPU backend, and what its arithmetic can be trusted with.
+    pub device: Option<(gpu::Device, gpu::Probe)>,
     threads: usize,
     agreement_fibres: u64,
-    seed: u64,
-    traces: Option<Vec<u64>>,
-    parameters: Vec<Vec<f64>>,
-    rows_per_slab: usize,
-    pacing_edges: usize,
+    pub(super) seed: u64,
+    pub(super) traces: Option<Vec<u64>>,
+    pub(super) parameters: Vec<Vec<f64>>,
+    pub(super) rows_per_slab: usize,
+    pub(super) pacing_edges: usize,
+}
+
+/// What a run takes of a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OnDevice {
+    /// Batches that take turns in the device's memory.
+    pub batches: usize,
+    /// Fibres of a batch.
+    pub fibres_per_batch: usize,
+    /// Memory of the device, bytes, roughly.
+    pub bytes: u64,
+    /// Fewest dispatches: one for each batch and slab.
+    pub dispatches: u64,
 }
 
 /// Why a run cannot be prepared.
@@ -95,6 +113,9 @@ pub enum PrepareError {
     /// The scheme's name.
     #[error("there is no scheme '{0}'")]
     Scheme(String),
+    /// The device.
+    #[error(transparent)]
+    Gpu(#[from] GpuError),
     /// The protocol contradicts itself.
     #[error("the protocol cannot stand: {0}")]
     Protocol(String),
@@ -145,6 +166,10 @@ pub fn prepare(study: &Study, choices: &Choices) -> Result<Batch, PrepareError> 
         Backend::Reference
     } else {
         choices.backend
+    };
+    let device = match backend {
+        Backend::Gpu => Some(open(choices.adapter.as_ref())?),
+        Backend::Cpu | Backend::Reference => None,
     };
     let model = &study.model;
     let pilot = Pilot::run(model)?;
@@ -238,6 +263,7 @@ pub fn prepare(study: &Study, choices: &Choices) -> Result<Batch, PrepareError> 
         tolerance: study.tolerance.unwrap_or(DEFAULT_TOLERANCE),
         pilot,
         n_fibres,
+        device,
         threads: choices.threads,
         agreement_fibres: choices.agreement_fibres.unwrap_or(study.agreement.fibres),
         seed: study.population.seed,
@@ -249,14 +275,13 @@ pub fn prepare(study: &Study, choices: &Choices) -> Result<Batch, PrepareError> 
 }
 
 impl Batch {
-    /// The settings of the CPU backend.
-    pub fn settings(&self) -> Settings {
-        Settings {
+    /// How fibres are stepped, by any engine of lanes.
+    pub fn stepping(&self) -> Stepping {
+        Stepping {
             scheme: self.scheme.unwrap_or(Scheme::Ros3),
             step_ms: self.step_ms,
             tolerance: self.tolerance,
             scales: self.pilot.scales.clone(),
-            simd: Simd::best(),
         }
     }
 
@@ -294,8 +319,35 @@ impl Batch {
         if self.scheme.is_none() {
             return Ok(None);
         }
-        let cpu = Cpu::<f32>::new(&self.experiment, &self.settings())?;
+        let cpu = Cpu::<f32>::new(&self.experiment, &self.stepping(), Simd::best())?;
         Ok(Some(cpu.step_program().clone()))
+    }
+
+    /// What the run takes of a device; `None` on the CPU.
+    ///
+    /// # Errors
+    /// If the scheme cannot be built for the model.
+    pub fn on_device(&self) -> Result<Option<OnDevice>, BuildError> {
+        let Some((device, _)) = &self.device else {
+            return Ok(None);
+        };
+        let (e, stepping, form) = (&self.experiment, self.stepping(), self.summation());
+        let most = match self.precision {
+            Precision::F32 => gpu::most_fibres::<f32>(&device.adapter, e, &stepping, form)?,
+            Precision::F64 => gpu::most_fibres::<f64>(&device.adapter, e, &stepping, form)?,
+        };
+        let batches = self.n_fibres.div_ceil(most).max(1);
+        let fibres_per_batch = self.n_fibres.div_ceil(batches);
+        let per_fibre = gpu::saved_bytes_per_fibre(e, self.precision.bytes(), form)
+            + (e.varied.len() * self.precision.bytes());
+        let n_traces = self.traces.as_ref().map_or(self.n_fibres, Vec::len);
+        let samples = self.rows_per_slab * n_traces * e.n_recorded * self.precision.bytes();
+        Ok(Some(OnDevice {
+            batches,
+            fibres_per_batch,
+            bytes: (fibres_per_batch * per_fibre + samples) as u64,
+            dispatches: (batches * e.n_samples.div_ceil(self.rows_per_slab).max(1)) as u64,
+        }))
     }
 
     /// Memory that the run needs, roughly: the fibres, their parameters, and one slab of rows twice.
@@ -303,6 +355,8 @@ impl Batch {
         let n_traces = self.traces.as_ref().map_or(self.n_fibres, Vec::len);
         let rows = match self.backend {
             Backend::Cpu => 2 * self.rows_per_slab,
+            // On the device, read back, and waiting to be written.
+            Backend::Gpu => 4 * self.rows_per_slab,
             Backend::Reference => self.experiment.n_samples,
         };
         let samples = rows * n_traces * self.experiment.n_recorded * self.precision.bytes();
@@ -315,8 +369,27 @@ impl Batch {
         self.scheme.map_or("reference", Scheme::name)
     }
 
-    /// The processor in words.
+    /// How steps are summed up.
+    pub fn summation(&self) -> Summation {
+        match (self.backend, self.precision, &self.device) {
+            (Backend::Reference, ..) | (_, Precision::F64, _) => Summation::Plain,
+            (Backend::Gpu, Precision::F32, Some((_, probe))) => probe.summation(),
+            (_, Precision::F32, _) => Summation::Compensated,
+        }
+    }
+
+    /// The device's driver; `none` where there is no device.
+    pub fn driver(&self) -> String {
+        self.device.as_ref().map_or("none".to_string(), |(d, _)| {
+            format!("{} {}", d.adapter.api, d.adapter.driver)
+        })
+    }
+
+    /// The device or the processor in words.
     pub fn device(&self) -> String {
+        if let Some((device, _)) = &self.device {
+            return device.adapter.name.clone();
+        }
         format!("{} {}", std::env::consts::ARCH, Simd::best().name())
     }
 
@@ -337,144 +410,6 @@ impl Batch {
         }
     }
 
-    /// The file's layout. `extra` are root attributes beside those that the study gives, such as what the command line said.
-    pub fn layout(&self, study: &Study, extra: Vec<(String, Attribute)>) -> Layout {
-        let model = &study.model;
-        let column = |id: VariableId| {
-            let v = model.variable(id);
-            Column {
-                name: v.name.clone(),
-                units: v.unit.map_or("1".to_string(), |u| u.to_udunits()),
-                long_name: v.description.clone().unwrap_or_else(|| v.name.clone()),
-                cell_methods: None,
-            }
-        };
-        let parameters = study
-            .population
-            .varied
-            .iter()
-            .enumerate()
-            .map(|(k, v)| {
-                let column = Column {
-                    name: v.column.clone(),
-                    units: v.unit.map_or("1".to_string(), |u| u.to_udunits()),
-                    long_name: v.description.clone().unwrap_or_else(|| v.name.clone()),
-                    cell_methods: None,
-                };
-                (column, self.parameters.iter().map(|p| p[k]).collect())
-            })
-            .collect();
-        let features = study
-            .feature_columns()
-            .into_iter()
-            .map(|f| Column {
-                name: f.name,
-                units: f.units,
-                long_name: f.long_name,
-                cell_methods: Some(f.cell_methods),
-            })
-            .collect();
-        let event_features: Vec<String> = study
-            .features
-            .iter()
-            .filter(|f| f.kind == FeatureKind::Spikes)
-            .map(|f| f.name.clone())
-            .collect();
-        // Two spikes a pulse and fibre; what goes beyond is kept in a side file until the end.
-        let event_capacity = if event_features.is_empty() {
-            0
-        } else {
-            (self.n_fibres * event_features.len() * (self.pacing_edges + 2)).min(1 << 24)
-        };
-        let mut attributes = vec![
-            ("title".to_string(), Attribute::Text(study.title.clone())),
-            ("study".to_string(), Attribute::Text(study.text.clone())),
-            (
-                "model_name".to_string(),
-                Attribute::Text(study.model_name.clone()),
-            ),
-            ("model".to_string(), Attribute::Text(model.text.clone())),
-            (
-                "model_sha256".to_string(),
-                Attribute::Text(hex(&Sha256::digest(model.text.as_bytes()))),
-            ),
-            (
-                "scheme".to_string(),
-                Attribute::Text(self.scheme_name().to_string()),
-            ),
-            (
-                "precision".to_string(),
-                Attribute::Text(self.precision.name().to_string()),
-            ),
-            (
-                "backend".to_string(),
-                Attribute::Text(self.backend.name().to_string()),
-            ),
-            ("device".to_string(), Attribute::Text(self.device())),
-            ("driver".to_string(), Attribute::Text("none".to_string())),
-            ("seed".to_string(), Attribute::Integer(self.seed as i64)),
-            (
-                "duration_ms".to_string(),
-                Attribute::Real(study.duration_ms),
-            ),
-        ];
-        attributes.extend(extra);
-        attributes.push(if self.is_adaptive() {
-            (
-                "tolerance".to_string(),
-                Attribute::Real(if self.scheme.is_some() {
-                    self.tolerance
-                } else {
-                    Tolerances::default().relative
-                }),
-            )
-        } else {
-            ("step_ms".to_string(), Attribute::Real(self.step_ms))
-        });
-        Layout {
-            n_fibres: self.n_fibres,
-            first_fibre: 0,
-            traces: self.traces.clone().map_or(Traces::All, Traces::Some),
-            time_ms: self.time_ms(),
-            rows_per_slab: self.rows_per_slab,
-            precision: self.precision,
-            variables: self.experiment.observables[..self.experiment.n_recorded]
-                .iter()
-                .map(|&id| column(id))
-                .collect(),
-            parameters,
-            features,
-            event_features,
-            event_capacity,
-            state_names: model
-                .states
-                .iter()
-                .map(|&s| model.variable(s).name.clone())
-                .collect(),
-            checkpoint_bytes: self.checkpoint_bytes(),
-            attributes,
-        }
-    }
-
-    /// Bytes that hold the exact state of all fibres.
-    fn checkpoint_bytes(&self) -> usize {
-        if self.backend == Backend::Reference {
-            return 0;
-        }
-        let e = &self.experiment;
-        let lane = self.precision.bytes();
-        let states = e.model.states.len()
-            * if self.precision == Precision::F32 {
-                2
-            } else {
-                1
-            };
-        let fibre = lane * (states + 2 * e.observables.len() + 4 * e.n_recorded)
-            + size_of::<crate::backend::cpu::Clock>()
-            + e.features.len() * size_of::<crate::feature::Gathered>();
-        self.n_fibres * fibre
-    }
-
     /// Runs all fibres into the sink and finishes it.
     ///
     /// # Errors
@@ -493,6 +428,8 @@ impl Batch {
             (Backend::Reference, _) => self.run_reference(out, progress, cancel),
             (Backend::Cpu, Precision::F32) => self.run_lanes::<f32>(out, progress, cancel),
             (Backend::Cpu, Precision::F64) => self.run_lanes::<f64>(out, progress, cancel),
+            (Backend::Gpu, Precision::F32) => self.run_device::<f32>(out, progress, cancel),
+            (Backend::Gpu, Precision::F64) => self.run_device::<f64>(out, progress, cancel),
         })
     }
 
@@ -514,7 +451,7 @@ impl Batch {
         cancel: &AtomicBool,
     ) -> Result<RunReport, RunError> {
         let started = Instant::now();
-        let cpu = Cpu::<T>::new(&self.experiment, &self.settings())?;
+        let cpu = Cpu::<T>::new(&self.experiment, &self.stepping(), Simd::best())?;
         let setup_s = started.elapsed().as_secs_f64();
         let done = drive(&cpu, &self.experiment, self.job(), out, progress, cancel)?;
         let compared = Instant::now();
@@ -524,7 +461,8 @@ impl Batch {
         } else {
             let reference = Reference::new(&self.experiment, Tolerances::default())
                 .map_err(PilotError::from)?;
-            super::agreement(&cpu, &reference, &self.experiment, &chosen, cancel)
+            let engine = Engine::Cpu(&cpu);
+            super::agreement(engine, &reference, &self.experiment, &chosen, cancel)?
         };
         self.finish(
             out,
@@ -534,6 +472,61 @@ impl Batch {
             setup_s,
             compared.elapsed().as_secs_f64(),
         )
+    }
+
+    fn run_device<T: Lane>(
+        &self,
+        out: &mut dyn Sink,
+        progress: &(dyn Fn(Progress) + Sync),
+        cancel: &AtomicBool,
+    ) -> Result<RunReport, RunError> {
+        let started = Instant::now();
+        let (device, _) = self.device.as_ref().ok_or_else(no_device)?;
+        let gpu = Gpu::<T>::new(device, &self.experiment, &self.stepping(), self.summation())?;
+        let setup_s = started.elapsed().as_secs_f64();
+        let done = match drive_gpu(&gpu, &self.experiment, &self.job(), out, progress, cancel) {
+            Ok(done) => done,
+            Err(DeviceRunError::Sink(e)) => return Err(e.into()),
+            Err(DeviceRunError::Gpu(e)) => {
+                // What was handed over stays, marked as interrupted.
+                out.finish(&self.cut_short())?;
+                return Err(RunError::Gpu(e));
+            }
+        };
+        let compared = Instant::now();
+        let chosen = self.agreement_sample();
+        let agreement = if done.interrupted || chosen.is_empty() {
+            None
+        } else {
+            let reference = Reference::new(&self.experiment, Tolerances::default())
+                .map_err(PilotError::from)?;
+            let engine = Engine::Gpu(&gpu);
+            super::agreement(engine, &reference, &self.experiment, &chosen, cancel)?
+        };
+        self.finish(
+            out,
+            done,
+            agreement,
+            started,
+            setup_s,
+            compared.elapsed().as_secs_f64(),
+        )
+    }
+
+    /// The outcome of a run that a device did not survive: nothing is known of any fibre's end.
+    fn cut_short(&self) -> Outcome {
+        let n_columns = self
+            .experiment
+            .features
+            .iter()
+            .map(|f| f.column_names().len())
+            .sum();
+        Outcome {
+            features: vec![vec![f64::NAN; self.n_fibres]; n_columns],
+            status: vec![FibreStatus::Stopped; self.n_fibres],
+            agreement: None,
+            interrupted: true,
+        }
     }
 
     fn run_reference(
@@ -609,6 +602,9 @@ pub enum RunError {
     /// The programs could not be built.
     #[error(transparent)]
     Prepare(#[from] PrepareError),
+    /// The device failed.
+    #[error(transparent)]
+    Gpu(#[from] GpuError),
     /// The threads could not be started.
     #[error("the threads could not be started: {0}")]
     Threads(String),
@@ -626,6 +622,33 @@ impl From<PilotError> for RunError {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
+/// Opens a device and probes it.
+fn open(adapter: Option<&gpu::Adapter>) -> Result<(gpu::Device, gpu::Probe), GpuError> {
+    let adapter = adapter.ok_or_else(|| GpuError::None("none was chosen".to_string()))?;
+    let device = gpu::Device::open(adapter)?;
+    let probe = gpu::Probe::run(&device)?;
+    probe.check(&device)?;
+    Ok((device, probe))
+}
+
+impl From<KernelError> for RunError {
+    fn from(e: KernelError) -> Self {
+        match e {
+            KernelError::Build(e) => e.into(),
+            KernelError::Gpu(e) => e.into(),
+        }
+    }
+}
+
+impl From<DeviceRunError> for RunError {
+    fn from(e: DeviceRunError) -> Self {
+        match e {
+            DeviceRunError::Gpu(e) => e.into(),
+            DeviceRunError::Sink(e) => e.into(),
+        }
+    }
+}
+
+fn no_device() -> RunError {
+    RunError::Gpu(GpuError::None("none was opened".to_string()))
 }

@@ -3,17 +3,19 @@
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use crate::backend::Experiment;
-use crate::backend::cpu::{Cpu, Settings, Simd};
+use crate::backend::cpu::{Cpu, Simd};
+use crate::backend::gpu::{self, Gpu, GpuError};
 use crate::backend::reference::{Reference, Tolerances};
+use crate::backend::{Experiment, Stepping};
 use crate::feature::{FeatureKind, FeatureSpec};
 use crate::model::{Bound, Model, VariableKind};
 use crate::ops::Lane;
 use crate::protocol::{Frame, Level, Protocol};
-use crate::scheme::Scheme;
+use crate::scheme::{Scheme, Summation};
 
 use super::batch::Backend;
 use super::driver::{Done, Job, drive};
+use super::gpu::drive_gpu;
 use super::pilot::{Pilot, PilotError};
 use super::reference::drive_reference;
 use super::sink::{Discard, Precision};
@@ -24,7 +26,9 @@ use super::{PrepareError, RunError};
 pub struct Case {
     /// What runs the fibres.
     pub backend: Backend,
-    /// Precision of the CPU backend.
+    /// The device of the GPU backend.
+    pub adapter: Option<gpu::Adapter>,
+    /// Precision of the lanes.
     pub precision: Precision,
     /// The scheme; `None` for what a study's `auto` means.
     pub scheme: Option<Scheme>,
@@ -53,6 +57,8 @@ pub struct Measure {
     pub compute_s: f64,
     /// Seconds from the checked model to the first step: pilot, step program, lanes.
     pub setup_s: f64,
+    /// Of these, seconds in which a device's driver compiled.
+    pub compile_s: f64,
     /// Threads.
     pub threads: usize,
     /// Spikes of the first fibre: a sign that the model did what it should.
@@ -71,12 +77,29 @@ pub fn bench(model: &Model, case: &Case) -> Result<Measure, RunError> {
     pool.install(|| match (case.backend, case.precision) {
         (Backend::Cpu, Precision::F32) => lanes::<f32>(model, case),
         (Backend::Cpu, Precision::F64) => lanes::<f64>(model, case),
+        (Backend::Gpu, Precision::F32) => device::<f32>(model, case),
+        (Backend::Gpu, Precision::F64) => device::<f64>(model, case),
         (Backend::Reference, _) => reference(model, case),
     })
 }
 
-fn lanes<T: Lane>(model: &Model, case: &Case) -> Result<Measure, RunError> {
-    let started = Instant::now();
+/// The program that a device would run for a case.
+///
+/// # Errors
+/// If the scheme cannot be built for the model.
+pub fn bench_wgsl(
+    model: &Model,
+    case: &Case,
+    real: gpu::Real,
+    summation: Summation,
+) -> Result<String, RunError> {
+    let stepping = stepping(model, case)?;
+    let experiment = experiment(model, case);
+    Ok(gpu::wgsl(&experiment, &stepping, real, summation)?)
+}
+
+/// How the fibres of a case are stepped.
+fn stepping(model: &Model, case: &Case) -> Result<Stepping, PilotError> {
     let pilot = Pilot::run(model)?;
     let auto = if pilot.is_stiff() {
         Scheme::Ros3
@@ -84,15 +107,56 @@ fn lanes<T: Lane>(model: &Model, case: &Case) -> Result<Measure, RunError> {
         Scheme::RushLarsen
     };
     let scheme = case.scheme.unwrap_or(auto);
-    let experiment = experiment(model, case);
-    let settings = Settings {
+    Ok(Stepping {
         scheme,
         step_ms: case.step_ms,
         tolerance: case.tolerance,
         scales: pilot.scales,
-        simd: Simd::best(),
+    })
+}
+
+fn device<T: Lane>(model: &Model, case: &Case) -> Result<Measure, RunError> {
+    let adapter = case
+        .adapter
+        .as_ref()
+        .ok_or_else(|| GpuError::None("none was chosen".to_string()))?;
+    let started = Instant::now();
+    let device = gpu::Device::open(adapter)?;
+    let probe = gpu::Probe::run(&device)?;
+    probe.check(&device)?;
+    let summation = match T::PRECISION {
+        "f32" => probe.summation(),
+        _ => Summation::Plain,
     };
-    let cpu = Cpu::<T>::new(&experiment, &settings)?;
+    let stepping = stepping(model, case)?;
+    let experiment = experiment(model, case);
+    let gpu = Gpu::<T>::new(&device, &experiment, &stepping, summation)?;
+    // Some drivers compile at the first dispatch.
+    let warm = Job {
+        parameters: vec![Vec::new(); 1],
+        ..job(case)
+    };
+    let never = AtomicBool::new(false);
+    let soon = Experiment {
+        n_samples: 0,
+        ..experiment.clone()
+    };
+    drive_gpu(&gpu, &soon, &warm, &mut Discard, &|_| (), &never)?;
+    let setup_s = started.elapsed().as_secs_f64();
+    let done = drive_gpu(&gpu, &experiment, &job(case), &mut Discard, &|_| (), &never)?;
+    Ok(measure(
+        &done,
+        Some(stepping.scheme),
+        setup_s,
+        gpu.compile_s,
+    ))
+}
+
+fn lanes<T: Lane>(model: &Model, case: &Case) -> Result<Measure, RunError> {
+    let started = Instant::now();
+    let stepping = stepping(model, case)?;
+    let experiment = experiment(model, case);
+    let cpu = Cpu::<T>::new(&experiment, &stepping, Simd::best())?;
     let setup_s = started.elapsed().as_secs_f64();
     let done = drive(
         &cpu,
@@ -102,7 +166,7 @@ fn lanes<T: Lane>(model: &Model, case: &Case) -> Result<Measure, RunError> {
         &|_| (),
         &AtomicBool::new(false),
     )?;
-    Ok(measure(&done, Some(scheme), setup_s))
+    Ok(measure(&done, Some(stepping.scheme), setup_s, 0.0))
 }
 
 fn reference(model: &Model, case: &Case) -> Result<Measure, RunError> {
@@ -118,15 +182,16 @@ fn reference(model: &Model, case: &Case) -> Result<Measure, RunError> {
         &|_| (),
         &AtomicBool::new(false),
     )?;
-    Ok(measure(&done, None, setup_s))
+    Ok(measure(&done, None, setup_s, 0.0))
 }
 
-fn measure(done: &Done, scheme: Option<Scheme>, setup_s: f64) -> Measure {
+fn measure(done: &Done, scheme: Option<Scheme>, setup_s: f64, compile_s: f64) -> Measure {
     Measure {
         scheme,
         fibre_steps: done.accepted + done.rejected,
         compute_s: done.compute_s,
         setup_s,
+        compile_s,
         threads: rayon::current_num_threads(),
         spikes: done
             .features

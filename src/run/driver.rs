@@ -217,7 +217,7 @@ pub(super) fn place_traces(
 }
 
 /// The same traces numbered from 0 within a group, and how many there are.
-fn within_group(trace_of: &[Option<u32>]) -> (Vec<Option<u32>>, usize) {
+pub(super) fn within_group(trace_of: &[Option<u32>]) -> (Vec<Option<u32>>, usize) {
     let mut n = 0;
     let own = trace_of
         .iter()

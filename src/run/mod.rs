@@ -8,14 +8,18 @@ mod batch;
 mod bench;
 pub mod difference;
 mod driver;
+mod gpu;
+mod layout;
 mod pilot;
 mod reference;
 pub mod sink;
 
-pub use agreement::agreement;
+pub use agreement::{Engine, agreement};
 pub use batch::{
-    Backend, Batch, Choices, PrepareError, RunError, RunReport, least_memory_bytes, prepare,
+    Backend, Batch, Choices, OnDevice, PrepareError, RunError, RunReport, least_memory_bytes,
+    prepare,
 };
-pub use bench::{Case, Measure, bench, check_protocol};
+pub use bench::{Case, Measure, bench, bench_wgsl, check_protocol};
 pub use driver::{Done, Job, Progress, drive};
+pub use gpu::{DeviceRunError, drive_gpu};
 pub use pilot::{DEFAULT_STEP_MS, DEFAULT_TOLERANCE, Pilot, PilotError};

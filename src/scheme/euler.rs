@@ -16,5 +16,6 @@ pub(super) fn advance(parts: &mut Parts) -> Advance {
     Advance {
         change,
         error: None,
+        order: Vec::new(),
     }
 }

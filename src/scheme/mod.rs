@@ -12,7 +12,7 @@ mod rush_larsen;
 mod step_program;
 
 pub use jacobian::{Jacobian, jacobian};
-pub use step_program::{BuildError, Control, Request, Scheme, StepProgram, build};
+pub use step_program::{BuildError, Control, Request, Scheme, StepProgram, Summation, build};
 
 #[cfg(test)]
 mod tests;

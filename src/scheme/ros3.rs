@@ -16,7 +16,7 @@ use crate::program::{Graph, Value};
 
 use super::eliminate::factor;
 use super::jacobian;
-use super::step_program::{Advance, Parts, largest};
+use super::step_program::{Advance, Parts, largest_so_far};
 
 pub(super) const GAMMA: f64 = 0.435_866_521_508_458_999_42;
 pub(super) const C21: f64 = -1.015_617_108_387_770_209_197_560_011_554_5;
@@ -118,18 +118,23 @@ pub(super) fn advance(parts: &mut Parts, scales: &[f64], tolerance: f64) -> Adva
         g.add(s, t)
     };
     let change = (0..n).map(|i| weighted(g, i, M)).collect();
-    let errors: Vec<Value> = factors
-        .order()
-        .into_iter()
-        .map(|i| {
+    let order = factors.order();
+    let errors: Vec<Value> = order
+        .iter()
+        .map(|&i| {
             let w = 1.0 / (tolerance * scales[i]);
             let error = weighted(g, i, E.map(|c| c * w));
             g.apply(Op::Abs, &[error])
         })
         .collect();
-    let error = largest(&mut parts.rhs, &errors);
+    let errors = largest_so_far(&mut parts.rhs, &errors);
+    let zero = parts.rhs.graph.constant(0.0);
     Advance {
         change,
-        error: Some(error),
+        error: Some(errors.last().copied().unwrap_or(zero)),
+        order: order
+            .into_iter()
+            .zip(errors.into_iter().map(Some))
+            .collect(),
     }
 }

@@ -42,5 +42,6 @@ pub(super) fn advance(parts: &mut Parts, model: &Model) -> Advance {
     Advance {
         change,
         error: None,
+        order: Vec::new(),
     }
 }

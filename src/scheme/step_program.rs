@@ -6,7 +6,7 @@ use crate::model::{Model, VariableId};
 use crate::ops::{Algebra, Op};
 use crate::program::{
     Input, LowerError, Program, Rhs, Style, Tangents, Value, bound_exponentials, fuse, lower,
-    program,
+    program_in_order,
 };
 
 use super::{euler, ros3, rush_larsen};
@@ -61,6 +61,29 @@ pub enum Control {
     },
 }
 
+/// How the changes of a state are summed up over steps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Summation {
+    /// The state alone. Enough in double precision; in single, half an ulp of a slow state swallows its changes.
+    Plain,
+    /// Kahan's: beside the state, what rounding has taken from it.
+    Compensated,
+    /// The state where the run began, which stays, and beside it the distance travelled since. For machines on which a
+    /// compensated sum does not survive the compiler.
+    FromOrigin,
+}
+
+impl Summation {
+    /// As result files spell it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Summation::Plain => "plain",
+            Summation::Compensated => "compensated",
+            Summation::FromOrigin => "from_origin",
+        }
+    }
+}
+
 /// What the step program is to compute.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
@@ -76,8 +99,8 @@ pub struct Request<'a> {
     pub observables: &'a [VariableId],
     /// The method.
     pub scheme: Scheme,
-    /// Whether states carry what rounding has taken from them.
-    pub compensated: bool,
+    /// How steps are summed up.
+    pub summation: Summation,
     /// Size of each state against which errors are judged; adaptive schemes only.
     pub scales: &'a [f64],
     /// Error allowed in a step, relative to the scales; adaptive schemes only.
@@ -97,8 +120,8 @@ pub struct StepProgram {
     pub program: Program,
     /// Number of states.
     pub n_states: usize,
-    /// Whether the outputs hold the compensation.
-    pub compensated: bool,
+    /// How steps are summed up. Unless plain, each state has a second number, in the inputs [`Input::Lost`] and among the outputs.
+    pub summation: Summation,
     /// Number of observables.
     pub n_observables: usize,
 }
@@ -106,10 +129,9 @@ pub struct StepProgram {
 impl StepProgram {
     /// Place of the error among the outputs.
     pub fn error_output(&self) -> usize {
-        if self.compensated {
-            2 * self.n_states
-        } else {
-            self.n_states
+        match self.summation {
+            Summation::Plain => self.n_states,
+            Summation::Compensated | Summation::FromOrigin => 2 * self.n_states,
         }
     }
 
@@ -147,6 +169,8 @@ pub(super) struct Advance {
     pub change: Vec<Value>,
     /// Normalised error; `None` for a fixed step.
     pub error: Option<Value>,
+    /// States in an order in which few values are alive at a time, and the largest error up to each.
+    pub order: Vec<(usize, Option<Value>)>,
 }
 
 /// Builds the step program.
@@ -208,34 +232,74 @@ pub fn build(request: &Request<'_>) -> Result<StepProgram, BuildError> {
     let mut outputs = Vec::new();
     let mut lost_after = Vec::new();
     for (i, (&state, &change)) in states.iter().zip(&advance.change).enumerate() {
-        if request.compensated {
-            // Kahan: what the sum could not take this time is taken off the next change.
-            let lost = rhs.input(Input::Lost(i));
-            let g = &mut rhs.graph;
-            let due = g.sub(change, lost);
-            let sum = g.add(state, due);
-            let taken = g.sub(sum, state);
-            lost_after.push(g.sub(taken, due));
-            outputs.push(sum);
-        } else {
-            outputs.push(rhs.graph.add(state, change));
+        match request.summation {
+            Summation::Compensated => {
+                // Kahan: what the sum could not take this time is taken off the next change.
+                let lost = rhs.input(Input::Lost(i));
+                let g = &mut rhs.graph;
+                let due = g.sub(change, lost);
+                let sum = g.add(state, due);
+                let taken = g.sub(sum, state);
+                lost_after.push(g.sub(taken, due));
+                outputs.push(sum);
+            }
+            Summation::FromOrigin => {
+                let travelled = rhs.input(Input::Lost(i));
+                lost_after.push(rhs.graph.add(travelled, change));
+                outputs.push(state);
+            }
+            Summation::Plain => outputs.push(rhs.graph.add(state, change)),
         }
     }
     let control = match advance.error {
         Some(error) => growth(&mut rhs, error, request.scheme.control()),
+        None if request.summation == Summation::FromOrigin => finite_check(&mut rhs, &lost_after),
         None => finite_check(&mut rhs, &outputs),
     };
+    let n_sums = outputs.len() + lost_after.len();
     outputs.extend(lost_after);
     outputs.extend(control);
     outputs.extend(observed);
+    if request.summation == Summation::FromOrigin {
+        // Everything but the sums themselves is computed at origin plus distance.
+        let by: HashMap<Value, Value> = states
+            .iter()
+            .enumerate()
+            .map(|(i, &origin)| {
+                let travelled = rhs.input(Input::Lost(i));
+                (origin, rhs.graph.add(origin, travelled))
+            })
+            .collect();
+        let computed = outputs.split_off(n_states);
+        outputs.extend(crate::program::substitute(&mut rhs.graph, &computed, &by));
+    }
+    // Block by block: a state's sums and its share of the error come as soon as its block is solved.
+    let first: Vec<Value> = advance
+        .order
+        .iter()
+        .flat_map(|&(i, error)| {
+            [
+                Some(outputs[i]),
+                lost_at(&outputs, n_states, i, request),
+                error,
+            ]
+        })
+        .flatten()
+        .collect();
+    debug_assert_eq!(outputs.len(), n_sums + 3 + 2 * request.observables.len());
     Ok(StepProgram {
         scheme: request.scheme,
-        program: bound_exponentials(&fuse(&program(&rhs.graph, &outputs))),
+        program: bound_exponentials(&fuse(&program_in_order(&rhs.graph, &first, &outputs))),
         inputs: rhs.inputs,
         n_states,
-        compensated: request.compensated,
+        summation: request.summation,
         n_observables: request.observables.len(),
     })
+}
+
+/// What is summed beside a state, if anything is.
+fn lost_at(outputs: &[Value], n_states: usize, i: usize, request: &Request<'_>) -> Option<Value> {
+    (request.summation != Summation::Plain).then(|| outputs[n_states + i])
 }
 
 /// Largest and smallest factor from one step to the next.
@@ -294,15 +358,25 @@ fn finite_check(rhs: &mut Rhs, values: &[Value]) -> [Value; 3] {
 }
 
 /// The largest of several values; NaN if any is.
-pub(super) fn largest(rhs: &mut Rhs, values: &[Value]) -> Value {
-    let mut result: Option<Value> = None;
+fn largest(rhs: &mut Rhs, values: &[Value]) -> Value {
+    let so_far = largest_so_far(rhs, values);
+    so_far
+        .last()
+        .copied()
+        .unwrap_or_else(|| rhs.graph.constant(0.0))
+}
+
+/// The largest of the values up to each; NaN from the first that is.
+pub(super) fn largest_so_far(rhs: &mut Rhs, values: &[Value]) -> Vec<Value> {
+    let mut so_far: Vec<Value> = Vec::with_capacity(values.len());
     for &v in values {
-        result = Some(match result {
+        let largest = match so_far.last() {
             None => v,
-            Some(r) => rhs.graph.apply(Op::Max, &[r, v]),
-        });
+            Some(&before) => rhs.graph.apply(Op::Max, &[before, v]),
+        };
+        so_far.push(largest);
     }
-    result.unwrap_or_else(|| rhs.graph.constant(0.0))
+    so_far
 }
 
 impl Parts {

@@ -3,7 +3,7 @@
 use nalgebra::{Matrix3, RowVector3, Vector3};
 
 use super::ros3::{C21, C31, C32, E, GAMMA, M};
-use super::{Request, Scheme, StepProgram, build};
+use super::{Request, Scheme, StepProgram, Summation, build};
 use crate::diag::Source;
 use crate::model::{self, Model};
 use crate::ops::eval;
@@ -87,7 +87,7 @@ fn step_program(model: &Model, scheme: Scheme) -> StepProgram {
         clamped: &[],
         observables: &[],
         scheme,
-        compensated: false,
+        summation: Summation::Plain,
         scales: &scales,
         tolerance: 1.0,
     })

@@ -19,7 +19,9 @@ use crate::ops::Lane;
 use crate::protocol::ms;
 
 use super::group::{Clock, Group, flag};
-use super::{Cpu, Driven, interpret};
+use crate::backend::lane_plan::Driven;
+
+use super::{Cpu, interpret};
 
 /// 64 bytes, aligned: rows start on cache lines.
 #[derive(Clone, Copy, Pod, Zeroable)]
@@ -66,7 +68,7 @@ impl<T: Lane> Lanes<T> {
             clock: vec![Clock::zeroed(); lanes],
             tried: vec![1; lanes],
             open: vec![T::of(0.0); 2 * cpu.n_observables() * lanes],
-            ramp: vec![(0.0, 0.0); cpu.driven.len() * lanes],
+            ramp: vec![(0.0, 0.0); cpu.plan.driven.len() * lanes],
         }
     }
 }
@@ -143,7 +145,7 @@ impl<T: Lane> Advance<'_, T> {
                 continue;
             }
             let clock = &lanes.clock[l];
-            let segment = &cpu.schedule.segments[clock.segment as usize];
+            let segment = &cpu.plan.schedule.segments[clock.segment as usize];
             let left = segment.end - clock.now;
             let mut step = clock.wanted.min(cpu.largest_step(clock.now));
             if step >= left {
@@ -153,16 +155,16 @@ impl<T: Lane> Advance<'_, T> {
                 step = (left + 1) / 2;
             }
             lanes.tried[l] = step;
-            rows[cpu.step_row * n + l] = T::of(step as f64 / cpu.ticks_per_time);
-            if let Some(row) = cpu.last_error_row {
+            rows[cpu.plan.step_row * n + l] = T::of(step as f64 / cpu.plan.ticks_per_time);
+            if let Some(row) = cpu.plan.last_error_row {
                 rows[row * n + l] = T::of(clock.last_error);
             }
-            if let Some(row) = cpu.time_row {
-                rows[row * n + l] = T::of(clock.now as f64 / cpu.ticks_per_time);
+            if let Some(row) = cpu.plan.time_row {
+                rows[row * n + l] = T::of(clock.now as f64 / cpu.plan.ticks_per_time);
             }
-            if cpu.has_ramps {
+            if cpu.plan.has_ramps {
                 let since_ms = ms(clock.now - segment.start);
-                for (k, driven) in cpu.driven.iter().enumerate() {
+                for (k, driven) in cpu.plan.driven.iter().enumerate() {
                     let (start, rate) = lanes.ramp[k * n + l];
                     if let (Driven::Parameter { row, .. }, true) = (driven, rate != 0.0) {
                         rows[row * n + l] = T::of(start + rate * since_ms);
@@ -175,7 +177,7 @@ impl<T: Lane> Advance<'_, T> {
     /// Looks at one lane after the program has run.
     fn judge(&mut self, lanes: &mut Lanes<T>, rows: &mut [T], l: usize, fibre: usize) -> Verdict {
         let (cpu, n) = (self.cpu, lanes.lanes);
-        let n_segments = cpu.schedule.segments.len();
+        let n_segments = cpu.plan.schedule.segments.len();
         let output = |rows: &[T], k: usize| rows[(cpu.first_output + k) * n + l];
         let clock = &mut lanes.clock[l];
         let ends = clock.has(flag::ON_EDGE) && clock.segment as usize + 1 == n_segments;
@@ -203,9 +205,9 @@ impl<T: Lane> Advance<'_, T> {
                 let reaches_on = cpu.reaches_row(clock, ends);
                 clock.set(flag::TAIL, reaches_on);
                 if reaches_on {
-                    for k in 0..cpu.n_recorded {
+                    for k in 0..cpu.plan.n_recorded {
                         let (g0, d0, g1, d1) = observable(k);
-                        self.group.tail[4 * (fibre * cpu.n_recorded + k)..][..4]
+                        self.group.tail[4 * (fibre * cpu.plan.n_recorded + k)..][..4]
                             .copy_from_slice(&[g0, d0, g1, d1]);
                     }
                 }
@@ -219,7 +221,7 @@ impl<T: Lane> Advance<'_, T> {
                 return Verdict::Leaves;
             }
             clock.segment += 1;
-            clock.wanted = cpu.first_step.min(clock.wanted);
+            clock.wanted = cpu.plan.first_step.min(clock.wanted);
             self.drive(lanes, rows, l, fibre, true);
             return Verdict::Kept;
         }
@@ -228,18 +230,18 @@ impl<T: Lane> Advance<'_, T> {
         let tried = lanes.tried[l];
         let fits = error <= 1.0;
         if !fits {
-            if cpu.is_adaptive() && tried > cpu.smallest_step {
+            if cpu.is_adaptive() && tried > cpu.plan.smallest_step {
                 let growth = if growth.is_finite() { growth } else { 0.2 };
-                clock.wanted = ((tried as f64 * growth) as i64).max(cpu.smallest_step);
+                clock.wanted = ((tried as f64 * growth) as i64).max(cpu.plan.smallest_step);
                 clock.rejected += 1;
                 return Verdict::Kept;
             }
             let (most_moved, moved) = self.most_moved(rows, n, l);
             // A smallest step that moves a state by more than all of it, with an error to match, does not follow the
             // solution any more: it jumps over a pole, and would come back from the other side.
-            let jumps = moved > 1.0 && error * cpu.tolerance > 1.0;
+            let jumps = moved > 1.0 && error * cpu.plan.tolerance > 1.0;
             if !error.is_finite() || !cpu.is_adaptive() || jumps {
-                let first = (0..cpu.n_states).find(|&i| !output(rows, i).is_finite());
+                let first = (0..cpu.plan.n_states).find(|&i| !output(rows, i).is_finite());
                 clock.lost_state = first.unwrap_or(most_moved) as u32;
                 clock.lost_at = clock.now;
                 clock.set(flag::LOST, true);
@@ -267,9 +269,9 @@ impl<T: Lane> Advance<'_, T> {
             } else {
                 grown
             };
-            clock.wanted = clock.wanted.max(cpu.smallest_step);
+            clock.wanted = clock.wanted.max(cpu.plan.smallest_step);
         }
-        if clock.now == cpu.schedule.segments[clock.segment as usize].end {
+        if clock.now == cpu.plan.schedule.segments[clock.segment as usize].end {
             clock.set(flag::ON_EDGE, true);
         }
         Verdict::Accepted
@@ -283,9 +285,9 @@ impl<T: Lane> Advance<'_, T> {
                 rows[i * n + l].f64(),
                 rows[(cpu.first_output + i) * n + l].f64(),
             );
-            (new - old).abs() / old.abs().max(cpu.scales[i])
+            (new - old).abs() / old.abs().max(cpu.plan.scales[i])
         };
-        (0..cpu.n_states)
+        (0..cpu.plan.n_states)
             .map(|i| (i, share(i)))
             .max_by(|a, b| a.1.total_cmp(&b.1))
             .unwrap_or((0, 0.0))
@@ -294,12 +296,12 @@ impl<T: Lane> Advance<'_, T> {
     /// Puts the old states where the new ones are about to be taken from.
     fn keep(&self, rows: &mut [T], n: usize, l: usize) {
         let cpu = self.cpu;
-        for i in 0..cpu.n_states {
+        for i in 0..cpu.plan.n_states {
             rows[(cpu.first_output + i) * n + l] = rows[i * n + l];
         }
-        if let Some(lost) = cpu.lost_row {
-            for i in 0..cpu.n_states {
-                rows[(cpu.first_output + cpu.n_states + i) * n + l] = rows[(lost + i) * n + l];
+        if let Some(lost) = cpu.plan.lost_row {
+            for i in 0..cpu.plan.n_states {
+                rows[(cpu.first_output + cpu.plan.n_states + i) * n + l] = rows[(lost + i) * n + l];
             }
         }
     }
@@ -307,9 +309,9 @@ impl<T: Lane> Advance<'_, T> {
     fn take_new_states(&self, rows: &mut [T], n: usize) {
         let cpu = self.cpu;
         let from = cpu.first_output * n;
-        let length = cpu.n_states * n;
+        let length = cpu.plan.n_states * n;
         rows.copy_within(from..from + length, 0);
-        if let Some(lost) = cpu.lost_row {
+        if let Some(lost) = cpu.plan.lost_row {
             rows.copy_within(from + length..from + 2 * length, lost * n);
         }
     }
@@ -323,13 +325,13 @@ impl<T: Lane> Advance<'_, T> {
             if self.group.clocks[fibre].is_done() || self.fills_from_tail(fibre) {
                 continue;
             }
-            let width = cpu.state_width();
+            let width = cpu.plan.state_width();
             let stored = &self.group.states[fibre * width..][..width];
             for (i, &value) in stored.iter().enumerate() {
-                let row = if i < cpu.n_states {
+                let row = if i < cpu.plan.n_states {
                     i
                 } else {
-                    cpu.lost_row.unwrap_or(0) + i - cpu.n_states
+                    cpu.plan.lost_row.unwrap_or(0) + i - cpu.plan.n_states
                 };
                 rows[row * n + l] = value;
             }
@@ -340,7 +342,7 @@ impl<T: Lane> Advance<'_, T> {
             {
                 lanes.open[k * n + l] = value;
             }
-            for &(row, literal) in &cpu.parameter_rows {
+            for &(row, literal) in &cpu.plan.parameter_rows {
                 rows[row * n + l] = T::of(cpu.own_value(literal, &self.group.parameters[fibre]));
             }
             lanes.clock[l] = self.group.clocks[fibre];
@@ -356,7 +358,8 @@ impl<T: Lane> Advance<'_, T> {
         let cpu = self.cpu;
         let mut clock = self.group.clocks[fibre];
         if clock.has(flag::TAIL) {
-            let tail = &self.group.tail[4 * fibre * cpu.n_recorded..][..4 * cpu.n_recorded];
+            let tail =
+                &self.group.tail[4 * fibre * cpu.plan.n_recorded..][..4 * cpu.plan.n_recorded];
             let observable = |k: usize| {
                 (
                     tail[4 * k],
@@ -366,7 +369,7 @@ impl<T: Lane> Advance<'_, T> {
                 )
             };
             let inclusive = clock.has(flag::ON_EDGE)
-                && clock.segment as usize + 1 == cpu.schedule.segments.len();
+                && clock.segment as usize + 1 == cpu.plan.schedule.segments.len();
             Course {
                 cpu,
                 clock: &mut clock,
@@ -382,15 +385,15 @@ impl<T: Lane> Advance<'_, T> {
 
     fn unload(&mut self, lanes: &Lanes<T>, rows: &[T], l: usize, fibre: usize) {
         let (cpu, n) = (self.cpu, lanes.lanes);
-        let width = cpu.state_width();
+        let width = cpu.plan.state_width();
         for (i, value) in self.group.states[fibre * width..][..width]
             .iter_mut()
             .enumerate()
         {
-            let row = if i < cpu.n_states {
+            let row = if i < cpu.plan.n_states {
                 i
             } else {
-                cpu.lost_row.unwrap_or(0) + i - cpu.n_states
+                cpu.plan.lost_row.unwrap_or(0) + i - cpu.plan.n_states
             };
             *value = rows[row * n + l];
         }
@@ -408,9 +411,9 @@ impl<T: Lane> Advance<'_, T> {
     fn drive(&self, lanes: &mut Lanes<T>, rows: &mut [T], l: usize, fibre: usize, entering: bool) {
         let (cpu, n) = (self.cpu, lanes.lanes);
         let clock = &lanes.clock[l];
-        let segment = &cpu.schedule.segments[clock.segment as usize];
+        let segment = &cpu.plan.schedule.segments[clock.segment as usize];
         let parameters = &self.group.parameters[fibre];
-        for (k, driven) in cpu.driven.iter().enumerate() {
+        for (k, driven) in cpu.plan.driven.iter().enumerate() {
             let drive = segment.drives[k].as_ref();
             let (start, rate) = drive.map_or((0.0, 0.0), |d| course(d, segment, parameters));
             lanes.ramp[k * n + l] = (start, rate);
@@ -420,14 +423,14 @@ impl<T: Lane> Advance<'_, T> {
                 Driven::Parameter { row, slope_row } => {
                     rows[row * n + l] = T::of(start + rate * ms(clock.now - segment.start));
                     if let Some(slope_row) = slope_row {
-                        rows[slope_row * n + l] = T::of(rate * cpu.ms_per_time);
+                        rows[slope_row * n + l] = T::of(rate * cpu.plan.ms_per_time);
                     }
                 }
                 Driven::Clamp { row, state } => {
                     rows[row * n + l] = T::of(if drive.is_some() { 1.0 } else { 0.0 });
                     if drive.is_some() && entering {
                         rows[state * n + l] = T::of(start);
-                        if let Some(lost) = cpu.lost_row {
+                        if let Some(lost) = cpu.plan.lost_row {
                             rows[(lost + state) * n + l] = T::of(0.0);
                         }
                     }
@@ -454,10 +457,10 @@ impl<T: Lane> Course<'_, T> {
         fibre: usize,
         spikes: &mut Vec<Spike>,
     ) {
-        let n_features = self.cpu.features.len();
-        for (f, (spec, of)) in self.cpu.features.iter().enumerate() {
+        let n_features = self.cpu.plan.features.len();
+        for (f, (spec, of)) in self.cpu.plan.features.iter().enumerate() {
             let (g0, d0, g1, d1) = observable(*of);
-            let per_ms = 1.0 / self.cpu.ms_per_time;
+            let per_ms = 1.0 / self.cpu.plan.ms_per_time;
             let piece = Piece {
                 t0: ms(self.clock.piece_start),
                 t1: ms(self.clock.now),
@@ -498,8 +501,8 @@ impl<T: Lane> Course<'_, T> {
             }
             if let Some(trace) = samples.trace_of[fibre] {
                 let x = ((at - start) / (end - start)).clamp(0.0, 1.0);
-                let length = (end - start) / self.cpu.ticks_per_time;
-                for k in 0..self.cpu.n_recorded {
+                let length = (end - start) / self.cpu.plan.ticks_per_time;
+                for k in 0..self.cpu.plan.n_recorded {
                     let (g0, d0, g1, d1) = observable(k);
                     let value = hermite(x, length, g0.f64(), d0.f64(), g1.f64(), d1.f64());
                     let place = (k * samples.n_rows + row - samples.first_row) * samples.n_traces
