@@ -1,8 +1,9 @@
-//! Fibre-steps per second of the CPU backend, and the time from a model's text to its first step. See `benches/README.md`.
+//! Fibre-steps per second of the CPU and of a GPU, and the time from a model's text to its first step. See `benches/README.md`.
 
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use sarcolemma::backend::gpu::{Choice, DeviceKind, adapters, choose};
 use sarcolemma::diag::Source;
 use sarcolemma::model::{self, Model};
 use sarcolemma::run::sink::Precision;
@@ -21,6 +22,53 @@ fn read(source: &Source) -> Model {
         .0
 }
 
+/// Populations of a thousand to a million fibres on the best device, through 50 ms at 50 Hz; on software a thousand only. The time
+/// that the driver takes to compile is told apart, once for each model.
+fn stepping_on_a_device(c: &mut Criterion) {
+    let Ok(adapter) = choose(&adapters(), &Choice::Best).cloned() else {
+        eprintln!("no GPU driver here: devices are not measured");
+        return;
+    };
+    let sizes: &[usize] = match adapter.kind {
+        DeviceKind::Software => &[1_000],
+        _ => &[1_000, 10_000, 100_000, 1_000_000],
+    };
+    let mut group = c.benchmark_group(format!("stepping on {}", adapter.name));
+    group.sample_size(10);
+    for (name, scheme) in [
+        ("hodgkin_huxley_1952", Scheme::RushLarsen),
+        ("shorten_2007_fast", Scheme::Ros3),
+        ("skeletal_fibre", Scheme::Ros3),
+    ] {
+        let model = read(&source(name));
+        for &fibres in sizes {
+            let case = Case {
+                backend: Backend::Gpu,
+                adapter: Some(adapter.clone()),
+                precision: Precision::F32,
+                scheme: Some(scheme),
+                step_ms: DEFAULT_STEP_MS,
+                tolerance: DEFAULT_TOLERANCE,
+                fibres,
+                threads: 0,
+                duration_ms: 50.0,
+                rate_hz: Some(50.0),
+            };
+            let first = bench(&model, &case).expect("shipped models can be run");
+            eprintln!("{name}, {fibres} fibres: setup {:.2} s", first.setup_s);
+            group.throughput(Throughput::Elements(first.fibre_steps));
+            group.bench_function(format!("{name}/{}/{fibres}", scheme.name()), |b| {
+                b.iter_custom(|n| {
+                    let seconds: f64 = (0..n)
+                        .map(|_| bench(&model, &case).expect("as before").compute_s)
+                        .sum();
+                    std::time::Duration::from_secs_f64(seconds)
+                });
+            });
+        }
+    }
+}
+
 /// One block of fibres on one thread through 50 ms at 50 Hz.
 fn stepping(c: &mut Criterion) {
     let mut group = c.benchmark_group("stepping");
@@ -35,6 +83,7 @@ fn stepping(c: &mut Criterion) {
         for precision in [Precision::F32, Precision::F64] {
             let case = Case {
                 backend: Backend::Cpu,
+                adapter: None,
                 precision,
                 scheme: Some(scheme),
                 step_ms: DEFAULT_STEP_MS,
@@ -93,5 +142,5 @@ fn compiling(c: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, stepping, compiling);
+criterion_group!(benches, stepping, stepping_on_a_device, compiling);
 criterion_main!(benches);

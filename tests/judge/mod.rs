@@ -6,6 +6,7 @@
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
+use sarcolemma::backend::gpu::{Adapter, Choice, adapters, choose};
 use sarcolemma::diag::{Source, render_text};
 use sarcolemma::model::{self, Model};
 use sarcolemma::run::sink::{Outcome, Precision, Samples, Sink, SinkError, SpikeEvent};
@@ -105,6 +106,24 @@ pub enum Engine {
     F32,
     F64,
     Reference,
+    /// The best device, in single precision.
+    GpuF32,
+    /// The best device, in double precision.
+    GpuF64,
+}
+
+/// The best device here; software will do. A machine that stands for all others must have one: there a test without a device
+/// fails, elsewhere it says that it did not run.
+pub fn adapter() -> Option<Adapter> {
+    let found = choose(&adapters(), &Choice::Best).ok().cloned();
+    if found.is_none() {
+        assert!(
+            std::env::var_os("CI").is_none(),
+            "a GPU driver is needed here"
+        );
+        eprintln!("not run: no GPU driver here");
+    }
+    found
 }
 
 /// A run that was kept in memory.
@@ -117,10 +136,12 @@ pub struct Ran {
     n_traces: usize,
 }
 
-#[derive(Default)]
-struct Memory {
-    values: Vec<Vec<f64>>,
-    spikes: Vec<SpikeEvent>,
+/// What a run hands over.
+#[derive(Default, Debug, PartialEq)]
+pub struct Memory {
+    /// `[variable][row][trace]`
+    pub values: Vec<Vec<f64>>,
+    pub spikes: Vec<SpikeEvent>,
 }
 
 impl Sink for Memory {
@@ -157,17 +178,20 @@ impl Sink for Memory {
 /// Runs a study with every fibre recorded.
 pub fn run(study: &Study, engine: Engine) -> Ran {
     let choices = Choices {
-        backend: if engine == Engine::Reference {
-            Backend::Reference
-        } else {
-            Backend::Cpu
+        backend: match engine {
+            Engine::Reference => Backend::Reference,
+            Engine::F32 | Engine::F64 => Backend::Cpu,
+            Engine::GpuF32 | Engine::GpuF64 => Backend::Gpu,
         },
-        precision: if engine == Engine::F32 {
-            Precision::F32
-        } else {
-            Precision::F64
+        precision: match engine {
+            Engine::F32 | Engine::GpuF32 => Precision::F32,
+            Engine::F64 | Engine::Reference | Engine::GpuF64 => Precision::F64,
         },
         threads: 1,
+        adapter: match engine {
+            Engine::GpuF32 | Engine::GpuF64 => adapter(),
+            Engine::F32 | Engine::F64 | Engine::Reference => None,
+        },
         agreement_fibres: Some(0),
     };
     let batch = prepare(study, &choices).unwrap();

@@ -42,6 +42,7 @@ pub struct Gpu<T> {
     pub(super) tables: Tables<T>,
     /// Seconds that the driver took to compile.
     pub compile_s: f64,
+    most_fibres: Option<usize>,
     lane: PhantomData<T>,
 }
 
@@ -116,6 +117,7 @@ impl<T: Lane> Gpu<T> {
             pipeline,
             fill,
             compile_s: started.elapsed().as_secs_f64(),
+            most_fibres: None,
             lane: PhantomData,
         })
     }
@@ -135,8 +137,16 @@ impl<T: Lane> Gpu<T> {
         self.plan.step.summation
     }
 
+    /// Holds no more fibres at a time than this, whatever would fit; for devices that others use too, and for tests.
+    pub fn limit_fibres(&mut self, most: Option<usize>) {
+        self.most_fibres = most;
+    }
+
     /// Most fibres that the device's buffers hold at a time.
     pub fn most_fibres(&self) -> usize {
+        if let Some(most) = self.most_fibres {
+            return most.max(1);
+        }
         let limits = Bounds {
             n_reals: self.places.n_reals,
             n_words: self.places.n_words,

@@ -38,6 +38,11 @@ impl Real {
     /// A number as a literal, or as bits where WGSL has no literal for it.
     pub fn literal(self, x: f64) -> String {
         match self {
+            // The shortest decimal of the largest number is a little larger than it.
+            Real::F32 if (x as f32).abs() == f32::MAX => {
+                let sign = if x < 0.0 { "-" } else { "" };
+                negative(format!("{sign}3.4028234663852886e38f"))
+            }
             Real::F32 if (x as f32).is_finite() => negative(format!("{:?}f", x as f32)),
             Real::F32 => format!("bitcast<f32>({}u ^ hidden_zero)", (x as f32).to_bits()),
             Real::F64 if x.is_finite() => negative(format!("{x:?}lf")),
