@@ -8,7 +8,12 @@ use sarcolemma::backend::reference::evaluate;
 use sarcolemma::model::VariableKind;
 use sarcolemma::program::{Input, Style, lower, program};
 
-const ENGINES: [Engine; 3] = [Engine::F32, Engine::F64, Engine::Reference];
+/// Every engine here; devices where there is one.
+fn engines() -> Vec<Engine> {
+    let mut engines = Engine::lanes();
+    engines.push(Engine::Reference);
+    engines
+}
 
 /// `u` is followed by `y` with a delay and added up by `s`; `z` swings by itself, in time.
 const FOLLOWER: &str = "\
@@ -145,13 +150,13 @@ fn clamped(scheme: &str) -> String {
 #[test]
 fn a_voltage_clamp_holds_and_gates_go_to_their_steady_state() {
     let of_engine = |engine, x: f64| {
-        if engine == Engine::F32 {
+        if engine.is_single() {
             f64::from(x as f32)
         } else {
             x
         }
     };
-    for engine in ENGINES {
+    for engine in engines() {
         for scheme in [
             "scheme = 'ros3'",
             "scheme = 'rush_larsen'",
@@ -194,7 +199,7 @@ fn a_voltage_clamp_holds_and_gates_go_to_their_steady_state() {
 fn a_settled_fibre_starts_at_its_own_rest() {
     let text = "model = 'skeletal_fibre'\nduration = '20 ms'\nsettle = '20 s'\n[population]\nfibres = 3\n\
         [population.parameters]\n'bath.K' = { values = [3, 4, 5] }\n[record]\nevery = '1 ms'\nvariables = ['membrane.V', 'inside.Na']\n";
-    for engine in ENGINES {
+    for engine in engines() {
         let ran = run(&study(text, ""), engine);
         let rest: Vec<f64> = (0..3)
             .map(|fibre| ran.trace("membrane.V", fibre)[0])
@@ -231,7 +236,7 @@ fn a_models_own_stimulus_is_not_passed_over() {
     for settle in ["", "settle = '100 ms'\n"] {
         let text = follower("scheme = 'ros3'")
             .replace("[population]\n", &format!("{settle}[population]\n"));
-        for engine in [Engine::F32, Engine::F64] {
+        for engine in Engine::lanes() {
             let z = run(&study(&text, &model), engine).trace("c.z", 0);
             let reached = z[z.len() - 1];
             // 1 ms at 1 per ms. The stages of a step of 0.1 ms lie in its first 0.44: beginning and end may each be late by the rest.
@@ -261,7 +266,7 @@ fn v() -> Vec<String> {
 
 #[test]
 fn samples_are_the_same_whatever_lies_between_them() {
-    for engine in ENGINES {
+    for engine in engines() {
         let at = |every_ms: f64| {
             run(
                 &study(&paced("skeletal_fibre", "", 30.0, every_ms, &v(), ""), ""),
@@ -287,7 +292,7 @@ fn no_sample_is_missing_wherever_slabs_end() {
             "model = 'made'\nduration = '{n} ms'\n[population]\nfibres = 3\n\
              [record]\nevery = '1 ms'\nvariables = ['c.z']\n"
         );
-        for engine in ENGINES {
+        for engine in engines() {
             let ran = run(&study(&text, FOLLOWER), engine);
             for fibre in 0..3 {
                 let z = ran.trace("c.z", fibre);
@@ -458,7 +463,7 @@ fn crossings(times: &[f64], v: &[f64], threshold: f64) -> Vec<f64> {
 fn features_are_those_of_the_recorded_trace() {
     let every = 0.005;
     let variables = ["membrane.V".to_owned(), "calcium.Ca".to_owned()];
-    for engine in ENGINES {
+    for engine in engines() {
         let ran = run(
             &study(
                 &paced("skeletal_fibre", "", 40.0, every, &variables, FEATURES),
@@ -521,8 +526,8 @@ fn features_are_those_of_the_recorded_trace() {
         });
         // In single precision a sample of V is rounded to 4e-6 mV, one of calcium to 1e-7 of itself.
         let digits = match engine {
-            Engine::F32 => 1e-5,
-            Engine::F64 => 1e-11,
+            Engine::F32 | Engine::GpuF32 => 1e-5,
+            Engine::F64 | Engine::GpuF64 => 1e-11,
             // Its samples are on polynomials of the method's own order, its features on cubics.
             Engine::Reference => 1e-7,
         };

@@ -115,12 +115,7 @@ fn error(case: &Case, stepping: &str, engine: Engine) -> Error {
         let largest = exact.iter().fold(0.0f64, |a, x| a.max(x.abs()));
         // What cannot be seen of a variable that hardly moves: the tables have ten digits; in single precision a state is
         // rounded to 24 bits, and a sample made of it once more.
-        let digits = largest
-            * if engine == Engine::F32 {
-                1.2e-7
-            } else {
-                5.1e-10
-            };
+        let digits = largest * if engine.is_single() { 1.2e-7 } else { 5.1e-10 };
         let relative = (most - digits).max(0.0) / range(&exact);
         if relative > error.worst.0 {
             error.worst = (relative, name);
@@ -188,7 +183,7 @@ fn the_default_tolerance_keeps_every_trajectory() {
         },
     ];
     for (case, bound) in CASES.iter().zip(&bounds) {
-        for engine in [Engine::F64, Engine::F32] {
+        for engine in Engine::lanes() {
             check(case, "scheme = 'ros3'", engine, bound);
         }
     }
@@ -232,12 +227,9 @@ fn a_hundredth_of_the_tolerance_gives_a_hundredth_of_the_error() {
             worst: 0.01,
             ..*bound
         };
-        check(
-            case,
-            "scheme = 'ros3'\ntolerance = 2e-4",
-            Engine::F32,
-            &single,
-        );
+        for engine in Engine::lanes().into_iter().filter(|e| e.is_single()) {
+            check(case, "scheme = 'ros3'\ntolerance = 2e-4", engine, &single);
+        }
     }
 }
 
@@ -275,7 +267,7 @@ fn fixed_step_schemes_follow_hodgkin_and_huxley_in_first_order() {
         )
     };
     for (scheme, v_rms, spike_shift) in [("rush_larsen", 1.6, 0.052), ("euler", 0.7, 0.025)] {
-        for engine in [Engine::F64, Engine::F32] {
+        for engine in Engine::lanes() {
             let (whole, half) = (at(scheme, 0.01, engine), at(scheme, 0.005, engine));
             assert!(
                 whole.v_rms <= v_rms && whole.spike_shift <= spike_shift,

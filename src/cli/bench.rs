@@ -8,9 +8,8 @@ use crate::backend::cpu::Simd;
 use crate::backend::gpu::{self, DeviceKind};
 use crate::run::{self, Case, RunError, sink};
 use crate::scheme::Scheme;
-use crate::units::{Quantity, Unit};
 
-use super::choices::{Backend, Precision, Residence};
+use super::choices::{Backend, Precision, Residence, time_ms};
 use super::exit::{Exit, Failure};
 use super::table::aligned;
 use super::{engine, output, shipped};
@@ -243,12 +242,10 @@ pub(super) fn usual_case(scheme: Option<Scheme>) -> Case {
 }
 
 fn step_ms(text: &str) -> Result<f64, Failure> {
-    let wrong = |why: String| Failure::Usage(format!("--step '{text}': {why}"));
-    let quantity = Quantity::parse(text).map_err(|e| wrong(e.to_string()))?;
-    let ms = Unit::parse("ms").map_err(|e| wrong(e.to_string()))?;
-    match quantity.to(ms) {
-        Some(step) if step > 0.0 => Ok(step),
-        Some(_) => Err(wrong("a step is longer than 0".to_owned())),
-        None => Err(wrong("expected a time, such as 0.01 ms".to_owned())),
+    match time_ms("--step", text)? {
+        step if step > 0.0 => Ok(step),
+        _ => Err(Failure::Usage(format!(
+            "--step '{text}': a step is longer than 0"
+        ))),
     }
 }

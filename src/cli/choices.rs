@@ -3,6 +3,9 @@
 use std::str::FromStr;
 
 use crate::backend::gpu;
+use crate::units::{Quantity, Unit};
+
+use super::exit::Failure;
 
 /// Which engine computes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -68,6 +71,19 @@ impl FromStr for Shard {
             None => Err("expected I/N, such as 1/8".to_owned()),
         }
     }
+}
+
+/// The time that a flag is given, ms; a number without a unit is one of ms.
+///
+/// # Errors
+/// If the text is no time.
+pub fn time_ms(flag: &str, text: &str) -> Result<f64, Failure> {
+    let wrong = |why: String| Failure::Usage(format!("{flag} '{text}': {why}"));
+    let quantity = Quantity::parse(text).map_err(|e| wrong(e.to_string()))?;
+    let ms = Unit::parse("ms").map_err(|e| wrong(e.to_string()))?;
+    quantity
+        .to(ms)
+        .ok_or_else(|| wrong("expected a time, such as 0.01 ms".to_owned()))
 }
 
 #[cfg(test)]

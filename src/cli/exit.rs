@@ -40,10 +40,6 @@ pub enum Failure {
     /// The command line is wrong, or a file that it names.
     Usage(String),
     /// A result lies outside its tolerance.
-    #[allow(
-        dead_code,
-        reason = "for the verbs that compare, and for lost fibres under --strict"
-    )]
     Tolerance(String),
     /// The machine failed: disk full, device lost, out of memory.
     Machine(String),

@@ -8,8 +8,10 @@ mod anatomy;
 mod bench;
 mod check;
 mod choices;
+mod compare;
 mod completions;
 mod devices;
+mod differences;
 mod engine;
 mod exit;
 mod models;
@@ -65,6 +67,7 @@ Exit codes: 0 done; 1 outside a tolerance; 2 the study, model or command line is
 enum Verb {
     Run(run::Args),
     Plan(plan::Args),
+    Compare(compare::Args),
     Models(models::Args),
     Check(check::Args),
     Step(step::Args),
@@ -81,6 +84,7 @@ impl Verb {
         match self {
             Verb::Run(args) => run::execute(args),
             Verb::Plan(args) => plan::execute(args),
+            Verb::Compare(args) => compare::execute(args),
             Verb::Models(args) => models::execute(args),
             Verb::Check(args) => check::execute(args),
             Verb::Step(args) => step::execute(args),

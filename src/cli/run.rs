@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::run::sink::{self, Attribute, FibreStatus};
-use crate::run::{self, Choices, PrepareError, RunError, prepare};
+use crate::run::{self, Batch, Choices, PrepareError, RunError, RunReport, prepare};
 use crate::store::{CreateOptions, ResultFile, StoreError};
 use crate::study::{self, Overrides, SCHEMES, Study};
 
@@ -109,49 +109,14 @@ pub fn execute(args: Args) -> Result<Exit, Failure> {
     if let (Some(note), false, false) = (note, args.quiet, args.json) {
         output::note(&note);
     }
-    let layout = batch.layout(&study, said(&overrides));
-    let mut file = ResultFile::create(
+    let report = into_file(
+        &study,
+        &batch,
+        &overrides,
         &output,
-        &layout,
-        CreateOptions {
-            overwrite: args.force,
-        },
-    )
-    .map_err(store_failure)?;
-
-    let bar = progress_bar(&args);
-    let cancel = interrupt_flag();
-    let run = batch.run(
-        &mut file,
-        &|p| bar.set_position((p.share * 1000.0) as u64),
-        cancel,
-    );
-    bar.finish_and_clear();
-    drop(file);
-    let report = match run {
-        Ok(report) => report,
-        Err(RunError::Prepare(error)) => {
-            // Nothing was computed: no file that only looks like a result stays behind.
-            let _ = std::fs::remove_file(&output);
-            return Err(prepare_failure(error));
-        }
-        Err(error @ RunError::Sink(_)) => {
-            return Err(Failure::Machine(format!("{}: {error}", output.display())));
-        }
-        Err(RunError::Gpu(error)) => {
-            return Err(engine::failure_in_run(
-                &error,
-                &output.display().to_string(),
-            ));
-        }
-        Err(error @ RunError::Threads(_)) => return Err(Failure::Machine(error.to_string())),
-    };
-    if report.done.interrupted {
-        return Err(Failure::Interrupted(format!(
-            "interrupted; '{}' holds what was recorded up to then",
-            output.display()
-        )));
-    }
+        args.force,
+        &progress_bar(!args.quiet && !args.json),
+    )?;
     let lost = report
         .done
         .status
@@ -170,6 +135,50 @@ pub fn execute(args: Args) -> Result<Exit, Failure> {
         )));
     }
     Ok(Exit::Done)
+}
+
+/// Runs a prepared study into a file.
+///
+/// # Errors
+/// If the file cannot be made, the run fails or it is interrupted.
+pub(super) fn into_file(
+    study: &Study,
+    batch: &Batch,
+    overrides: &Overrides,
+    output: &Path,
+    overwrite: bool,
+    bar: &ProgressBar,
+) -> Result<RunReport, Failure> {
+    let layout = batch.layout(study, said(overrides));
+    let mut file =
+        ResultFile::create(output, &layout, CreateOptions { overwrite }).map_err(store_failure)?;
+    let run = batch.run(
+        &mut file,
+        &|p| bar.set_position((p.share * 1000.0) as u64),
+        interrupt_flag(),
+    );
+    bar.finish_and_clear();
+    drop(file);
+    match run {
+        Ok(report) if report.done.interrupted => Err(Failure::Interrupted(format!(
+            "interrupted; '{}' holds what was recorded up to then",
+            output.display()
+        ))),
+        Ok(report) => Ok(report),
+        Err(RunError::Prepare(error)) => {
+            // Nothing was computed: no file that only looks like a result stays behind.
+            let _ = std::fs::remove_file(output);
+            Err(prepare_failure(error))
+        }
+        Err(error @ RunError::Sink(_)) => {
+            Err(Failure::Machine(format!("{}: {error}", output.display())))
+        }
+        Err(RunError::Gpu(error)) => Err(engine::failure_in_run(
+            &error,
+            &output.display().to_string(),
+        )),
+        Err(error @ RunError::Threads(_)) => Err(Failure::Machine(error.to_string())),
+    }
 }
 
 /// What the command line says of the run, and what is to be said of it.
@@ -293,7 +302,8 @@ pub(super) fn prepare_failure(error: PrepareError) -> Failure {
     Failure::Usage(error.to_string())
 }
 
-fn store_failure(error: StoreError) -> Failure {
+/// What it means that a result cannot be written.
+pub(super) fn store_failure(error: StoreError) -> Failure {
     use std::io::ErrorKind;
     match &error {
         StoreError::DiskFull { .. } | StoreError::Probe { .. } => {
@@ -313,7 +323,7 @@ fn store_failure(error: StoreError) -> Failure {
 }
 
 /// Refuses a run that the machine's memory cannot hold, where the system tells how much there is.
-fn check_memory(needed: u64) -> Result<(), Failure> {
+pub(super) fn check_memory(needed: u64) -> Result<(), Failure> {
     let Some(free) = memory_available() else {
         return Ok(());
     };
@@ -336,22 +346,22 @@ fn memory_available() -> Option<u64> {
     Some(kib * 1024)
 }
 
-/// Shown on a terminal only.
-fn progress_bar(args: &Args) -> ProgressBar {
-    if args.quiet || args.json || !output::stderr_is_for_people() {
+/// Shown on a terminal only, and if it is wanted.
+pub(super) fn progress_bar(wanted: bool) -> ProgressBar {
+    if !wanted || !output::stderr_is_for_people() {
         return ProgressBar::hidden();
     }
     let bar = ProgressBar::new(1000);
-    if let Ok(style) =
-        ProgressStyle::with_template("{wide_bar} {percent:>3} % {elapsed} (about {eta} left)")
-    {
+    if let Ok(style) = ProgressStyle::with_template(
+        "{prefix}{wide_bar} {percent:>3} % {elapsed} (about {eta} left)",
+    ) {
         bar.set_style(style);
     }
     bar
 }
 
 /// Set by Ctrl-C and by a request to end; the run then stops between two slabs. A second one ends the process.
-fn interrupt_flag() -> &'static AtomicBool {
+pub(super) fn interrupt_flag() -> &'static AtomicBool {
     static CANCEL: AtomicBool = AtomicBool::new(false);
     let handler = || {
         if CANCEL.swap(true, Ordering::SeqCst) {

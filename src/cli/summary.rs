@@ -419,7 +419,7 @@ fn table_json(study: &Study, table: &SummaryTable) -> Value {
 }
 
 /// A number with three significant digits, without trailing zeros.
-fn short(x: f64) -> String {
+pub fn short(x: f64) -> String {
     if x.is_nan() {
         return "-".to_owned();
     }

@@ -11,18 +11,17 @@ use crate::backend::{Experiment, Spike};
 use crate::feature::Gathered;
 use crate::ops::Lane;
 
+use super::difference::{Difference, SpikeWindow, pair_spikes};
+use super::driver::events;
 use super::reference::run_one;
 use super::sink::Agreement;
-
-/// A variable that hardly moves is judged against this share of its magnitude instead of its range.
-const LEAST_RANGE: f64 = 0.01;
 
 /// One fibre's results, by either backend.
 struct Course {
     /// `[row][variable]`
     samples: Vec<f64>,
     features: Vec<f64>,
-    /// By feature and time.
+    /// In any order.
     spikes: Vec<Spike>,
 }
 
@@ -54,7 +53,7 @@ pub fn agreement<T: Lane>(
             Course {
                 samples: run.samples,
                 features: run.features,
-                spikes: in_order(run.spikes),
+                spikes: run.spikes,
             }
         })
         .collect();
@@ -148,24 +147,13 @@ fn courses<T: Lane>(
                 .map(|(row, v)| values[(v * n_rows + row) * n_traces + i].f64())
                 .collect(),
             features: features[i].clone(),
-            spikes: in_order(
-                spikes
-                    .iter()
-                    .copied()
-                    .filter(|s| s.fibre == i as u64)
-                    .collect(),
-            ),
+            spikes: spikes
+                .iter()
+                .copied()
+                .filter(|s| s.fibre == i as u64)
+                .collect(),
         })
         .collect()
-}
-
-fn in_order(mut spikes: Vec<Spike>) -> Vec<Spike> {
-    spikes.sort_by(|a, b| {
-        a.feature
-            .cmp(&b.feature)
-            .then(a.time_ms.total_cmp(&b.time_ms))
-    });
-    spikes
 }
 
 fn compare(
@@ -184,74 +172,54 @@ fn compare(
     let n = experiment.n_recorded;
     let variables = (0..n)
         .map(|v| {
-            let (mut least, mut most) = (f64::INFINITY, f64::NEG_INFINITY);
-            let (mut largest, mut squares, mut count) = (0.0f64, 0.0, 0usize);
+            let mut difference = Difference::default();
             for (a, b) in ours.iter().zip(truth) {
-                for (x, y) in a
-                    .samples
-                    .iter()
-                    .skip(v)
-                    .step_by(n)
-                    .zip(b.samples.iter().skip(v).step_by(n))
-                {
+                for at in (v..b.samples.len()).step_by(n) {
+                    let (x, y) = (a.samples[at], b.samples[at]);
                     // A lost fibre is reported as lost; it has nothing to compare.
-                    if !(x.is_finite() && y.is_finite()) {
-                        continue;
+                    if x.is_finite() && y.is_finite() {
+                        difference.add(y, x);
                     }
-                    least = least.min(*y);
-                    most = most.max(*y);
-                    let difference = (x - y).abs();
-                    largest = largest.max(difference);
-                    squares += difference * difference;
-                    count += 1;
                 }
             }
-            let range = (most - least).max(LEAST_RANGE * least.abs().max(most.abs()));
-            let range = if range > 0.0 { range } else { 1.0 };
+            let range = difference.range();
             (
                 name(v),
-                largest / range,
-                (squares / count.max(1) as f64).sqrt() / range,
+                difference.largest() / range,
+                difference.rms() / range,
             )
         })
         .collect();
-    let columns: Vec<String> = experiment
-        .features
-        .iter()
-        .flat_map(|f| f.column_names())
-        .collect();
+    let columns = experiment.features.iter().flat_map(|f| f.column_names());
     let features = columns
-        .into_iter()
         .enumerate()
         .map(|(c, name)| {
-            let largest = ours
-                .iter()
-                .zip(truth)
-                .map(|(a, b)| match (a.features[c], b.features[c]) {
-                    (x, y) if x.is_nan() && y.is_nan() => 0.0,
-                    (x, y) if x.is_nan() || y.is_nan() => f64::INFINITY,
-                    (x, y) => (x - y).abs(),
-                })
-                .fold(0.0, f64::max);
-            (name, largest)
+            let mut difference = Difference::default();
+            for (a, b) in ours.iter().zip(truth) {
+                difference.add(b.features[c], a.features[c]);
+            }
+            (name, difference.largest())
         })
         .collect();
-    let mut shift = f64::NAN;
-    let mut differs = Vec::new();
-    for ((a, b), (id, _)) in ours.iter().zip(truth).zip(fibres) {
-        if a.spikes.len() != b.spikes.len() {
-            differs.push(*id);
-            continue;
-        }
-        for (x, y) in a.spikes.iter().zip(&b.spikes) {
-            shift = f64::max(shift, (x.time_ms - y.time_ms).abs());
-        }
-    }
+    let spikes = |courses: &[Course]| {
+        let of = |(course, (id, _)): (&Course, &(u64, Vec<f64>))| {
+            let fibre = *id;
+            let own = |s: &Spike| Spike { fibre, ..*s };
+            course.spikes.iter().map(own).collect::<Vec<_>>()
+        };
+        let all = courses.iter().zip(fibres).flat_map(of).collect();
+        events(experiment, &[(Vec::<f64>::new(), 0, all)])
+    };
+    let window = SpikeWindow {
+        coincident_ms: 0.0,
+        until_ms: f64::INFINITY,
+    };
+    let pairing = pair_spikes(spikes(truth), spikes(ours), window);
     Agreement {
         fibres: fibres.iter().map(|f| f.0).collect(),
         variables,
         features,
-        spike_shift_ms: shift,
-        spike_count_differs: differs,
+        spike_shift_ms: pairing.largest_ms(),
+        spike_count_differs: pairing.count_differs,
     }
 }

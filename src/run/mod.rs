@@ -6,6 +6,7 @@
 mod agreement;
 mod batch;
 mod bench;
+pub mod difference;
 mod driver;
 mod gpu;
 mod layout;

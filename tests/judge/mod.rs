@@ -112,6 +112,23 @@ pub enum Engine {
     GpuF64,
 }
 
+impl Engine {
+    /// Whether it computes in single precision.
+    pub fn is_single(self) -> bool {
+        matches!(self, Engine::F32 | Engine::GpuF32)
+    }
+
+    /// The engines of lanes that run here, on the CPU and, where there is a device, on it.
+    pub fn lanes() -> Vec<Engine> {
+        let mut engines = vec![Engine::F64, Engine::F32];
+        if let Some(adapter) = adapter() {
+            engines.push(Engine::GpuF32);
+            engines.extend(adapter.has_f64.then_some(Engine::GpuF64));
+        }
+        engines
+    }
+}
+
 /// The best device here; software will do. A machine that stands for all others must have one: there a test without a device
 /// fails, elsewhere it says that it did not run.
 pub fn adapter() -> Option<Adapter> {
