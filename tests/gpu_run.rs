@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use judge::{Engine, Memory, Ran, adapter, differences, range, run, study};
-use sarcolemma::backend::gpu::{Device, Gpu, GpuError, Probe};
+use sarcolemma::backend::gpu::{Device, Form, Gpu, GpuError, Probe, Residence};
 use sarcolemma::ops::Lane;
 use sarcolemma::run::sink::{
     FibreStatus, Outcome, Precision, Samples, Sink, SinkError, SpikeEvent,
@@ -149,7 +149,7 @@ fn a_device_gives_what_the_cpu_gives() {
 }
 
 /// A study's batch for the device, and the experiment compiled for it.
-fn compiled<T: Lane>(study: &Study, summation: Option<Summation>) -> Option<(Batch, Gpu<T>)> {
+fn compiled<T: Lane>(study: &Study, form: Option<Form>) -> Option<(Batch, Gpu<T>)> {
     let adapter = adapter()?;
     let choices = Choices {
         backend: Backend::Gpu,
@@ -164,7 +164,7 @@ fn compiled<T: Lane>(study: &Study, summation: Option<Summation>) -> Option<(Bat
     };
     let batch = prepare(study, &choices).unwrap();
     let device = &batch.device.as_ref().unwrap().0;
-    let form = summation.unwrap_or(batch.summation());
+    let form = form.unwrap_or(batch.summation().into());
     let gpu = Gpu::new(device, &batch.experiment, &batch.stepping(), form).unwrap();
     Some((batch, gpu))
 }
@@ -183,44 +183,62 @@ fn job(batch: &Batch, rows_per_slab: usize) -> Job {
 #[test]
 fn neither_slabs_nor_batches_change_a_bit() {
     let study = study(&driven("scheme = 'ros3'\ntolerance = 1e-3", RECORD), DRIVEN);
-    let Some((batch, mut gpu)) = compiled::<f32>(&study, None) else {
-        return;
-    };
-    let mut whole: Option<(Memory, Vec<Vec<f64>>, u64)> = None;
-    // One slab and 164 of a row each; all fibres in the device's memory and 23 at a time.
-    for (rows_per_slab, most) in [
-        (1000, None),
-        (7, None),
-        (1, None),
-        (50, Some(23)),
-        (1000, Some(64)),
+    let mut forms = Vec::new();
+    for (summation, residence) in [
+        (Summation::Compensated, Residence::Registers),
+        (Summation::Compensated, Residence::Memory),
+        (Summation::FromOrigin, Residence::Registers),
+        (Summation::FromOrigin, Residence::Memory),
     ] {
-        gpu.limit_fibres(most);
-        let mut memory = Memory::default();
-        let done = drive_gpu(
-            &gpu,
-            &batch.experiment,
-            &job(&batch, rows_per_slab),
-            &mut memory,
-            &|_| {},
-            &AtomicBool::new(false),
-        )
-        .unwrap();
-        memory.spikes.sort_by(|a, b| {
-            (a.fibre, a.feature)
-                .cmp(&(b.fibre, b.feature))
-                .then(a.time_ms.total_cmp(&b.time_ms))
-        });
-        assert!(done.status.iter().all(|s| *s == FibreStatus::Finished));
-        let bits: Vec<Vec<f64>> = done.features;
-        match &whole {
-            None => whole = Some((memory, bits, done.accepted)),
-            Some((samples, features, accepted)) => {
-                assert_eq!(samples, &memory, "{rows_per_slab} rows, {most:?} fibres");
-                assert_eq!(format!("{features:?}"), format!("{bits:?}"));
-                assert_eq!(*accepted, done.accepted);
+        let form = Form {
+            summation,
+            residence,
+        };
+        let Some((batch, mut gpu)) = compiled::<f32>(&study, Some(form)) else {
+            return;
+        };
+        let mut whole: Option<(Memory, Vec<Vec<f64>>, u64)> = None;
+        // One slab and 164 of a row each; all fibres in the device's memory and 23 at a time.
+        for (rows_per_slab, most) in [
+            (1000, None),
+            (7, None),
+            (1, None),
+            (50, Some(23)),
+            (1000, Some(64)),
+        ] {
+            gpu.limit_fibres(most);
+            let (job, mut memory) = (job(&batch, rows_per_slab), Memory::default());
+            let never = AtomicBool::new(false);
+            let done =
+                drive_gpu(&gpu, &batch.experiment, &job, &mut memory, &|_| {}, &never).unwrap();
+            memory.spikes.sort_by(|a, b| {
+                let of = |s: &SpikeEvent| (s.fibre, s.feature);
+                of(a).cmp(&of(b)).then(a.time_ms.total_cmp(&b.time_ms))
+            });
+            assert!(done.status.iter().all(|s| *s == FibreStatus::Finished));
+            let bits: Vec<Vec<f64>> = done.features;
+            match &whole {
+                None => whole = Some((memory, bits, done.accepted)),
+                Some((samples, features, accepted)) => {
+                    assert_eq!(
+                        samples, &memory,
+                        "{form:?}, {rows_per_slab} rows, {most:?} fibres"
+                    );
+                    assert_eq!(format!("{features:?}"), format!("{bits:?}"));
+                    assert_eq!(*accepted, done.accepted);
+                }
             }
         }
+        forms.extend(whole.map(|w| (form, w)));
+    }
+    // The forms differ by roundings: as a device from the CPU.
+    for (form, (memory, ..)) in &forms[1..] {
+        let first = &forms[0].1.0;
+        for (x, y) in first.values.iter().zip(&memory.values) {
+            let apart = differences(x, y).0 / range(x);
+            assert!(apart < 2e-5, "{form:?}: {apart}");
+        }
+        assert_eq!(first.spikes.len(), memory.spikes.len(), "{form:?}");
     }
 }
 
@@ -255,7 +273,7 @@ fn slow_states_keep_their_changes_in_either_form_of_the_sums() {
                 [features]\nend = { final = 'c.K' }\nstart = { value_at = 'c.K', at = '0 ms' }\n";
     let study = study(text, model);
     for form in [Summation::Compensated, Summation::FromOrigin] {
-        let Some((batch, gpu)) = compiled::<f32>(&study, Some(form)) else {
+        let Some((batch, gpu)) = compiled::<f32>(&study, Some(form.into())) else {
             return;
         };
         let mut memory = Memory::default();
@@ -281,7 +299,7 @@ fn slow_states_keep_their_changes_in_either_form_of_the_sums() {
         assert_eq!(done.accepted, 8 * 200_000, "{form:?}");
     }
     // Plain sums lose all of it: the test can tell.
-    let Some((batch, gpu)) = compiled::<f32>(&study, Some(Summation::Plain)) else {
+    let Some((batch, gpu)) = compiled::<f32>(&study, Some(Summation::Plain.into())) else {
         return;
     };
     let job = job(&batch, 1000);

@@ -149,7 +149,7 @@ fn clamped(scheme: &str) -> String {
 
 #[test]
 fn a_voltage_clamp_holds_and_gates_go_to_their_steady_state() {
-    let of_engine = |engine, x: f64| {
+    let of_engine = |engine: Engine, x: f64| {
         if engine.is_single() {
             f64::from(x as f32)
         } else {

@@ -142,8 +142,13 @@ fn check(case: &Case, stepping: &str, engine: Engine, bound: &Bound) {
         e.v_rms,
         e.v_max
     );
+    // A device tells times in whole ticks of 1e-5 ms.
+    let tick = match engine {
+        Engine::GpuF32 | Engine::GpuF64 => 0.5e-5,
+        Engine::F32 | Engine::F64 | Engine::Reference => 0.0,
+    };
     assert!(
-        e.spike_shift <= bound.spike_shift,
+        e.spike_shift <= bound.spike_shift + tick,
         "{what}: a spike is shifted by {:.1e} ms",
         e.spike_shift
     );

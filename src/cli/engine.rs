@@ -112,3 +112,38 @@ pub(super) fn failure_in_run(error: &GpuError, output: &str) -> Failure {
         other => other,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_that_fails_is_the_machine_and_one_that_is_not_there_the_command_line() {
+        let device = || "A".to_owned();
+        let lost = GpuError::Lost {
+            device: device(),
+            why: "reset".to_owned(),
+        };
+        let full = GpuError::Memory {
+            device: device(),
+            what: "the states".to_owned(),
+        };
+        let late = GpuError::Timeout {
+            device: device(),
+            seconds: 600,
+        };
+        for error in [lost, full, late] {
+            assert!(matches!(failure(&error), Failure::Machine(m) if m.contains("help:")));
+            let told = failure_in_run(&error, "out.h5");
+            assert!(
+                matches!(told, Failure::Machine(m) if m.contains("'out.h5' holds what was recorded"))
+            );
+        }
+        let none = GpuError::None("no driver".to_owned());
+        assert!(matches!(failure(&none), Failure::Usage(m) if m.contains("devices")));
+        assert_eq!(
+            on_cpu(&none),
+            "running on the CPU, without a GPU: no driver"
+        );
+    }
+}

@@ -286,20 +286,14 @@ impl Emitter<'_> {
         (0..width).map(|row| (row, self.state_name(row))).collect()
     }
 
-    /// The row of a state on the side that is read.
+    /// Where a state stands on the side that is read.
     fn side(&self, row: usize) -> String {
-        format!(
-            "select({}u, {row}u, side == 0u)",
-            self.places.other_side + row
-        )
+        format!("reals[here + {row}u * frame.stride]")
     }
 
-    /// The row of a state on the side that is written.
+    /// Where a state stands on the side that is written.
     fn next_side(&self, row: usize) -> String {
-        format!(
-            "select({row}u, {}u, side == 0u)",
-            self.places.other_side + row
-        )
+        format!("reals[there + {row}u * frame.stride]")
     }
 
     /// Whether a second number stands beside each state.
@@ -362,7 +356,14 @@ impl Emitter<'_> {
             lines.push("var segment_start = tables[segment];".to_string());
         }
         if self.residence == Residence::Memory {
-            lines.push("var side = (flags & SIDE) / SIDE;".to_string());
+            let other = self.places.other_side;
+            lines.push("let first_side = (flags & SIDE) == 0u;".to_string());
+            lines.push(format!(
+                "var here = select(real_at({other}u), fibre, first_side);"
+            ));
+            lines.push(format!(
+                "var there = select(fibre, real_at({other}u), first_side);"
+            ));
         }
         lines.join("\n")
     }
@@ -430,7 +431,7 @@ impl Emitter<'_> {
                                     format!("    {} = {value};", self.state_name(row))
                                 }
                                 Residence::Memory => {
-                                    format!("    reals[real_at({})] = {value};", self.side(row))
+                                    format!("    {} = {value};", self.side(row))
                                 }
                             });
                         };
@@ -478,13 +479,9 @@ impl Emitter<'_> {
                     Input::Lost(i) => Some(plan.n_states + i),
                     _ => None,
                 };
-                lines.extend(state.map(|row| {
-                    format!(
-                        "let {} = reals[real_at({})];",
-                        self.state_name(row),
-                        self.side(row)
-                    )
-                }));
+                lines.extend(
+                    state.map(|row| format!("let {} = {};", self.state_name(row), self.side(row))),
+                );
             }
             let Node::Apply(op, _) = node else { continue };
             let names: Vec<String> = node.args().iter().map(|&a| self.name(a)).collect();
@@ -496,7 +493,7 @@ impl Emitter<'_> {
                 format!("let v{i} = {expression};")
             });
             for row in std::mem::take(&mut written[i]) {
-                lines.push(format!("reals[real_at({})] = v{i};", self.next_side(row)));
+                lines.push(format!("{} = v{i};", self.next_side(row)));
             }
         }
         if in_memory {
@@ -505,10 +502,7 @@ impl Emitter<'_> {
                 let output = plan.step.program.outputs[row];
                 if !matches!(program.nodes[output.index()], Node::Apply(..)) {
                     let value = self.name(output);
-                    lines.push(format!(
-                        "reals[real_at({})] = {value};",
-                        self.next_side(row)
-                    ));
+                    lines.push(format!("{} = {value};", self.next_side(row)));
                 }
             }
         }
@@ -596,7 +590,7 @@ impl Emitter<'_> {
 
     fn accept(&self) -> String {
         if self.residence == Residence::Memory {
-            return "side = 1u - side;".to_string();
+            return "let before = here;\nhere = there;\nthere = before;".to_string();
         }
         // All at once: an output may be another state's old value.
         let n = self.plan.n_states;
@@ -653,19 +647,12 @@ impl Emitter<'_> {
         let mut lines = Vec::new();
         for i in 0..self.plan.n_states {
             let n = self.plan.n_states;
-            let at = |row: String| format!("reals[real_at({row})]");
             let (old, new) = match self.plan.step.summation {
                 Summation::FromOrigin if self.residence == Residence::Memory => (
-                    format!("({} + {})", at(self.side(i)), at(self.side(n + i))),
-                    format!(
-                        "({} + {})",
-                        at(self.next_side(i)),
-                        at(self.next_side(n + i))
-                    ),
+                    format!("({} + {})", self.side(i), self.side(n + i)),
+                    format!("({} + {})", self.next_side(i), self.next_side(n + i)),
                 ),
-                _ if self.residence == Residence::Memory => {
-                    (at(self.side(i)), at(self.next_side(i)))
-                }
+                _ if self.residence == Residence::Memory => (self.side(i), self.next_side(i)),
                 Summation::Compensated => (format!("s{i}"), format!("l{i}")),
                 Summation::Plain => (
                     format!("s{i}"),
@@ -706,7 +693,7 @@ impl Emitter<'_> {
         let (plan, places) = (self.plan, self.places);
         let mut lines = Vec::new();
         if self.residence == Residence::Memory {
-            lines.push("flags = (flags & ~SIDE) | side * SIDE;".to_string());
+            lines.push("flags = select(flags | SIDE, flags & ~SIDE, here == fibre);".to_string());
         }
         let mut real = |name: String, row: usize| {
             lines.push(format!("reals[real_at({row}u)] = {name};"));
