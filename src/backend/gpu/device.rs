@@ -570,6 +570,7 @@ fn of_wgpu(device: &str, what: &str, error: wgpu::Error) -> GpuError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Write;
 
     #[test]
     fn a_shader_gives_back_what_it_computes_and_a_withdrawn_device_says_so() {
@@ -579,7 +580,7 @@ mod tests {
                 std::env::var_os("CI").is_none(),
                 "a GPU driver is needed for this test"
             );
-            eprintln!("not run: no GPU driver here");
+            let _ = writeln!(std::io::stderr(), "not run: no GPU driver here");
             return;
         };
         let device = Device::open(adapter).expect("the device opens");
