@@ -19,6 +19,13 @@ use bytemuck::{Pod, Zeroable};
 #[repr(C)]
 pub struct Gathered([f64; 4]);
 
+impl Gathered {
+    /// What an engine has gathered in its own way, given in the meaning that the table above has for the feature's kind.
+    pub fn new(numbers: [f64; 4]) -> Self {
+        Gathered(numbers)
+    }
+}
+
 impl FeatureSpec {
     /// Nothing gathered yet.
     pub fn start(&self) -> Gathered {
