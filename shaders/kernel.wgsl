@@ -238,8 +238,14 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
             if !RECORDED && ticks_below(last_row_at, now) {
                 row = frame.end_row;
             }
+            var waits = false;
             loop {
                 if !RECORDED || row >= frame.end_row || !(ticks_below(row_at, now) || (ends && !ticks_below(now, row_at))) {
+                    break;
+                }
+                if work > frame.budget {
+                    // More rows than a dispatch may write: the rest in the next one.
+                    waits = true;
                     break;
                 }
                 work += 1u;
@@ -254,9 +260,10 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
                 row += 1u;
                 row_at = tables[frame.rows_at + row];
             }
-            if frame.to_end == 0u && row >= frame.end_row {
+            let filled = frame.to_end == 0u && row >= frame.end_row;
+            if filled || waits {
                 flags |= TAKEN;
-                leaves = true;
+                leaves = filled;
                 break;
             }
             flags &= ~(OPEN | TAKEN);

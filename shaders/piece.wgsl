@@ -185,6 +185,19 @@ fn knots_of(p: Piece, c: Cubic) -> Knots {
     );
 }
 
+/// The share at which the cubic passes 0 in the first of the stretches meant by the bits: 2 the first, 4 the second, 8 the third.
+fn root_in(c: Cubic, k: Knots, stretches: u32) -> Real {
+    let is_first = (stretches & 2u) != 0u;
+    let is_last = stretches == 8u;
+    return root_between(
+        c,
+        select(select(k.first, k.second, is_last), Real(0.0), is_first),
+        select(select(k.second, Real(1.0), is_last), k.first, is_first),
+        select(select(k.at_first, k.at_second, is_last), c.b0, is_first),
+        select(select(k.at_second, c.b3, is_last), k.at_first, is_first),
+    );
+}
+
 /// The share at which the cubic passes 0 between two places of a monotone stretch, whose values have different signs or are 0.
 ///
 /// Laguerre's iteration for polynomials of degree 3 inside a shrinking bracket: it does not slow down near double and threefold
@@ -223,23 +236,16 @@ fn root_between(c: Cubic, from_x: Real, to_x: Real, at_from: Real, at_to: Real) 
         let is_short = abs(value) < abs(divisor);
         let next = x - value / select(Real(1.0), divisor, is_short);
         let inside = is_short && next > low && next < high;
-        // Below four times that bound a value is rounding.
-        let is_close = abs(value) <= Real(4.0) * close || high - low <= close;
-        if (is_close || (inside && abs(next - x) <= close)) {
-            return select(x, next, inside);
+        // A value so small is rounding, and so may be the step that follows from it.
+        if (abs(value) <= Real(2.0) * close || high - low <= close) {
+            return x;
+        }
+        if (inside && abs(next - x) <= close) {
+            return next;
         }
         x = select(low + Real(0.5) * (high - low), next, inside);
     }
     return x;
-}
-
-fn count_spike(g: ptr<function, Gathered>, at: vec2<u32>, feature: u32) {
-    if ((*g).count == 0u) {
-        (*g).first = at;
-    }
-    (*g).last = at;
-    (*g).count += 1u;
-    found_event(feature, at);
 }
 
 /// Upward crossings: from below the threshold to the threshold or above. Being above at the first instant of the window
@@ -258,32 +264,28 @@ fn gather_spikes(g: ptr<function, Gathered>, p: Piece, threshold: Real, feature:
     if (stays_above && (*g).above == 1u) {
         return;
     }
-    if (c.b0 >= Real(0.0) && (*g).above == 0u) {
-        count_spike(g, p.start, feature);
+    // Bit 0: a jump. Bits 1 to 3: a crossing in the first, the second, the third stretch.
+    var todo = select(0u, 1u, c.b0 >= Real(0.0) && (*g).above == 0u);
+    let k = knots_of(p, c);
+    if (!stays_above) {
+        todo |= select(0u, 2u, c.b0 < Real(0.0) && k.at_first >= Real(0.0));
+        todo |= select(0u, 4u, k.at_first < Real(0.0) && k.at_second >= Real(0.0));
+        todo |= select(0u, 8u, k.at_second < Real(0.0) && c.b3 >= Real(0.0));
     }
     (*g).above = select(0u, 1u, c.b3 >= Real(0.0));
-    if (stays_above) {
-        return;
-    }
-    let k = knots_of(p, c);
-    let up_1 = c.b0 < Real(0.0) && k.at_first >= Real(0.0);
-    let up_2 = k.at_first < Real(0.0) && k.at_second >= Real(0.0);
-    let up_3 = k.at_second < Real(0.0) && c.b3 >= Real(0.0);
-    var todo = select(0u, 1u, up_1) | select(0u, 2u, up_2) | select(0u, 4u, up_3);
-    // Twice at most. A loop, so that the search stands in the program once.
+    // Twice at most. A loop, so that the search and the event stand in the program once.
     while (todo != 0u) {
         work += 1u;
-        let is_1 = (todo & 1u) != 0u;
-        let is_3 = todo == 4u;
+        var x = Real(0.0);
+        if ((todo & 1u) == 0u) {
+            x = root_in(c, k, todo);
+        }
         todo &= todo - 1u;
-        let x = root_between(
-            c,
-            select(select(k.first, k.second, is_3), Real(0.0), is_1),
-            select(select(k.second, Real(1.0), is_3), k.first, is_1),
-            select(select(k.at_first, k.at_second, is_3), c.b0, is_1),
-            select(select(k.at_second, c.b3, is_3), k.at_first, is_1),
-        );
-        count_spike(g, ticks_at(p, x), feature);
+        let at = ticks_at(p, x);
+        (*g).first = select((*g).first, at, (*g).count == 0u);
+        (*g).last = at;
+        (*g).count += 1u;
+        found_event(feature, at);
     }
 }
 
@@ -308,22 +310,14 @@ fn gather_time_above(g: ptr<function, Gathered>, p: Piece, threshold: Real) {
     let above_3 = c.b3 >= Real(0.0);
     // What is above from each crossing to the end, upward ones less downward ones: modulo 2^32 in between, right at the end.
     var total = select(0u, p.length, above_0);
-    var todo = select(0u, 1u, above_0 != above_1) | select(0u, 2u, above_1 != above_2) | select(0u, 4u, above_2 != above_3);
+    var todo = select(0u, 2u, above_0 != above_1) | select(0u, 4u, above_1 != above_2) | select(0u, 8u, above_2 != above_3);
     while (todo != 0u) {
         work += 1u;
-        let is_1 = (todo & 1u) != 0u;
-        let is_3 = todo == 4u;
+        let to_end = p.length - ticks_in(p, root_in(c, k, todo));
+        // Crossings go up and down by turns; the last goes up if the end is above.
+        let is_up = above_3 == ((countOneBits(todo) & 1u) == 1u);
+        total += select(0u - to_end, to_end, is_up);
         todo &= todo - 1u;
-        let at_to = select(select(k.at_second, c.b3, is_3), k.at_first, is_1);
-        let x = root_between(
-            c,
-            select(select(k.first, k.second, is_3), Real(0.0), is_1),
-            select(select(k.second, Real(1.0), is_3), k.first, is_1),
-            select(select(k.at_first, k.at_second, is_3), c.b0, is_1),
-            at_to,
-        );
-        let to_end = p.length - ticks_in(p, x);
-        total += select(0u - to_end, to_end, at_to >= Real(0.0));
     }
     (*g).first = ticks_add((*g).first, total);
 }

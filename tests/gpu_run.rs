@@ -264,6 +264,26 @@ fn no_event_is_lost_however_many_there_are() {
     }
 }
 
+/// Pieces of 5 ms with a sample every 0.002 ms: more rows than a dispatch may write.
+#[test]
+fn no_row_is_lost_however_many_lie_in_a_step() {
+    let model = "[[model]]\nname: calm\nc.x = 1\n[c]\ndot(x) = -x / 1000 [ms]\n    in [1]\n";
+    let text = "model = 'made'\nduration = '400 ms'\nscheme = 'ros3'\n[population]\nfibres = 9\n\
+                [record]\nvariables = ['c.x']\nevery = '0.002 ms'\n";
+    if adapter().is_none() {
+        return;
+    }
+    let ran = run(&study(text, model), Engine::GpuF32);
+    for fibre in 0..9 {
+        let trace = ran.trace("c.x", fibre);
+        assert_eq!(trace.len(), 200_001);
+        for (x, t) in trace.iter().zip(ran.times()) {
+            // Third order at 5/1000 of the time constant, and 24 bits.
+            assert!((x - (-t / 1000.0).exp()).abs() < 1e-6, "{x} at {t} ms");
+        }
+    }
+}
+
 /// What a slow state loses in single precision: 1e-7 of it a millisecond, in steps of 0.01 ms.
 #[test]
 fn slow_states_keep_their_changes_in_either_form_of_the_sums() {

@@ -20,9 +20,11 @@ use super::wgsl::{CLOCK_WORDS, WORKGROUP};
 
 /// What a dispatch is to take, ms: long enough that starting it costs nothing, short enough that no system resets the device.
 const DISPATCH_MS: (f64, f64) = (50.0, 100.0);
-/// Most iterations of a dispatch. Some drivers stop an invocation silently at 65,535 rounds of all its loops together, counting
-/// those of up to 16 fibres that run in lockstep: 16 times inner loops, and the outer one.
-const MOST_ITERATIONS: u32 = 3000;
+/// Fewest and most iterations of a dispatch.
+const ITERATIONS: (u32, u32) = (4, 3000);
+/// Some drivers stop an invocation silently at 65,535 rounds of all its loops together, counting those of up to 16 fibres that
+/// run in lockstep: their inner loops one after the other, and the outer one.
+const ROUNDS_OF_ONE: u32 = 65_535 / 17;
 /// Iterations of the first dispatch, before anything is measured.
 const FIRST_ITERATIONS: u32 = 16;
 /// Memory for events, bytes.
@@ -510,6 +512,14 @@ impl<T: Lane> Population<'_, T> {
         }
     }
 
+    /// Rounds that a dispatch may take, with room for what one iteration's features take beyond.
+    fn most_iterations(&self) -> u32 {
+        let beyond = features::MOST_WORK * self.gpu.plan.features.len() as u32;
+        ROUNDS_OF_ONE
+            .saturating_sub(beyond)
+            .clamp(ITERATIONS.0, ITERATIONS.1)
+    }
+
     /// Holds dispatches between 50 and 100 ms.
     fn adapt(&mut self, took_ms: f64, all_used: bool) {
         // Software runs on the processor: no system resets it, and starting a dispatch costs more.
@@ -520,7 +530,7 @@ impl<T: Lane> Population<'_, T> {
         if took_ms > high || (took_ms < low && all_used) {
             let factor = (middle / took_ms.max(1e-3)).clamp(0.1, 4.0);
             let budget = (f64::from(self.budget) * factor) as u32;
-            self.budget = budget.clamp(4, MOST_ITERATIONS);
+            self.budget = budget.clamp(ITERATIONS.0, self.most_iterations());
         }
     }
 

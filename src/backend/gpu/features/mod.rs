@@ -3,6 +3,9 @@
 //!
 //! Thresholds, windows and times are literals of the program: they belong to a study's features, never to a fibre.
 
+#[cfg(test)]
+mod tests;
+
 use crate::feature::{FeatureKind, FeatureSpec, Gathered};
 use crate::protocol::{Tick, ms, tick};
 
