@@ -56,6 +56,7 @@ pub struct Args {
     #[arg(long, value_name = "HZ")]
     pub rate: Option<f64>,
 
+    /// Print one JSON object
     #[arg(long)]
     pub json: bool,
 

@@ -112,11 +112,39 @@ pub struct StateAt {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[allow(
+    dead_code,
+    reason = "every field must be there, whether a test looks at it or not"
+)]
+pub struct Gpu {
+    pub number: usize,
+    pub name: String,
+    pub kind: String,
+    pub software: bool,
+    pub api: String,
+    pub driver: String,
+    pub usable: bool,
+    pub why_not: Option<String>,
+    pub f64: bool,
+    pub summation: Option<String>,
+    pub exp_ulps: Option<f64>,
+    pub max_binding_bytes: u64,
+    pub max_buffer_bytes: u64,
+    pub max_workgroups: u32,
+    pub subgroup_min: u32,
+    pub subgroup_max: u32,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Devices {
     pub schema: u32,
     pub cpu: Cpu,
-    pub gpus: Vec<serde_json::Value>,
-    pub gpu_note: String,
+    pub gpus: Vec<Gpu>,
+    /// What `--backend auto` takes: a GPU's name, or `cpu`.
+    pub auto: String,
+    /// What to install; where no real GPU can be used.
+    pub gpu_note: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -11,7 +11,8 @@ use crate::scheme::{BuildError, StepProgram, Summation};
 
 use super::device::{Device, GpuError};
 use super::features;
-use super::wgsl::{self, Form, Places, Real, Residence, WORKGROUP};
+use super::form::{CLOCK_WORDS, Form, Places, Real, Residence};
+use super::wgsl::{self, WORKGROUP};
 
 /// In the table of levels: a number, no parameter.
 const NUMBER: u32 = u32::MAX;
@@ -232,7 +233,7 @@ pub fn saved_bytes_per_fibre(
     let n_features = experiment.features.len();
     let reals =
         width + 2 * experiment.observables.len() + 1 + features::REALS * n_features + n_aside;
-    let words = wgsl::CLOCK_WORDS + features::WORDS * n_features;
+    let words = CLOCK_WORDS + features::WORDS * n_features;
     reals * real_bytes + 4 * words
 }
 

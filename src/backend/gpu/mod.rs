@@ -6,13 +6,16 @@
 
 mod device;
 mod features;
+mod form;
+mod image;
 mod kernel;
 mod population;
 mod probe;
 mod wgsl;
 
 pub use device::{Adapter, Choice, Device, DeviceKind, GpuError, adapters, choose};
+pub use form::{Form, Real, Residence};
+pub use image::{Image, Members, Standing};
 pub use kernel::{Gpu, KernelError, most_fibres, saved_bytes_per_fibre, wgsl};
-pub use population::{Image, Members, Population, SlabSamples, Standing};
+pub use population::{Population, SlabSamples};
 pub use probe::Probe;
-pub use wgsl::{Form, Real, Residence};

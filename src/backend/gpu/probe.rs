@@ -6,7 +6,7 @@
 use crate::scheme::Summation;
 
 use super::device::{Device, GpuError};
-use super::wgsl::Real;
+use super::form::Real;
 
 /// Additions, as in `shaders/probe.wgsl`.
 const ROUNDS: f64 = 50_000.0;
