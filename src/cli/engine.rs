@@ -61,7 +61,7 @@ pub(super) fn engine(chosen: Backend, device: Option<&str>) -> Result<Engine, Fa
 fn on(adapter: &Adapter) -> Engine {
     let note = match adapter.kind {
         DeviceKind::Software => Some(format!(
-            "warning: '{}' is software, no GPU: the CPU backend is faster",
+            "warning: '{}' is software that computes on the processor, no GPU",
             adapter.name
         )),
         _ => None,

@@ -20,7 +20,7 @@ pub enum DeviceKind {
     Integrated,
     /// A GPU seen through a virtual machine.
     Virtual,
-    /// A driver that computes on the CPU: exact enough for tests, slower than the CPU backend.
+    /// A driver that computes on the CPU. Never taken unless asked for: it is there for tests.
     Software,
     /// The driver does not say.
     Unknown,
