@@ -454,24 +454,7 @@ impl Batch {
         let cpu = Cpu::<T>::new(&self.experiment, &self.stepping(), Simd::best())?;
         let setup_s = started.elapsed().as_secs_f64();
         let done = drive(&cpu, &self.experiment, self.job(), out, progress, cancel)?;
-        let compared = Instant::now();
-        let chosen = self.agreement_sample();
-        let agreement = if done.interrupted || chosen.is_empty() {
-            None
-        } else {
-            let reference = Reference::new(&self.experiment, Tolerances::default())
-                .map_err(PilotError::from)?;
-            let engine = Engine::Cpu(&cpu);
-            super::agreement(engine, &reference, &self.experiment, &chosen, cancel)?
-        };
-        self.finish(
-            out,
-            done,
-            agreement,
-            started,
-            setup_s,
-            compared.elapsed().as_secs_f64(),
-        )
+        self.judge_and_finish(Engine::Cpu(&cpu), out, done, (started, setup_s), cancel)
     }
 
     fn run_device<T: Lane>(
@@ -493,24 +476,36 @@ impl Batch {
                 return Err(RunError::Gpu(e));
             }
         };
+        self.judge_and_finish(Engine::Gpu(&gpu), out, done, (started, setup_s), cancel)
+    }
+
+    /// Compares a few fibres with the reference and finishes the sink. `begun` is when the run began and how long its setup took, s.
+    fn judge_and_finish<T: Lane>(
+        &self,
+        engine: Engine<'_, T>,
+        out: &mut dyn Sink,
+        done: Done,
+        begun: (Instant, f64),
+        cancel: &AtomicBool,
+    ) -> Result<RunReport, RunError> {
         let compared = Instant::now();
         let chosen = self.agreement_sample();
         let agreement = if done.interrupted || chosen.is_empty() {
-            None
+            Ok(None)
         } else {
             let reference = Reference::new(&self.experiment, Tolerances::default())
                 .map_err(PilotError::from)?;
-            let engine = Engine::Gpu(&gpu);
-            super::agreement(engine, &reference, &self.experiment, &chosen, cancel)?
+            super::agreement(engine, &reference, &self.experiment, &chosen, cancel)
         };
-        self.finish(
-            out,
-            done,
-            agreement,
-            started,
-            setup_s,
-            compared.elapsed().as_secs_f64(),
-        )
+        let took_s = compared.elapsed().as_secs_f64();
+        match agreement {
+            Ok(agreement) => self.finish(out, done, agreement, begun.0, begun.1, took_s),
+            Err(error) => {
+                // The fibres' results are whole; only the judgement is missing.
+                self.finish(out, done, None, begun.0, begun.1, took_s)?;
+                Err(error.into())
+            }
+        }
     }
 
     /// The outcome of a run that a device did not survive: nothing is known of any fibre's end.
