@@ -28,7 +28,7 @@ const SMALLEST_STEP_MS: f64 = 0.000_5;
 const FIRST_STEP_MS: f64 = 0.02;
 /// Largest step from time 0 on, ms.
 const LARGEST_STEP_MS: f64 = 5.0;
-/// Largest step while settling, ticks: five seconds, so that a device's clock can count two of them in 31 bits.
+/// Largest step while settling, ticks: 5.4 s, so that a device's clock can count two of them in 31 bits.
 const LARGEST_SETTLING_STEP: i64 = 1 << 29;
 /// Largest step where the formulas name the time, ms, settling included: a model's own stimulus has no edge in the schedule.
 /// Stages lie in the first 0.44 of a step, so a stimulus may begin 0.56 of a step late; one shorter than a step may be missed.

@@ -159,3 +159,32 @@ impl<T: Lane> Image<T> {
         Some(rest)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The kernel and this file must mean the same rows and the same bits.
+    #[test]
+    fn rows_and_flags_are_those_of_the_kernel() {
+        let kernel = include_str!("../../../shaders/kernel.wgsl");
+        let constants = [
+            ("WANTED", WANTED as u32),
+            ("FLAGS", FLAGS as u32),
+            ("ACCEPTED", ACCEPTED as u32),
+            ("REJECTED", REJECTED as u32),
+            ("AT_FLOOR", AT_FLOOR as u32),
+            ("LOST_STATE", LOST_STATE as u32),
+            ("LOST_LOW", LOST_LOW as u32),
+            ("LOST_HIGH", LOST_HIGH as u32),
+            ("TRACE", TRACE as u32),
+            ("GATHERED_AT", CLOCK_WORDS as u32),
+            ("FINISHED", FINISHED),
+            ("LOST", LOST),
+        ];
+        for (name, value) in constants {
+            let line = format!("const {name}: u32 = {value}u;");
+            assert!(kernel.lines().any(|l| l == line), "{line}");
+        }
+    }
+}

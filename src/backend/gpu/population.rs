@@ -552,3 +552,28 @@ fn bind(
         })
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The uniform's fields are those of the kernel's struct, in its order.
+    #[test]
+    fn the_frame_is_laid_out_as_the_kernel_reads_it() {
+        let kernel = include_str!("../../../shaders/kernel.wgsl");
+        let (_, body) = kernel.split_once("struct Frame {").expect("it is there");
+        let (body, _) = body.split_once('}').expect("it ends");
+        let theirs: Vec<&str> = body
+            .lines()
+            .filter_map(|l| l.trim().strip_suffix(": u32,"))
+            .collect();
+        let ours = format!("{:?}", Frame::default());
+        let (_, ours) = ours.split_once('{').expect("fields follow");
+        let ours: Vec<&str> = ours
+            .split(',')
+            .filter_map(|f| f.split_once(':').map(|(name, _)| name.trim()))
+            .collect();
+        assert_eq!(ours, theirs);
+        assert_eq!(size_of::<Frame>(), 4 * theirs.len());
+    }
+}

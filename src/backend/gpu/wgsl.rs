@@ -427,12 +427,10 @@ impl Emitter<'_> {
         let per_ms = self.literal(1.0 / self.plan.ms_per_time);
         let mut lines = Vec::new();
         for (f, (spec, of)) in self.plan.features.iter().enumerate() {
-            let at = self.plan.step.observable_output(*of);
+            let (value, rate) = self.observed(*of);
             lines.push("{".to_string());
             lines.push(format!(
-                "    let piece = Piece(piece_start, piece_length, length_ms, o{of}, d{of} * {per_ms}, {}, {} * {per_ms});",
-                self.output(at),
-                self.output(at + 1)
+                "    let piece = Piece(piece_start, piece_length, length_ms, o{of}, d{of} * {per_ms}, {value}, {rate} * {per_ms});"
             ));
             lines.extend(features::feed(spec, f).lines().map(|l| format!("    {l}")));
             lines.push("}".to_string());
@@ -440,32 +438,30 @@ impl Emitter<'_> {
         lines.join("\n")
     }
 
+    /// An observable's value and rate at the start of the step.
+    fn observed(&self, observable: usize) -> (String, String) {
+        let at = self.plan.step.observable_output(observable);
+        (self.output(at), self.output(at + 1))
+    }
+
     fn sample(&self) -> String {
-        (0..self.plan.n_recorded)
-            .map(|k| {
-                let at = self.plan.step.observable_output(k);
-                format!(
-                    "samples[{k}u * n_places + place] = hermite(share, length, o{k}, d{k}, {}, {});",
-                    self.output(at),
-                    self.output(at + 1)
-                )
-            })
-            .collect::<Vec<_>>()
-            .join("\n")
+        let line = |k: usize| {
+            let (value, rate) = self.observed(k);
+            format!(
+                "samples[{k}u * n_places + place] = hermite(share, length, o{k}, d{k}, {value}, {rate});"
+            )
+        };
+        let lines: Vec<String> = (0..self.plan.n_recorded).map(line).collect();
+        lines.join("\n")
     }
 
     fn open(&self) -> String {
-        (0..self.n_observables())
-            .map(|k| {
-                let at = self.plan.step.observable_output(k);
-                format!(
-                    "o{k} = {};\nd{k} = {};",
-                    self.output(at),
-                    self.output(at + 1)
-                )
-            })
-            .collect::<Vec<_>>()
-            .join("\n")
+        let line = |k: usize| {
+            let (value, rate) = self.observed(k);
+            format!("o{k} = {value};\nd{k} = {rate};")
+        };
+        let lines: Vec<String> = (0..self.n_observables()).map(line).collect();
+        lines.join("\n")
     }
 
     fn accept(&self) -> String {
