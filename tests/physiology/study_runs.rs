@@ -169,6 +169,7 @@ fn rendered(reports: &[study::Report]) -> String {
 #[derive(Clone)]
 pub struct View<'a> {
     results: &'a Results,
+    condition: Condition,
     fibres: Vec<usize>,
 }
 
@@ -177,6 +178,7 @@ impl<'a> View<'a> {
     pub fn new(results: &'a Results, condition: Condition) -> Self {
         let all = View {
             results,
+            condition,
             fibres: (0..results.n_fibres).collect(),
         };
         let set = [
@@ -190,6 +192,28 @@ impl<'a> View<'a> {
         all.with(&known)
     }
 
+    /// All fibres of one set at the same temperature.
+    pub fn set(&self, slow: bool) -> View<'a> {
+        View::new(
+            self.results,
+            Condition {
+                slow,
+                ..self.condition
+            },
+        )
+    }
+
+    /// All fibres of the same set at 37 degrees Celsius.
+    pub fn warm(&self) -> View<'a> {
+        View::new(
+            self.results,
+            Condition {
+                warm: true,
+                ..self.condition
+            },
+        )
+    }
+
     /// Those of the fibres whose varied parameters have these values.
     pub fn with(&self, parameters: &[(&str, f64)]) -> View<'a> {
         let fits = |fibre: usize| {
@@ -200,6 +224,7 @@ impl<'a> View<'a> {
         };
         View {
             results: self.results,
+            condition: self.condition,
             fibres: self.fibres.iter().copied().filter(|f| fits(*f)).collect(),
         }
     }

@@ -59,6 +59,16 @@ impl Condition {
     }
 }
 
+/// A part of the page: what belongs together, and what is to be said of it.
+pub struct Section {
+    /// Its heading.
+    pub title: &'static str,
+    /// A paragraph for a reader who is no physiologist; Markdown.
+    pub about: &'static str,
+    /// Its rows.
+    pub targets: &'static [Target],
+}
+
 /// One quantity with one published range.
 #[derive(Clone, Copy)]
 pub struct Target {

@@ -1,50 +1,134 @@
 //! How little current fires the fibre, by bath, persistent sodium and chloride; and the nerve.
 
-use crate::shape::{first_at_least, nearest};
+use crate::shape::{crosses, first_at_least, nearest};
 use crate::study_runs::View;
-use crate::target::{ALL, AT_20, TARGET, Target};
+use crate::target::{ALL, AT_20, FAST, FAST_20, SLOW, SLOW_20, Section, TARGET, Target};
 
-const BATH: &str = "10_rheobase";
-const PERSISTENT: &str = "11_persistent_sodium";
-const CHLORIDE: &str = "12_low_chloride_step";
-const TRAIN: &str = "13_low_chloride_train";
-const NERVE: &str = "19_nerve";
-const SCREENING: &str = "Hille, Woodhull and Shapiro 1975, Phil Trans R Soc B 270:301; Costantin 1968, J Physiol 195:119";
+const SCREENING: &str = "10_screening";
+const RHEOBASE: &str = "11_rheobase";
+const STEP: &str = "12_persistent_sodium";
+const LOW_STEP: &str = "13_low_chloride_step";
+const LOW_TRAIN: &str = "14_low_chloride_train";
+const TERMINAL: &str = "21_nerve";
 const CANNON: &str = "Cannon, Brown and Corey 1993, Biophys J 65:270";
-const LOW_CL: &str = "Adrian and Bryant 1974, J Physiol 240:505";
+const MCARDLE: &str = "rat: McArdle, Michelson and D'Alonzo 1980, J Gen Physiol 75:655";
 
-/// The targets.
-pub const TARGETS: &[Target] = &[
+/// Calcium and magnesium in the bath.
+pub const BATH: Section = Section {
+    title: "Calcium and magnesium in the bath",
+    about: "",
+    targets: BATH_TARGETS,
+};
+
+/// Persistent sodium current.
+pub const PERSISTENT: Section = Section {
+    title: "Steps of current, and the persistent sodium current",
+    about: "",
+    targets: STEP_TARGETS,
+};
+
+/// Few chloride channels.
+pub const CHLORIDE: Section = Section {
+    title: "Few chloride channels",
+    about: "",
+    targets: CHLORIDE_TARGETS,
+};
+
+/// The motor nerve terminal.
+pub const NERVE: Section = Section {
+    title: "The motor nerve",
+    about: "",
+    targets: NERVE_TARGETS,
+};
+
+const BATH_TARGETS: &[Target] = &[
     Target {
         number: 16,
-        quantity: "rheobase, step of 300 ms, normal bath",
-        unit: "uA/cm^2",
-        digits: 1,
-        study: BATH,
-        judged: &[],
-        shown: ALL,
-        read: |v| 300.0 * rheobase_in(v, 1.2, 0.55),
+        quantity: "shift of sodium activation from 2 to 0 mM calcium, no magnesium",
+        unit: "mV",
+        low: -20.0,
+        high: -16.0,
+        source: "-18: Hille, Woodhull and Shapiro 1975, Phil Trans R Soc B 270:301",
+        study: SCREENING,
+        judged: &[FAST_20],
+        fitted: &[FAST_20],
+        read: |v| midpoint(v, "m", 0.0, 0.0) - midpoint(v, "m", 2.0, 0.0),
         ..TARGET
     },
     Target {
         number: 16,
-        quantity: "change of rheobase, 0.2 mM magnesium in the bath",
+        quantity: "shift of sodium activation, 0.2 mM magnesium",
+        unit: "mV",
+        digits: 2,
+        study: SCREENING,
+        judged: &[],
+        shown: &[FAST_20],
+        read: |v| shift(v, "m", 1.2, 0.2),
+        ..TARGET
+    },
+    Target {
+        number: 16,
+        quantity: "shift of sodium activation, 2 mM magnesium",
+        unit: "mV",
+        digits: 2,
+        study: SCREENING,
+        judged: &[],
+        shown: &[FAST_20],
+        read: |v| shift(v, "m", 1.2, 2.0),
+        ..TARGET
+    },
+    Target {
+        number: 16,
+        quantity: "shift of sodium activation, 0.8 mM calcium",
+        unit: "mV",
+        digits: 2,
+        study: SCREENING,
+        judged: &[],
+        shown: &[FAST_20],
+        read: |v| shift(v, "m", 0.8, 0.55),
+        ..TARGET
+    },
+    Target {
+        number: 16,
+        quantity: "shift of potassium activation over that of sodium",
+        digits: 2,
+        high: 0.99,
+        source: "sodium is more sensitive; 4 mV per threefold for potassium: Costantin 1968, J Physiol 195:119",
+        study: SCREENING,
+        judged: &[FAST_20],
+        fitted: &[FAST_20],
+        read: |v| shift(v, "n", 1.2, 2.0) / shift(v, "m", 1.2, 2.0),
+        ..TARGET
+    },
+    Target {
+        number: 16,
+        quantity: "rheobase, step of 300 ms, normal bath",
+        unit: "uA/cm^2",
+        study: RHEOBASE,
+        judged: &[],
+        shown: ALL,
+        read: |v| v.literal("stimulus.amplitude") * rheobase_in(v, 1.2, 0.55),
+        ..TARGET
+    },
+    Target {
+        number: 16,
+        quantity: "change of rheobase, 0.2 mM magnesium",
         unit: "%",
         low: -9.0,
         high: -3.0,
-        source: SCREENING,
-        study: BATH,
+        source: "what a shift of -1 mV is worth; the shift from Hille et al 1975",
+        study: RHEOBASE,
         read: |v| change(v, 1.2, 0.2),
         ..TARGET
     },
     Target {
         number: 16,
-        quantity: "change of rheobase, 2 mM magnesium in the bath",
+        quantity: "change of rheobase, 2 mM magnesium",
         unit: "%",
         low: 15.0,
         high: 29.0,
-        source: SCREENING,
-        study: BATH,
+        source: "what a shift of 3.2 mV is worth; the shift from Hille et al 1975",
+        study: RHEOBASE,
         read: |v| change(v, 1.2, 2.0),
         ..TARGET
     },
@@ -52,7 +136,7 @@ pub const TARGETS: &[Target] = &[
         number: 16,
         quantity: "change of rheobase, 0.8 mM calcium",
         unit: "%",
-        study: BATH,
+        study: RHEOBASE,
         judged: &[],
         shown: ALL,
         read: |v| change(v, 0.8, 0.55),
@@ -60,78 +144,107 @@ pub const TARGETS: &[Target] = &[
     },
     Target {
         number: 16,
-        quantity: "change of rheobase, 0.8 mM calcium, 0.2 mM magnesium",
+        quantity: "change of rheobase, 0.8 mM calcium and 0.2 mM magnesium",
         unit: "%",
-        study: BATH,
+        study: RHEOBASE,
         judged: &[],
         shown: ALL,
         read: |v| change(v, 0.8, 0.2),
         ..TARGET
     },
+];
+
+const STEP_TARGETS: &[Target] = &[
     Target {
         number: 17,
-        quantity: "spikes at 1.05 rheobase, persistent sodium 0.001",
+        quantity: "spikes at 1.05 rheobase, persistent fraction 0.001 (normal)",
         digits: 0,
         low: 1.0,
         high: 1.0,
         source: CANNON,
-        study: PERSISTENT,
+        study: STEP,
         fitted: AT_20,
-        read: |v| persistent(v, 0.001, 1.05, "spikes.count"),
+        read: |v| step(v, 0.001, 1.05, "spikes.count"),
         ..TARGET
     },
     Target {
         number: 17,
-        quantity: "spikes at 1.05 rheobase, persistent sodium 0.0075",
+        quantity: "spikes at 1.05 rheobase, persistent fraction 0.0075",
         digits: 0,
         low: 1.0,
         high: 1.0,
         source: CANNON,
-        study: PERSISTENT,
+        study: STEP,
         fitted: AT_20,
-        read: |v| persistent(v, 0.0075, 1.05, "spikes.count"),
+        read: |v| step(v, 0.0075, 1.05, "spikes.count"),
         ..TARGET
     },
     Target {
         number: 17,
-        quantity: "spikes at 1.05 rheobase, persistent sodium 0.015",
+        quantity: "spikes at 1.05 rheobase, persistent fraction 0.015",
         digits: 0,
         low: 3.0,
         source: CANNON,
-        study: PERSISTENT,
+        study: STEP,
         fitted: AT_20,
-        read: |v| persistent(v, 0.015, 1.05, "spikes.count"),
+        read: |v| step(v, 0.015, 1.05, "spikes.count"),
         ..TARGET
     },
     Target {
         number: 17,
-        quantity: "spikes at 1.05 rheobase, persistent sodium 0.02",
+        quantity: "spikes at 1.05 rheobase, persistent fraction 0.02",
         digits: 0,
         low: 3.0,
         source: CANNON,
-        study: PERSISTENT,
+        study: STEP,
         fitted: AT_20,
-        read: |v| persistent(v, 0.02, 1.05, "spikes.count"),
+        read: |v| step(v, 0.02, 1.05, "spikes.count"),
         ..TARGET
     },
     Target {
         number: 17,
-        quantity: "late potential at 1.5 rheobase, persistent sodium 0.03",
+        quantity: "late potential at 1.5 rheobase, persistent fraction 0.03",
         unit: "mV",
         low: -50.0,
         high: 0.0,
-        source: CANNON,
-        study: PERSISTENT,
-        read: |v| persistent(v, 0.03, 1.5, "V_late"),
+        source: "stays depolarised: Cannon, Brown and Corey 1993, Biophys J 65:270",
+        study: STEP,
+        read: |v| step(v, 0.03, 1.5, "V_late"),
         ..TARGET
     },
+    Target {
+        number: 24,
+        quantity: "spikes in a step at 1.5 rheobase, slow set",
+        digits: 0,
+        low: 1.0,
+        high: 1.0,
+        source: MCARDLE,
+        study: STEP,
+        judged: SLOW,
+        read: |v| step(v, 0.001, 1.5, "spikes.count"),
+        ..TARGET
+    },
+    Target {
+        number: 24,
+        quantity: "spikes in a step at 1.5 rheobase, fast set",
+        digits: 0,
+        low: 2.0,
+        source: MCARDLE,
+        study: STEP,
+        judged: FAST,
+        read: |v| step(v, 0.001, 1.5, "spikes.count"),
+        ..TARGET
+    },
+];
+
+const CHLORIDE_TARGETS: &[Target] = &[
     Target {
         number: 18,
         quantity: "rheobase with a tenth of the chloride channels, ratio",
         digits: 2,
         high: 0.5,
-        source: LOW_CL,
-        study: CHLORIDE,
+        source: "goat: Adrian and Bryant 1974, J Physiol 240:505",
+        study: LOW_STEP,
         read: |v| {
             let at = |fraction| rheobase(&v.with(&[("chloride.fraction", fraction)]));
             at(0.1) / at(1.0)
@@ -140,65 +253,96 @@ pub const TARGETS: &[Target] = &[
     },
     Target {
         number: 18,
-        quantity: "after-depolarisation, 50 ms after 30 pulses, 1/10 chloride",
+        quantity: "after-depolarisation 50 ms after 30 pulses, a tenth of the channels",
         unit: "mV",
         low: 5.0,
-        source: LOW_CL,
-        study: TRAIN,
-        read: |v| after_train(v, 0.1, |v| v.get("V50") - v.get("V_rest")),
+        source: "Adrian and Bryant 1974, J Physiol 240:505; Dutka et al 2008, J Physiol 586:875",
+        study: LOW_TRAIN,
+        read: |v| afterwards(v, 0.1),
         ..TARGET
     },
     Target {
         number: 18,
-        quantity: "after-depolarisation with healthy chloride channels",
+        quantity: "the same with all of them",
         unit: "mV",
-        study: TRAIN,
+        study: LOW_TRAIN,
         judged: &[],
         shown: ALL,
-        read: |v| after_train(v, 1.0, |v| v.get("V50") - v.get("V_rest")),
+        read: |v| afterwards(v, 1.0),
         ..TARGET
     },
     Target {
         number: 18,
-        quantity: "action potentials after the train, 1/10 chloride",
+        quantity: "spikes after 30 pulses, all chloride channels",
         digits: 0,
-        study: TRAIN,
-        judged: &[],
-        shown: ALL,
-        read: |v| after_train(v, 0.1, |v| v.get("after.count")),
+        low: 0.0,
+        high: 0.0,
+        source: "a healthy fibre falls silent with its last pulse",
+        study: LOW_TRAIN,
+        read: |v| v.with(&[("chloride.fraction", 1.0)]).get("after.count"),
         ..TARGET
     },
+    Target {
+        number: 18,
+        quantity: "spikes after 30 pulses, a tenth of the channels",
+        digits: 0,
+        low: 3.0,
+        source: "myotonia: Adrian and Bryant 1974, J Physiol 240:505",
+        study: LOW_TRAIN,
+        fitted: &[FAST_20, SLOW_20],
+        read: |v| v.with(&[("chloride.fraction", 0.1)]).get("after.count"),
+        ..TARGET
+    },
+    Target {
+        number: 18,
+        quantity: "chloride channels left when after-discharges begin",
+        unit: "%",
+        digits: 0,
+        low: 20.0,
+        high: 45.0,
+        source: "rat diaphragm, low chloride, 38 %: Kurihara, Tanaka and Shioya 1984, Psychiatry Clin Neurosci",
+        study: LOW_TRAIN,
+        read: |v| {
+            let curve = v.curve("chloride.fraction", "after.count");
+            let firing = curve.iter().rev().find(|p| p.1 >= 3.0);
+            firing.map_or(f64::NAN, |p| 100.0 * p.0)
+        },
+        ..TARGET
+    },
+];
+
+const NERVE_TARGETS: &[Target] = &[
     Target {
         number: 22,
-        quantity: "nerve spikes unasked, normal bath",
+        quantity: "nerve spikes that nobody asked for, normal bath",
         digits: 0,
         low: 0.0,
         high: 0.0,
         source: "a healthy motor nerve is silent",
-        study: NERVE,
+        study: TERMINAL,
         fitted: AT_20,
         read: |v| nerve(v, "nerve_before.count") + nerve(v, "nerve_after.count"),
         ..TARGET
     },
     Target {
         number: 22,
-        quantity: "nerve spikes of 30 pulses at 50 Hz",
+        quantity: "nerve spikes for 30 pulses at 50 Hz",
         digits: 0,
         low: 30.0,
         high: 30.0,
-        source: "one for one: a motor unit follows 50 Hz",
-        study: NERVE,
+        source: "one for one; motor units follow 50 Hz",
+        study: TERMINAL,
         read: |v| nerve(v, "nerve_train.count"),
         ..TARGET
     },
     Target {
         number: 22,
-        quantity: "fibre spikes of 30 pulses at 50 Hz on the nerve",
+        quantity: "fibre spikes for 30 pulses at 50 Hz on the nerve",
         digits: 0,
         low: 30.0,
         high: 30.0,
-        source: "one for one: a motor unit follows 50 Hz",
-        study: NERVE,
+        source: "one for one; motor units follow 50 Hz",
+        study: TERMINAL,
         read: |v| nerve(v, "fibre_train.count"),
         ..TARGET
     },
@@ -209,11 +353,52 @@ pub const TARGETS: &[Target] = &[
         low: 0.0,
         high: 0.0,
         source: "a healthy fibre falls silent with its nerve",
-        study: NERVE,
+        study: TERMINAL,
         read: |v| nerve(v, "fibre_after.count"),
         ..TARGET
     },
+    Target {
+        number: 22,
+        quantity: "nerve spikes after the train, 0.2 mM magnesium",
+        digits: 0,
+        study: TERMINAL,
+        judged: &[],
+        shown: ALL,
+        read: |v| unasked(v, 1.2, 0.2),
+        ..TARGET
+    },
+    Target {
+        number: 22,
+        quantity: "nerve spikes after the train, 0.8 mM calcium",
+        digits: 0,
+        study: TERMINAL,
+        judged: &[],
+        shown: ALL,
+        read: |v| unasked(v, 0.8, 0.55),
+        ..TARGET
+    },
+    Target {
+        number: 22,
+        quantity: "nerve spikes after the train, 0.8 mM calcium, 0.2 mM magnesium",
+        digits: 0,
+        study: TERMINAL,
+        judged: &[],
+        shown: ALL,
+        read: |v| unasked(v, 0.8, 0.2),
+        ..TARGET
+    },
 ];
+
+/// Potential at which a gate is half open, mV.
+fn midpoint(v: &View, gate: &str, ca_mm: f64, mg_mm: f64) -> f64 {
+    let v = v.with(&[("bath.Ca", ca_mm), ("bath.Mg", mg_mm)]);
+    crosses(&v.curve("protocol.V", gate), 0.5)
+}
+
+/// Change of the midpoint from the normal bath, mV.
+fn shift(v: &View, gate: &str, ca_mm: f64, mg_mm: f64) -> f64 {
+    midpoint(v, gate, ca_mm, mg_mm) - midpoint(v, gate, 1.2, 0.55)
+}
 
 /// The least level that fires, in units of the pacing level.
 fn rheobase(v: &View) -> f64 {
@@ -229,16 +414,23 @@ fn change(v: &View, ca_mm: f64, mg_mm: f64) -> f64 {
     100.0 * (rheobase_in(v, ca_mm, mg_mm) / rheobase_in(v, 1.2, 0.55) - 1.0)
 }
 
-/// A feature at so many times the rheobase, for a share of persistent sodium current.
-fn persistent(v: &View, share: f64, times: f64, column: &str) -> f64 {
-    let v = v.with(&[("sodium.persistent", share)]);
+/// A feature at so many times the rheobase, for a persistent fraction of the sodium channels.
+fn step(v: &View, fraction: f64, times: f64, column: &str) -> f64 {
+    let v = v.with(&[("sodium.persistent", fraction)]);
     nearest(&v.curve("protocol.current", column), times * rheobase(&v))
 }
 
-fn after_train(v: &View, fraction: f64, read: fn(&View) -> f64) -> f64 {
-    read(&v.with(&[("chloride.fraction", fraction)]))
+/// Potential 50 ms after the train, from rest, mV.
+fn afterwards(v: &View, fraction: f64) -> f64 {
+    let v = v.with(&[("chloride.fraction", fraction)]);
+    v.get("V50") - v.get("V_rest")
 }
 
 fn nerve(v: &View, column: &str) -> f64 {
     v.with(&[("bath.Ca", 1.2), ("bath.Mg", 0.55)]).get(column)
+}
+
+fn unasked(v: &View, ca_mm: f64, mg_mm: f64) -> f64 {
+    v.with(&[("bath.Ca", ca_mm), ("bath.Mg", mg_mm)])
+        .get("nerve_after.count")
 }

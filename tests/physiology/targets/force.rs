@@ -1,49 +1,138 @@
-//! Release, calcium, force, magnesium inside, fatigue.
+//! Calcium and force in a twitch and by frequency.
 
-use crate::shape::{crosses, half_fall};
+use crate::shape::{half_fall, width_at_half};
 use crate::study_runs::View;
-use crate::target::{ALL, AT_20, AT_37, TARGET, Target};
+use crate::target::{
+    ALL, AT_20, FAST, FAST_20, FAST_37, SLOW_20, SLOW_37, Section, TARGET, Target,
+};
 
-const TWITCH: &str = "14_twitch";
-const FREQUENCY: &str = "15_force_frequency";
-const RELEASE: &str = "16_release_by_magnesium";
-const MAGNESIUM: &str = "17_twitch_by_magnesium";
-const FATIGUE: &str = "18_fatigue";
-const JONA: &str = "Jona et al 2001, Pflugers Arch 441:729";
+const TWITCH: &str = "15_twitch";
+const FREQUENCY: &str = "16_force_frequency";
+const SHORTEN: &str = "computed: Shorten et al 2007, J Muscle Res Cell Motil 28:293";
+const CALDERON: &str = "mouse, 20 to 22 °C: Calderón, Bolaños and Caputo 2010, J Physiol 588:267";
 
 /// When the pulse comes, ms.
 const PULSE: f64 = 10.0;
 
-/// The targets.
-pub const TARGETS: &[Target] = &[
+/// The calcium transient.
+pub const CALCIUM: Section = Section {
+    title: "Calcium in a twitch",
+    about: "",
+    targets: CALCIUM_TARGETS,
+};
+
+/// Twitch and tetanus.
+pub const FORCE: Section = Section {
+    title: "Twitch and tetanus",
+    about: "",
+    targets: FORCE_TARGETS,
+};
+
+const CALCIUM_TARGETS: &[Target] = &[
     Target {
         number: 19,
         quantity: "calcium peak in a twitch",
         unit: "uM",
-        digits: 2,
+        low: 7.0,
+        high: 10.0,
+        source: SHORTEN,
         study: TWITCH,
-        judged: &[],
-        shown: ALL,
+        judged: &[FAST_20],
+        shown: &[FAST_37],
+        fitted: &[FAST_20],
         read: |v| v.get("Ca_peak"),
+        ..TARGET
+    },
+    Target {
+        number: 19,
+        quantity: "the same against measurement, fast",
+        unit: "uM",
+        low: 17.5,
+        high: 19.5,
+        source: "mouse EDL, 16 °C, 18.5: Baylor and Hollingworth 2003, J Physiol 551:125",
+        study: TWITCH,
+        judged: &[FAST_20],
+        read: |v| v.get("Ca_peak"),
+        ..TARGET
+    },
+    Target {
+        number: 19,
+        quantity: "the same against measurement, slow",
+        unit: "uM",
+        low: 7.4,
+        high: 11.4,
+        source: "mouse soleus, 16 °C, 9.4: Baylor and Hollingworth 2003, J Physiol 551:125",
+        study: TWITCH,
+        judged: &[SLOW_20],
+        shown: &[SLOW_37],
+        read: |v| v.get("Ca_peak"),
+        ..TARGET
+    },
+    Target {
+        number: 19,
+        quantity: "calcium peak of the fast over that of the slow set",
+        digits: 2,
+        low: 1.6,
+        high: 2.4,
+        source: "2.0: Baylor and Hollingworth 2003, J Physiol 551:125",
+        study: TWITCH,
+        judged: &[FAST_20],
+        shown: &[FAST_37],
+        read: |v| v.get("Ca_peak") / v.set(true).get("Ca_peak"),
         ..TARGET
     },
     Target {
         number: 19,
         quantity: "time to the calcium peak",
         unit: "ms",
+        low: 1.0,
+        high: 2.5,
+        source: "1.8 computed: Shorten et al 2007; rise 1.1 to 1.6: Calderón, Bolaños and Caputo 2010, J Physiol 588:267",
         study: TWITCH,
-        judged: &[],
-        shown: ALL,
+        judged: AT_20,
+        shown: &[FAST_37, SLOW_37],
         read: |v| v.get("t_Ca") - PULSE,
         ..TARGET
     },
     Target {
         number: 19,
+        quantity: "half duration of the calcium transient, fast",
+        unit: "ms",
+        low: 4.0,
+        high: 6.0,
+        source: CALDERON,
+        study: TWITCH,
+        judged: &[FAST_20],
+        shown: &[FAST_37],
+        read: |v| width_at_half(&v.trace("calcium.Ca"), v.get("Ca_rest")),
+        ..TARGET
+    },
+    Target {
+        number: 19,
+        quantity: "half duration of the calcium transient, slow",
+        unit: "ms",
+        low: 7.0,
+        high: 21.0,
+        source: "7.7 at 16 °C: Baylor and Hollingworth 2003; 19.1: Calderón, Bolaños and Caputo 2010",
+        study: TWITCH,
+        judged: &[SLOW_20],
+        shown: &[SLOW_37],
+        read: |v| width_at_half(&v.trace("calcium.Ca"), v.get("Ca_rest")),
+        ..TARGET
+    },
+];
+
+const FORCE_TARGETS: &[Target] = &[
+    Target {
+        number: 19,
         quantity: "time to the peak of a twitch",
         unit: "ms",
+        low: 13.0,
+        high: 18.0,
+        source: "rat gastrocnemius, in situ, 15.5 ± 1.1: Rassier and MacIntosh 2002, Can J Physiol Pharmacol 80:993",
         study: TWITCH,
-        judged: &[],
-        shown: ALL,
+        judged: &[FAST_37],
+        shown: &[FAST_20, SLOW_20, SLOW_37],
         read: |v| v.get("t_F") - PULSE,
         ..TARGET
     },
@@ -51,10 +140,37 @@ pub const TARGETS: &[Target] = &[
         number: 19,
         quantity: "half relaxation time of a twitch",
         unit: "ms",
+        low: 9.0,
+        high: 14.0,
+        source: "rat EDL 9.4: Heizmann, Berchtold and Rowlerson 1982, PNAS 79:7243; gastrocnemius 12.2 ± 0.9: as above",
         study: TWITCH,
-        judged: &[],
-        shown: ALL,
+        judged: &[FAST_37],
+        shown: &[FAST_20, SLOW_20, SLOW_37],
         read: |v| half_fall(&v.trace("force.F"), 0.0),
+        ..TARGET
+    },
+    Target {
+        number: 20,
+        quantity: "force at 100 Hz, 200 ms, over a twitch, fast",
+        low: 3.7,
+        high: 5.5,
+        source: "4.6 computed: Shorten et al 2007, J Muscle Res Cell Motil 28:293",
+        study: FREQUENCY,
+        judged: &[FAST_20],
+        shown: &[FAST_37],
+        read: |v| v.get("F_100_200ms") / v.get("F_1"),
+        ..TARGET
+    },
+    Target {
+        number: 20,
+        quantity: "force at 100 Hz, 200 ms, over a twitch, slow",
+        low: 4.7,
+        high: 7.1,
+        source: "5.9 computed: Shorten et al 2007, J Muscle Res Cell Motil 28:293",
+        study: FREQUENCY,
+        judged: &[SLOW_20],
+        shown: &[SLOW_37],
+        read: |v| v.get("F_100_200ms") / v.get("F_1"),
         ..TARGET
     },
     Target {
@@ -69,7 +185,7 @@ pub const TARGETS: &[Target] = &[
     },
     Target {
         number: 20,
-        quantity: "tetanic force, as a fraction of the saturating one",
+        quantity: "tetanic force, as a fraction of the model's full scale",
         digits: 2,
         study: FREQUENCY,
         judged: &[],
@@ -109,180 +225,27 @@ pub const TARGETS: &[Target] = &[
     },
     Target {
         number: 20,
-        quantity: "force at 100 Hz, 200 ms, over a twitch",
+        quantity: "tetanic force at 20 over that at 37 °C",
+        digits: 2,
+        low: 0.6,
+        high: 1.0,
+        source: "falls a little from 35 to 25 °C and markedly below 20 °C: Ranatunga and Wylie 1983, J Physiol 339:87",
         study: FREQUENCY,
-        judged: &[],
-        shown: ALL,
-        read: |v| v.get("F_100_200") / v.get("F_1"),
+        judged: AT_20,
+        read: |v| tetanus(v) / tetanus(&v.warm()),
         ..TARGET
     },
     Target {
         number: 20,
-        quantity: "action potentials of 100 pulses at 100 Hz",
+        quantity: "action potentials for 100 pulses at 100 Hz",
         digits: 0,
         study: FREQUENCY,
-        judged: &[],
-        shown: ALL,
+        judged: FAST,
+        low: 100.0,
+        high: 100.0,
+        source: "one for one; the tetanus of fast muscle is at 100 Hz and above",
+        shown: &[SLOW_20, SLOW_37],
         read: |v| v.get("spikes_100.count"),
-        ..TARGET
-    },
-    Target {
-        number: 21,
-        quantity: "magnesium that halves release, depolarised",
-        unit: "uM",
-        digits: 0,
-        low: 140.0,
-        high: 210.0,
-        source: JONA,
-        study: RELEASE,
-        judged: AT_20,
-        shown: AT_37,
-        read: |v| {
-            let v = v.with(&[("protocol.V", 20.0)]);
-            let curve = v.curve("protocol.Mg", "O");
-            crosses(&curve, curve[0].1 / 2.0)
-        },
-        ..TARGET
-    },
-    Target {
-        number: 21,
-        quantity: "largest open fraction, magnesium 512 uM",
-        digits: 3,
-        study: RELEASE,
-        judged: &[],
-        shown: ALL,
-        read: |v| open(v, 512.0, 20.0),
-        ..TARGET
-    },
-    Target {
-        number: 21,
-        quantity: "largest open fraction at 100 over that at 512 uM",
-        digits: 2,
-        low: 1.05,
-        source: JONA,
-        study: RELEASE,
-        read: |v| open(v, 100.0, 20.0) / open(v, 512.0, 20.0),
-        ..TARGET
-    },
-    Target {
-        number: 21,
-        quantity: "shift of half release from 512 to 100 uM",
-        unit: "mV",
-        high: -1.0,
-        source: JONA,
-        study: RELEASE,
-        read: |v| half_voltage(v, 100.0) - half_voltage(v, 512.0),
-        ..TARGET
-    },
-    Target {
-        number: 21,
-        quantity: "opening in a twitch at 100 over that at 560 uM",
-        digits: 2,
-        low: 1.05,
-        source: JONA,
-        study: MAGNESIUM,
-        read: |v| at_mg(v, 100.0).get("O_peak") / at_mg(v, 560.0).get("O_peak"),
-        ..TARGET
-    },
-    Target {
-        number: 21,
-        quantity: "calcium of a twitch at 300 over that at 560 uM",
-        digits: 2,
-        study: MAGNESIUM,
-        judged: &[],
-        shown: ALL,
-        read: |v| at_mg(v, 300.0).get("Ca_peak") / at_mg(v, 560.0).get("Ca_peak"),
-        ..TARGET
-    },
-    Target {
-        number: 21,
-        quantity: "calcium of a twitch at 100 over that at 560 uM",
-        digits: 2,
-        study: MAGNESIUM,
-        judged: &[],
-        shown: ALL,
-        read: |v| at_mg(v, 100.0).get("Ca_peak") / at_mg(v, 560.0).get("Ca_peak"),
-        ..TARGET
-    },
-    Target {
-        number: 21,
-        quantity: "force of a twitch at 300 over that at 560 uM",
-        digits: 2,
-        study: MAGNESIUM,
-        judged: &[],
-        shown: ALL,
-        read: |v| at_mg(v, 300.0).get("F_peak") / at_mg(v, 560.0).get("F_peak"),
-        ..TARGET
-    },
-    Target {
-        number: 23,
-        quantity: "force of the 10th tetanus over the first",
-        digits: 2,
-        study: FATIGUE,
-        judged: &[],
-        shown: ALL,
-        read: |v| v.get("F_10") / v.get("F_1"),
-        ..TARGET
-    },
-    Target {
-        number: 23,
-        quantity: "force of the 60th tetanus over the first",
-        digits: 2,
-        study: FATIGUE,
-        judged: &[],
-        shown: ALL,
-        read: |v| v.get("F_60") / v.get("F_1"),
-        ..TARGET
-    },
-    Target {
-        number: 23,
-        quantity: "force of the 120th tetanus over the first",
-        digits: 2,
-        study: FATIGUE,
-        judged: &[],
-        shown: ALL,
-        read: |v| v.get("F_120") / v.get("F_1"),
-        ..TARGET
-    },
-    Target {
-        number: 23,
-        quantity: "force of a tetanus after 6 min of rest over the first",
-        digits: 2,
-        study: FATIGUE,
-        judged: &[],
-        shown: ALL,
-        read: |v| v.get("F_back") / v.get("F_1"),
-        ..TARGET
-    },
-    Target {
-        number: 23,
-        quantity: "phosphate after 120 tetani",
-        unit: "mM",
-        digits: 2,
-        study: FATIGUE,
-        judged: &[],
-        shown: ALL,
-        read: |v| v.get("P_120"),
-        ..TARGET
-    },
-    Target {
-        number: 23,
-        quantity: "potential after 120 tetani",
-        unit: "mV",
-        study: FATIGUE,
-        judged: &[],
-        shown: ALL,
-        read: |v| v.get("V_120"),
-        ..TARGET
-    },
-    Target {
-        number: 23,
-        quantity: "action potentials of 3630 pulses",
-        digits: 0,
-        study: FATIGUE,
-        judged: &[],
-        shown: ALL,
-        read: |v| v.get("spikes.count"),
         ..TARGET
     },
 ];
@@ -293,20 +256,4 @@ fn tetanus(v: &View) -> f64 {
         .iter()
         .map(|column| v.get(column))
         .fold(f64::NAN, f64::max)
-}
-
-fn open(v: &View, mg_um: f64, mv: f64) -> f64 {
-    v.with(&[("protocol.Mg", mg_um), ("protocol.V", mv)])
-        .get("O")
-}
-
-/// The potential of half of the largest open fraction.
-fn half_voltage(v: &View, mg_um: f64) -> f64 {
-    let curve = v.with(&[("protocol.Mg", mg_um)]).curve("protocol.V", "O");
-    let most = curve.iter().map(|p| p.1).fold(0.0, f64::max);
-    crosses(&curve, most / 2.0)
-}
-
-fn at_mg<'a>(v: &View<'a>, um: f64) -> View<'a> {
-    v.with(&[("magnesium.set", um)])
 }

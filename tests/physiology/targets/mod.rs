@@ -1,30 +1,49 @@
 //! The table of targets, as data: quantity, range, source, study, how the value is read, and the known misses.
 
+mod activity;
 mod excitability;
+mod fatigue;
 mod force;
+mod magnesium;
 mod potassium;
 mod rest;
 mod spike;
 
-use crate::target::Target;
+use crate::target::{Section, Target};
+
+/// Every part of the page, in order.
+pub const SECTIONS: &[&Section] = &[
+    &rest::REST,
+    &rest::PUMP,
+    &spike::SPIKE,
+    &potassium::HIGH_POTASSIUM,
+    &potassium::OUABAIN,
+    &activity::TRAIN,
+    &activity::AFTER,
+    &excitability::BATH,
+    &excitability::PERSISTENT,
+    &excitability::CHLORIDE,
+    &excitability::NERVE,
+    &force::CALCIUM,
+    &force::FORCE,
+    &magnesium::MAGNESIUM,
+    &fatigue::FATIGUE,
+];
 
 /// Every target, in the order of the page.
 pub fn all() -> impl Iterator<Item = &'static Target> {
-    [
-        rest::TARGETS,
-        spike::TARGETS,
-        potassium::TARGETS,
-        excitability::TARGETS,
-        force::TARGETS,
-    ]
-    .into_iter()
-    .flatten()
+    SECTIONS.iter().flat_map(|section| section.targets)
 }
 
-/// The studies that the targets need; the long ones first, so that cores end together.
+/// The studies that the targets need; the long ones first, so that all cores end together.
 pub fn studies() -> Vec<&'static str> {
-    const LONG: [&str; 3] = ["09_after_exercise", "18_fatigue", "15_force_frequency"];
-    let mut studies: Vec<&str> = LONG.to_vec();
+    let mut studies = vec![
+        "09_after_exercise",
+        "20_fatigue_of_motor_units",
+        "19_fatigue_of_tetani",
+        "12_persistent_sodium",
+        "11_rheobase",
+    ];
     for target in all() {
         if !studies.contains(&target.study) {
             studies.push(target.study);

@@ -1,13 +1,26 @@
 //! The fibre at rest: potential, ions, conductances, pump.
 
 use crate::study_runs::View;
-use crate::target::{ALL, AT_20, AT_37, FAST_20, SLOW_20, TARGET, Target};
+use crate::target::{ALL, AT_20, AT_37, FAST_20, SLOW_20, Section, TARGET, Target};
 
 /// pmol per cm^2 and s of a univalent ion in a current of 1 uA/cm^2.
 const PMOL_PER_UA: f64 = 1e6 / 96485.0;
 
-/// The targets.
-pub const TARGETS: &[Target] = &[
+/// Potential, ions, stability, conductance.
+pub const REST: Section = Section {
+    title: "Rest",
+    about: "",
+    targets: REST_TARGETS,
+};
+
+/// The sodium-potassium pump.
+pub const PUMP: Section = Section {
+    title: "The sodium-potassium pump at rest",
+    about: "",
+    targets: PUMP_TARGETS,
+};
+
+const REST_TARGETS: &[Target] = &[
     Target {
         number: 1,
         quantity: "resting potential, 4 mM potassium in the bath",
@@ -95,7 +108,7 @@ pub const TARGETS: &[Target] = &[
         digits: 4,
         high: 0.1,
         source: "a rest does not move",
-        study: "02_drift",
+        study: "02_initial_values",
         judged: AT_20,
         definition: true,
         read: |v| v.get("V_high") - v.get("V_low"),
@@ -108,12 +121,40 @@ pub const TARGETS: &[Target] = &[
         digits: 4,
         high: 0.1,
         source: "a rest does not move",
-        study: "02_drift",
+        study: "02_initial_values",
         judged: AT_20,
         definition: true,
         read: |v| drift(v, "start"),
         ..TARGET
     },
+    Target {
+        number: 9,
+        quantity: "conductance at rest",
+        unit: "mS/cm^2",
+        digits: 2,
+        low: 0.9,
+        high: 2.5,
+        source: "Lorkovic and Tomanek 1977, Am J Physiol 232:C109; Palade and Barchi 1977, J Gen Physiol 69:325",
+        study: "04_conductance",
+        fitted: AT_20,
+        read: |v| conductance(v, 1.0),
+        ..TARGET
+    },
+    Target {
+        number: 9,
+        quantity: "share of chloride in it",
+        unit: "%",
+        low: 75.0,
+        high: 90.0,
+        source: "as the conductance",
+        study: "04_conductance",
+        fitted: AT_20,
+        read: |v| 100.0 * (1.0 - conductance(v, 0.0) / conductance(v, 1.0)),
+        ..TARGET
+    },
+];
+
+const PUMP_TARGETS: &[Target] = &[
     Target {
         number: 7,
         quantity: "sodium efflux through the pump at rest",
@@ -148,31 +189,6 @@ pub const TARGETS: &[Target] = &[
         judged: AT_37,
         shown: AT_20,
         read: |v| pump(v, "I_max", "I_tubule_max"),
-        ..TARGET
-    },
-    Target {
-        number: 9,
-        quantity: "conductance at rest",
-        unit: "mS/cm^2",
-        digits: 2,
-        low: 0.9,
-        high: 2.5,
-        source: "Lorkovic and Tomanek 1977, Am J Physiol 232:C109; Palade and Barchi 1977, J Gen Physiol 69:325",
-        study: "04_conductance",
-        fitted: AT_20,
-        read: |v| conductance(v, 1.0),
-        ..TARGET
-    },
-    Target {
-        number: 9,
-        quantity: "share of chloride in it",
-        unit: "%",
-        low: 75.0,
-        high: 90.0,
-        source: "as the conductance",
-        study: "04_conductance",
-        fitted: AT_20,
-        read: |v| 100.0 * (1.0 - conductance(v, 0.0) / conductance(v, 1.0)),
         ..TARGET
     },
 ];

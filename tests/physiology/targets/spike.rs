@@ -1,12 +1,18 @@
 //! The action potential and what it leaves in the tubules.
 
 use crate::shape::{steepest, width_at_half};
-use crate::target::{ALL, AT_20, AT_37, FAST_20, TARGET, Target};
+use crate::target::{ALL, AT_20, AT_37, FAST_20, Section, TARGET, Target};
 
 const STUDY: &str = "03_action_potential";
 
-/// The targets.
-pub const TARGETS: &[Target] = &[
+/// The action potential.
+pub const SPIKE: Section = Section {
+    title: "The action potential",
+    about: "",
+    targets: TARGETS,
+};
+
+const TARGETS: &[Target] = &[
     Target {
         number: 4,
         quantity: "amplitude of the action potential",
