@@ -24,8 +24,6 @@ pub fn folder() -> PathBuf {
 pub struct Results {
     /// Name of the study, without `.toml`.
     pub study: String,
-    /// Title of the study.
-    pub title: String,
     /// Wall time, s.
     pub wall_s: f64,
     model: Model,
@@ -132,7 +130,6 @@ impl Results {
         let recorded = study.record.variables.iter().zip(memory.values);
         Ok(Results {
             study: name.to_string(),
-            title: study.title.clone(),
             wall_s: started.elapsed().as_secs_f64(),
             traces: recorded
                 .map(|(&id, values)| (study.model.variable(id).name.clone(), values))
@@ -253,14 +250,20 @@ impl<'a> View<'a> {
         r.time_ms.iter().copied().zip(own.copied()).collect()
     }
 
-    /// The value that the model's file gives a literal.
+    /// The value that the model's file gives a literal; where it has one for each set (`NAME_fast`, `NAME_slow`), that of the set.
     pub fn literal(&self, name: &str) -> f64 {
         let model = &self.results.model;
-        let kind = model.find(name).map(|id| &model.variable(id).kind);
-        match kind {
-            Some(VariableKind::Literal(value)) => *value,
-            _ => panic!("the model has no literal '{name}'"),
-        }
+        let value = |name: &str| {
+            let id = model.find(name)?;
+            match model.variable(id).kind {
+                VariableKind::Literal(value) => Some(value),
+                _ => None,
+            }
+        };
+        let set = if self.condition.slow { "slow" } else { "fast" };
+        value(name)
+            .or_else(|| value(&format!("{name}_{set}")))
+            .unwrap_or_else(|| panic!("the model has no literal '{name}'"))
     }
 
     fn only(&self) -> usize {

@@ -97,7 +97,7 @@ pub struct Target {
     /// Whether it holds by definition: it tests the arithmetic, not the physiology.
     pub definition: bool,
     /// Conditions in which the model is known to miss the range, and why.
-    pub missed: &'static [(Condition, &'static str)],
+    pub missed: &'static [(&'static [Condition], &'static str)],
     /// Reads it from the fibres of a condition.
     pub read: fn(&View) -> f64,
 }
@@ -172,7 +172,7 @@ impl Target {
 
     /// Why it is known to be missed.
     pub fn known_miss(&self, condition: Condition) -> Option<&'static str> {
-        let known = self.missed.iter().find(|(c, _)| *c == condition);
+        let known = self.missed.iter().find(|(c, _)| c.contains(&condition));
         known.map(|(_, reason)| *reason)
     }
 }

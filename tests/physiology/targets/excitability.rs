@@ -16,28 +16,34 @@ const MCARDLE: &str = "rat: McArdle, Michelson and D'Alonzo 1980, J Gen Physiol 
 /// Calcium and magnesium in the bath.
 pub const BATH: Section = Section {
     title: "Calcium and magnesium in the bath",
-    about: "",
+    about: "Divalent ions screen the charges on the outside of the membrane. With fewer of them channels open earlier, as if \
+            the fibre were depolarised by a few mV, and a weaker current fires it.",
     targets: BATH_TARGETS,
 };
 
 /// Persistent sodium current.
 pub const PERSISTENT: Section = Section {
     title: "Steps of current, and the persistent sodium current",
-    about: "",
+    about: "A small part of the sodium channels does not inactivate. In some inherited diseases it is larger: then a step of \
+            current brings a train of action potentials, or leaves the fibre depolarised. A healthy slow fibre answers a step \
+            with one action potential, a fast one with several.",
     targets: STEP_TARGETS,
 };
 
 /// Few chloride channels.
 pub const CHLORIDE: Section = Section {
     title: "Few chloride channels",
-    about: "",
+    about: "Most of the conductance at rest is chloride's. Without it (myotonia congenita) little current fires the fibre, \
+            and the potassium that a train leaves in the tubules sets off further action potentials.",
     targets: CHLORIDE_TARGETS,
 };
 
 /// The motor nerve terminal.
 pub const NERVE: Section = Section {
     title: "The motor nerve",
-    about: "",
+    about: "The terminal of the motor nerve drives the fibre through its endplate. Its conductances were chosen so that it is \
+            silent in the normal bath and fires by itself with little calcium and magnesium, so the last rows show a \
+            choice, not a finding.",
     targets: NERVE_TARGETS,
 };
 
@@ -300,7 +306,7 @@ const CHLORIDE_TARGETS: &[Target] = &[
         digits: 0,
         low: 20.0,
         high: 45.0,
-        source: "rat diaphragm, low chloride, 38 %: Kurihara, Tanaka and Shioya 1984, Psychiatry Clin Neurosci",
+        source: "rat diaphragm in low chloride, 38 %: Kurihara, Tanaka and Shioya 1984, doi 10.1111/j.1440-1819.1984.tb00798.x",
         study: LOW_TRAIN,
         read: |v| {
             let curve = v.curve("chloride.fraction", "after.count");

@@ -9,7 +9,8 @@ const UNITS: &str = "20_fatigue_of_motor_units";
 /// Fatigue.
 pub const FATIGUE: Section = Section {
     title: "Fatigue",
-    about: "",
+    about: "Force in repeated tetani, by two protocols: short tetani with long pauses, as single fibres are studied, and trains \
+            of 330 ms every second, as motor units are told apart.",
     targets: TARGETS,
 };
 

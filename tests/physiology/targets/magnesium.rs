@@ -14,7 +14,8 @@ const OPEN_MV: f64 = 20.0;
 /// Magnesium inside the fibre.
 pub const MAGNESIUM: Section = Section {
     title: "Magnesium inside the fibre",
-    about: "",
+    about: "Magnesium holds the release channel shut, so with less of it more calcium is released; it also takes up sites of \
+            parvalbumin that calcium would otherwise find empty. It is part of the pump's fuel, MgATP, which stays in excess.",
     targets: TARGETS,
 };
 

@@ -11,14 +11,17 @@ const SEABROOKE: &str = "mouse EDL, 25 mV in 2 h: Seabrooke et al 1988, Q J Exp 
 /// High potassium.
 pub const HIGH_POTASSIUM: Section = Section {
     title: "High potassium in the bath",
-    about: "",
+    about: "Potassium outside depolarises, and a depolarised fibre first loses the peak of its action potential and then the \
+            action potential: the reason why high potassium paralyses. Published measurements are of mouse muscle at 25 °C, \
+            so only the values at 20 °C are marked, but for the slope, which the laws of diffusion set at any temperature.",
     targets: POTASSIUM_TARGETS,
 };
 
 /// Blocked pumps.
 pub const OUABAIN: Section = Section {
     title: "Blocked pumps",
-    about: "",
+    about: "With all pumps blocked by ouabain the fibre first loses the small potential that the pump makes by itself, and \
+            then, over hours, its ion gradients.",
     targets: OUABAIN_TARGETS,
 };
 
@@ -29,7 +32,7 @@ const POTASSIUM_TARGETS: &[Target] = &[
         unit: "mV/decade",
         low: 45.0,
         high: 58.0,
-        source: "Nernst's slope is 58 at 20 °C and 61 at 37 °C; Hodgkin and Horowicz 1959, J Physiol 148:127",
+        source: "frog: Hodgkin and Horowicz 1959, J Physiol 148:127; Nernst's slope is 58 at 20 °C and 61.5 at 37 °C",
         study: HIGH_K,
         read: |v| (at_k(v, 40.0).get("V") - at_k(v, 10.0).get("V")) / 4f64.log10(),
         ..TARGET
@@ -42,6 +45,8 @@ const POTASSIUM_TARGETS: &[Target] = &[
         high: -68.0,
         source: CAIRNS,
         study: HIGH_K,
+        judged: AT_20,
+        shown: AT_37,
         fitted: AT_20,
         read: |v| at_k(v, 8.0).get("V"),
         ..TARGET
@@ -54,6 +59,8 @@ const POTASSIUM_TARGETS: &[Target] = &[
         high: -63.0,
         source: CAIRNS,
         study: HIGH_K,
+        judged: AT_20,
+        shown: AT_37,
         fitted: AT_20,
         read: |v| at_k(v, 10.0).get("V"),
         ..TARGET
@@ -66,6 +73,8 @@ const POTASSIUM_TARGETS: &[Target] = &[
         high: -58.0,
         source: CAIRNS,
         study: HIGH_K,
+        judged: AT_20,
+        shown: AT_37,
         fitted: AT_20,
         read: |v| at_k(v, 12.0).get("V"),
         ..TARGET
@@ -77,6 +86,8 @@ const POTASSIUM_TARGETS: &[Target] = &[
         low: 10.0,
         source: CAIRNS,
         study: HIGH_K,
+        judged: AT_20,
+        shown: AT_37,
         fitted: AT_20,
         read: |v| at_k(v, 8.0).get("V_peak"),
         ..TARGET
@@ -88,6 +99,8 @@ const POTASSIUM_TARGETS: &[Target] = &[
         high: 0.0,
         source: CAIRNS,
         study: HIGH_K,
+        judged: AT_20,
+        shown: AT_37,
         fitted: AT_20,
         read: |v| at_k(v, 12.0).get("V_peak"),
         ..TARGET

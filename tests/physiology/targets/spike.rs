@@ -8,7 +8,8 @@ const STUDY: &str = "03_action_potential";
 /// The action potential.
 pub const SPIKE: Section = Section {
     title: "The action potential",
-    about: "",
+    about: "One action potential after a short pulse. Real ones travel: part of the current that charges the next piece of \
+            membrane is lost there, so a travelling action potential rises less steeply than that of a patch alone.",
     targets: TARGETS,
 };
 
@@ -19,7 +20,7 @@ const TARGETS: &[Target] = &[
         unit: "mV",
         low: 95.0,
         high: 125.0,
-        source: "82 to 97 in vivo: Hicks and McComas 1989, J Physiol 414:337; peak +6: Pedersen et al 2005, J Gen Physiol 125:237",
+        source: "rat soleus, in vivo, 82 to 97: Hicks and McComas 1989, J Physiol 414:337; upper end for a patch alone",
         study: STUDY,
         fitted: AT_20,
         read: |v| v.get("V_peak") - v.get("V_rest"),
@@ -57,7 +58,7 @@ const TARGETS: &[Target] = &[
         digits: 0,
         low: 140.0,
         high: 700.0,
-        source: "142 to 178, propagated: Pedersen et al 2005, J Gen Physiol 125:237; a patch alone is steeper",
+        source: "rat soleus, propagated, 142 to 178: Pedersen et al 2005, J Gen Physiol 125:237; upper end for a patch alone",
         study: STUDY,
         fitted: AT_20,
         read: |v| steepest(&v.trace("membrane.V"), 10.35),
