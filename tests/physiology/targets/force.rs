@@ -34,6 +34,7 @@ const CALCIUM_TARGETS: &[Target] = &[
         number: 19,
         quantity: "calcium peak in a twitch",
         unit: "uM",
+        digits: 2,
         low: 7.0,
         high: 10.0,
         source: SHORTEN,

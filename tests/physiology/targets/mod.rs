@@ -4,6 +4,7 @@ mod activity;
 mod excitability;
 mod fatigue;
 mod force;
+mod fuel;
 mod magnesium;
 mod potassium;
 mod rest;
@@ -28,6 +29,7 @@ pub const SECTIONS: &[&Section] = &[
     &force::FORCE,
     &magnesium::MAGNESIUM,
     &fatigue::FATIGUE,
+    &fuel::FUEL,
 ];
 
 /// Every target, in the order of the page.
