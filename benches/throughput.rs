@@ -3,6 +3,7 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use sarcolemma::backend::DEFAULT_LARGEST_STEP_MS;
 use sarcolemma::backend::gpu::{Choice, DeviceKind, Residence, adapters, choose};
 use sarcolemma::diag::Source;
 use sarcolemma::model::{self, Model};
@@ -50,6 +51,7 @@ fn stepping_on_a_device(c: &mut Criterion) {
                 scheme: Some(scheme),
                 step_ms: DEFAULT_STEP_MS,
                 tolerance: DEFAULT_TOLERANCE,
+                largest_step_ms: DEFAULT_LARGEST_STEP_MS,
                 fibres,
                 threads: 0,
                 duration_ms: 50.0,
@@ -90,6 +92,7 @@ fn stepping(c: &mut Criterion) {
                 scheme: Some(scheme),
                 step_ms: DEFAULT_STEP_MS,
                 tolerance: DEFAULT_TOLERANCE,
+                largest_step_ms: DEFAULT_LARGEST_STEP_MS,
                 fibres: 256,
                 threads: 1,
                 duration_ms: 50.0,

@@ -9,14 +9,14 @@
 
 mod judge;
 
-use judge::{Table, names, shipped};
+use judge::{Table, load, names};
 use sarcolemma::backend::reference::evaluate;
 use sarcolemma::model::{Model, VariableId, VariableKind};
 use sarcolemma::ops::{Op, eval};
 use sarcolemma::program::{Input, Node, Program, Rhs, Style, Value, fuse, lower, program};
 use sarcolemma::scheme::{Request, Scheme, Summation, build};
 
-/// The tables' own error: the prototype of `skeletal_fibre` took a series that is off by 5e-10 of the largest term (see
+/// The tables' own error: the tables of `skeletal_fibre_prototype` come from code that took a series that is off by 5e-10 of the largest term (see
 /// `tests/oracle/README.md`); all others agree to rounding.
 const TOLERANCE: f64 = 1e-9;
 
@@ -53,8 +53,8 @@ fn cases() -> Vec<Case> {
     for t in [0, 2, 6] {
         for pace in [0, 1] {
             cases.push(Case {
-                model: "skeletal_fibre",
-                table: "skeletal_fibre_derivatives.csv",
+                model: "skeletal_fibre_prototype",
+                table: "skeletal_fibre_prototype_derivatives.csv",
                 value: format!("value_t{t}ms_pace{pace}"),
                 derivative: format!("derivative_t{t}ms_pace{pace}"),
                 pace: f64::from(pace),
@@ -177,7 +177,7 @@ fn sizes(program: &Program, inputs: &[f64]) -> Vec<f64> {
 
 /// Compares with the table what `derivatives` computes of a lowered model, and returns the worst error.
 fn worst(case: &Case, derivatives: impl Fn(&Model, &[VariableId], &[f64], f64) -> Vec<f64>) -> f64 {
-    let model = shipped(case.model);
+    let model = load(case.model);
     let known = known(case, &model);
     let free = switch(&model);
     let plain = lower(&model, &free, Style::Plain).unwrap();
@@ -304,7 +304,7 @@ fn the_rates_of_a_step_program_are_the_tables_derivatives() {
 /// Numbers at which a gate's rate is 0/0 as written: the potential on the half-activation itself, and near it.
 #[test]
 fn rates_are_finite_and_smooth_where_their_formula_is_0_over_0() {
-    let model = shipped("hodgkin_huxley_1952");
+    let model = load("hodgkin_huxley_1952");
     for style in [Style::Plain, Style::Simplified] {
         let rhs = lower(&model, &[], style).unwrap();
         let program = program(&rhs.graph, &rhs.derivatives);

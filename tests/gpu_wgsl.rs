@@ -2,7 +2,7 @@
 
 mod judge;
 
-use judge::{shipped, study, text};
+use judge::{load, study, text};
 use naga::valid::{Capabilities, ValidationFlags, Validator};
 use sarcolemma::backend::Stepping;
 use sarcolemma::backend::gpu::{Real, wgsl};
@@ -59,7 +59,7 @@ fn every_program_of_every_shipped_model_is_valid() {
         "shorten_2007_slow",
         "skeletal_fibre",
     ] {
-        let model = shipped(name);
+        let model = load(name);
         let v = &model
             .variable(model.labelled("membrane_potential").expect("it has one"))
             .name;

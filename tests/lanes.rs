@@ -1,9 +1,8 @@
 //! A fibre's bits depend on its parameters and its experiment alone: not on the vector width, the number of lanes, its
 //! neighbours, or where a slab of rows ends.
 
-use sarcolemma::backend::Stepping;
 use sarcolemma::backend::cpu::{Cpu, Group, Lanes, Samples, Simd};
-use sarcolemma::backend::{Experiment, Spike};
+use sarcolemma::backend::{DEFAULT_LARGEST_STEP_MS, Experiment, Spike, Stepping};
 use sarcolemma::diag::Source;
 use sarcolemma::feature::{FeatureKind, FeatureSpec};
 use sarcolemma::model::{self, Model};
@@ -101,6 +100,7 @@ fn stepping(scheme: Scheme, experiment: &Experiment) -> Stepping {
         step_ms: 0.001,
         tolerance: 0.02,
         scales,
+        largest_step_ms: DEFAULT_LARGEST_STEP_MS,
     }
 }
 
@@ -309,6 +309,7 @@ fn bits_of_a_fixed_step_depend_on_the_fibre_alone() {
             step_ms: 0.01,
             tolerance: 0.02,
             scales: vec![1.0; 4],
+            largest_step_ms: DEFAULT_LARGEST_STEP_MS,
         };
         let cpu = Cpu::<f32>::new(&experiment, &stepping, simd).expect("the scheme can be built");
         let mut group = cpu.start(0, (0..20).map(|i| vec![-75.0 + f64::from(i)]).collect());

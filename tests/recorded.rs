@@ -335,7 +335,7 @@ fn samples_between_steps_converge() {
 
 /// Every state and intermediate, and what the formulas as written make of the recorded states.
 fn recomputed(model: &str, stepping: &str, every_ms: f64, engine: Engine) -> Vec<(String, f64)> {
-    let made = judge::shipped(model);
+    let made = judge::load(model);
     let names: Vec<String> = made
         .variables
         .iter()

@@ -1,32 +1,15 @@
-//! The reference backend on the shipped models against trajectories that CVODES computed at 1e-11 (`tests/oracle`).
+//! The reference backend on the models of the repository against trajectories that CVODES computed at 1e-11 (`tests/oracle`).
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use std::collections::BTreeMap;
-use std::path::Path;
+mod judge;
 
+use std::collections::BTreeMap;
+
+use judge::{load, text};
 use sarcolemma::backend::Experiment;
 use sarcolemma::backend::reference::{FibreEnd, Reference, Tolerances, Work};
-use sarcolemma::diag::Source;
-use sarcolemma::model::{self, Model};
 use sarcolemma::protocol::{Drive, Level, Schedule, Segment, Target, tick};
-
-fn text(path: &str) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
-    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-}
-
-fn shipped(name: &str) -> Model {
-    let path = format!("models/{name}.mmt");
-    let source = Source {
-        text: text(&path),
-        name: path,
-    };
-    match model::read(&source) {
-        Ok((model, _)) => model,
-        Err(faults) => panic!("{name}: {faults:?}"),
-    }
-}
 
 /// The columns of a table by name, and the names in order.
 fn table(path: &str) -> (Vec<String>, Vec<Vec<String>>) {
@@ -78,7 +61,7 @@ struct Case {
 
 /// Largest error of each column over its range in the table, beyond what the table's digits allow.
 fn compare(case: &Case) -> (BTreeMap<String, f64>, Work) {
-    let model = shipped(case.model);
+    let model = load(case.model);
     let (head, rows) = table(&format!("tests/oracle/{}", case.table));
     let (_, names) = table(&format!("tests/oracle/{}_names.csv", case.model));
     let columns: Vec<(usize, String, f64)> = names
@@ -197,10 +180,10 @@ fn the_slow_fibre_follows_the_table() {
 }
 
 #[test]
-fn the_flagship_follows_the_table() {
+fn the_prototype_of_the_flagship_follows_the_table() {
     check(&Case {
-        model: "skeletal_fibre",
-        table: "skeletal_fibre_twitch.csv",
+        model: "skeletal_fibre_prototype",
+        table: "skeletal_fibre_prototype_twitch.csv",
         pulses: vec![(1.0, 0.5)],
         to_ms: 59.8,
         every_ms: 0.05,
@@ -210,7 +193,7 @@ fn the_flagship_follows_the_table() {
 
 /// A reference for a model left alone for 1 ms.
 fn at_rest(name: &str) -> Reference {
-    let model = shipped(name);
+    let model = load(name);
     let experiment = Experiment {
         features: Vec::new(),
         n_recorded: 0,
@@ -231,6 +214,7 @@ fn jacobians_of_shipped_models_are_those_of_their_rates() {
         "shorten_2007_fast",
         "shorten_2007_slow",
         "skeletal_fibre",
+        "skeletal_fibre_prototype",
     ] {
         let reference = at_rest(name);
         let mut state = reference.initial_state(&[]);
@@ -282,7 +266,7 @@ fn what_it_costs() {
         ("shorten_2007_slow", 0.0),
         ("skeletal_fibre", 5000.0),
     ] {
-        let model = shipped(name);
+        let model = load(name);
         let pulses: Vec<_> = (0..30).map(|k| (20.0 * f64::from(k), 0.5)).collect();
         for (what, from_ms, to_ms, pulses) in [
             ("settling", -200_000.0, 0.0, &[][..]),

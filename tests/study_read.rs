@@ -265,6 +265,16 @@ fn schemes_take_what_belongs_to_them() {
         (study.scheme, study.tolerance),
         (Scheme::Named("ros3".to_string()), Some(0.02))
     );
+    assert_eq!(study.largest_step_ms, None);
+    // From the smallest step to half of what a device's clock counts.
+    for (text, ms) in [
+        ("\"1 s\"", 1000.0),
+        ("\"0.5 us\"", 0.000_5),
+        ("5368", 5368.0),
+    ] {
+        let study = with(&format!("largest_step = {text}\n"));
+        assert_eq!(study.largest_step_ms, Some(ms));
+    }
 }
 
 #[test]

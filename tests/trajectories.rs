@@ -40,8 +40,8 @@ const CASES: [Case; 4] = [
         every_ms: 0.1,
     },
     Case {
-        model: "skeletal_fibre",
-        table: "skeletal_fibre_twitch.csv",
+        model: "skeletal_fibre_prototype",
+        table: "skeletal_fibre_prototype_twitch.csv",
         pulse: "start = '1 ms'\nlength = '0.5 ms'",
         to_ms: 59.8,
         every_ms: 0.05,

@@ -20,16 +20,26 @@ pub struct Stepping {
     pub tolerance: f64,
     /// Size of each state, for adaptive schemes.
     pub scales: Vec<f64>,
+    /// Largest step of an adaptive scheme from time 0 on, ms: [`DEFAULT_LARGEST_STEP_MS`], or another of
+    /// [`LARGEST_STEPS_MS`].
+    pub largest_step_ms: f64,
 }
 
 /// Smallest step of an adaptive scheme, ms: a fifth of what the fastest upstrokes need at the default tolerance.
 const SMALLEST_STEP_MS: f64 = 0.000_5;
 /// First step, and first step after an edge, ms: a pulse acts within some 0.02 ms.
 const FIRST_STEP_MS: f64 = 0.02;
-/// Largest step from time 0 on, ms.
-const LARGEST_STEP_MS: f64 = 5.0;
+/// Largest step from time 0 on where nothing else is asked for, ms.
+///
+/// An implicit method that damps the fastest modes damps a growing one too, once its step is long beside the time in which
+/// that mode grows: a fibre whose rest has become unstable, and that would fire by itself, stays quiet. A membrane at the end
+/// of its rest runs away within some 10 ms to 1 s; 5 ms is short beside that.
+pub const DEFAULT_LARGEST_STEP_MS: f64 = 5.0;
 /// Largest step while settling, ticks: 5.4 s, so that a device's clock can count two of them in 31 bits.
 const LARGEST_SETTLING_STEP: i64 = 1 << 29;
+/// What may be asked for as the largest step, ms: from the smallest step to the largest while settling.
+pub const LARGEST_STEPS_MS: std::ops::RangeInclusive<f64> =
+    SMALLEST_STEP_MS..=LARGEST_SETTLING_STEP as f64 / TICKS_PER_MS;
 /// Largest step where the formulas name the time, ms, settling included: a model's own stimulus has no edge in the schedule.
 /// Stages lie in the first 0.44 of a step, so a stimulus may begin 0.56 of a step late; one shorter than a step may be missed.
 const LARGEST_TIMED_STEP_MS: f64 = 0.1;
@@ -78,6 +88,8 @@ pub(super) struct LanePlan {
     pub ticks_per_row: f64,
     pub smallest_step: i64,
     pub first_step: i64,
+    /// From time 0 on, as asked for.
+    largest_step: i64,
     pub tolerance: f64,
     pub scales: Vec<f64>,
 }
@@ -175,6 +187,7 @@ impl LanePlan {
                 Control::Fixed => tick(stepping.step_ms).max(1),
                 Control::Adaptive { .. } => tick(FIRST_STEP_MS),
             },
+            largest_step: tick(stepping.largest_step_ms),
             tolerance: stepping.tolerance,
             scales: stepping.scales.clone(),
             initial: InitialStates::new(experiment)?,
@@ -194,10 +207,13 @@ impl LanePlan {
     pub fn largest_step(&self, settling: bool) -> i64 {
         let largest = match (self.adaptive, settling) {
             (false, _) => self.first_step,
-            (true, _) if self.time_row.is_some() => tick(LARGEST_TIMED_STEP_MS),
             (true, true) => LARGEST_SETTLING_STEP,
-            (true, false) => tick(LARGEST_STEP_MS),
+            (true, false) => self.largest_step,
         };
-        largest.min(LARGEST_SETTLING_STEP)
+        let bound = match self.time_row {
+            Some(_) if self.adaptive => tick(LARGEST_TIMED_STEP_MS),
+            _ => LARGEST_SETTLING_STEP,
+        };
+        largest.min(bound)
     }
 }

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use crate::backend::cpu::Simd;
 use crate::backend::gpu::{self, DeviceKind};
+use crate::backend::{DEFAULT_LARGEST_STEP_MS, LARGEST_STEPS_MS};
 use crate::run::{self, Case, RunError, sink};
 use crate::scheme::Scheme;
 
@@ -43,6 +44,10 @@ pub struct Args {
     /// Step of a fixed-step scheme, such as "0.01 ms"
     #[arg(long, value_name = "DT")]
     pub step: Option<String>,
+
+    /// Largest step of an adaptive scheme, such as "1 s" [default: 5 ms]
+    #[arg(long, value_name = "TIME")]
+    pub largest_step: Option<String>,
 
     /// Number of CPU threads [default: as many as the machine has]
     #[arg(long, value_name = "N")]
@@ -208,6 +213,10 @@ fn case(args: &Args, backend: Backend) -> Result<Case, Failure> {
             Some(text) => step_ms(text)?,
         },
         tolerance: run::DEFAULT_TOLERANCE,
+        largest_step_ms: match &args.largest_step {
+            None => DEFAULT_LARGEST_STEP_MS,
+            Some(text) => largest_step_ms(text)?,
+        },
         fibres,
         threads,
         duration_ms: DURATION_MS,
@@ -235,6 +244,7 @@ pub(super) fn usual_case(scheme: Option<Scheme>) -> Case {
         scheme,
         step_ms: run::DEFAULT_STEP_MS,
         tolerance: run::DEFAULT_TOLERANCE,
+        largest_step_ms: DEFAULT_LARGEST_STEP_MS,
         fibres: 1,
         threads: 0,
         duration_ms: DURATION_MS,
@@ -247,6 +257,16 @@ fn step_ms(text: &str) -> Result<f64, Failure> {
         step if step > 0.0 => Ok(step),
         _ => Err(Failure::Usage(format!(
             "--step '{text}': a step is longer than 0"
+        ))),
+    }
+}
+
+fn largest_step_ms(text: &str) -> Result<f64, Failure> {
+    let (least, most) = (LARGEST_STEPS_MS.start(), LARGEST_STEPS_MS.end().floor());
+    match time_ms("--largest-step", text)? {
+        step if LARGEST_STEPS_MS.contains(&step) => Ok(step),
+        _ => Err(Failure::Usage(format!(
+            "--largest-step '{text}': expected {least} to {most} ms"
         ))),
     }
 }

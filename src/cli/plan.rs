@@ -91,6 +91,7 @@ pub fn execute(args: Args) -> Result<Exit, Failure> {
             "scheme_reason": batch.scheme_reason,
             "step_ms": batch.fixed_step_ms(),
             "tolerance": batch.chosen_tolerance(),
+            "largest_step_ms": batch.chosen_largest_step_ms(),
             "steps": batch.fixed_steps(),
             "batches": device.as_ref().map(|d| d.batches),
             "dispatches": device.as_ref().map_or(0, |d| d.dispatches),
@@ -139,8 +140,9 @@ pub fn execute(args: Args) -> Result<Exit, Failure> {
             match (batch.fixed_steps(), batch.chosen_tolerance()) {
                 (Some(n), _) => format!("{n} of {} ms", batch.step_ms),
                 (None, tolerance) => format!(
-                    "every fibre its own, tolerance {}",
-                    tolerance.unwrap_or(f64::NAN)
+                    "every fibre its own, tolerance {}{}",
+                    tolerance.unwrap_or(f64::NAN),
+                    super::summary::at_most(&batch)
                 ),
             },
         ),

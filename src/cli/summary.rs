@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use crate::backend::DEFAULT_LARGEST_STEP_MS;
 use crate::feature::FeatureKind;
 use crate::run::sink::{Agreement, FibreStatus};
 use crate::run::{Batch, RunReport};
@@ -73,7 +74,11 @@ pub fn text(study: &Study, batch: &Batch, report: &RunReport, output: &Path) -> 
         );
     }
     let how = match (batch.scheme, batch.is_adaptive()) {
-        (Some(_), true) => format!("every fibre its own step, tolerance {}", batch.tolerance),
+        (Some(_), true) => format!(
+            "every fibre its own step, tolerance {}{}",
+            batch.tolerance,
+            at_most(batch)
+        ),
         (Some(_), false) => format!("step {} ms", batch.step_ms),
         (None, _) => "tolerance 1e-8".to_owned(),
     };
@@ -334,6 +339,16 @@ fn accuracy(a: &Agreement, batch: &Batch) -> String {
     text
 }
 
+/// The bound of the steps from time 0 on, where it is not the usual one.
+pub fn at_most(batch: &Batch) -> String {
+    match batch.chosen_largest_step_ms() {
+        Some(ms) if ms != DEFAULT_LARGEST_STEP_MS => {
+            format!(", none above {} from time 0 on", duration(ms / 1e3))
+        }
+        _ => String::new(),
+    }
+}
+
 /// The outcome as one object.
 pub fn json(study: &Study, batch: &Batch, report: &RunReport, output: &Path) -> Value {
     let done = &report.done;
@@ -352,6 +367,7 @@ pub fn json(study: &Study, batch: &Batch, report: &RunReport, output: &Path) -> 
         "scheme_reason": batch.scheme_reason,
         "step_ms": if adaptive { Value::Null } else { json!(batch.step_ms) },
         "tolerance": if adaptive { json!(batch.tolerance) } else { Value::Null },
+        "largest_step_ms": batch.chosen_largest_step_ms(),
         "fibres": batch.n_fibres,
         "steps": steps / batch.n_fibres.max(1) as u64,
         "rejected_steps": done.rejected,

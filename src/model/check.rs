@@ -112,8 +112,13 @@ fn time(source: &Source, model: &mut Model, faults: &mut Vec<Diagnostic>) {
         }
         None if model.variables.is_empty() => {}
         None => {
-            let start = source.text.find("[[model]]").unwrap_or(0);
-            let span = Span::new(start, start + "[[model]]".len());
+            // Where the header is missing, which is a fault of its own, the first character stands for it.
+            let header = source.text.find("[[model]]");
+            let first = source.text.chars().next().map_or(0, char::len_utf8);
+            let span = match header {
+                Some(start) => Span::new(start, start + "[[model]]".len()),
+                None => Span::new(0, first),
+            };
             let fault = Diagnostic::warning(codes::NO_TIME, "this model has no time variable");
             let help = "add 'time = 0 [ms] in [ms] bind time'; without it, time is in ms";
             faults.push(fault.at(span, "").help(help));

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::backend::cpu::{Cpu, Simd};
 use crate::backend::gpu::{self, Gpu, GpuError, KernelError};
 use crate::backend::reference::{Reference, Tolerances};
-use crate::backend::{Experiment, Stepping};
+use crate::backend::{DEFAULT_LARGEST_STEP_MS, Experiment, Stepping};
 use crate::model::VariableId;
 use crate::ops::Lane;
 use crate::scheme::{BuildError, Control, Scheme, StepProgram, Summation};
@@ -73,6 +73,8 @@ pub struct Batch {
     pub step_ms: f64,
     /// Tolerance of an adaptive scheme.
     pub tolerance: f64,
+    /// Largest step of an adaptive scheme from time 0 on, ms.
+    pub largest_step_ms: f64,
     /// What the pilot saw.
     pub pilot: Pilot,
     /// Number of fibres.
@@ -261,6 +263,7 @@ pub fn prepare(study: &Study, choices: &Choices) -> Result<Batch, PrepareError> 
         scheme_reason,
         step_ms: study.step_ms.unwrap_or(DEFAULT_STEP_MS),
         tolerance: study.tolerance.unwrap_or(DEFAULT_TOLERANCE),
+        largest_step_ms: study.largest_step_ms.unwrap_or(DEFAULT_LARGEST_STEP_MS),
         pilot,
         n_fibres,
         device,
@@ -282,6 +285,7 @@ impl Batch {
             step_ms: self.step_ms,
             tolerance: self.tolerance,
             scales: self.pilot.scales.clone(),
+            largest_step_ms: self.largest_step_ms,
         }
     }
 
@@ -309,6 +313,11 @@ impl Batch {
             None => Some(Tolerances::default().relative),
             Some(_) => self.is_adaptive().then_some(self.tolerance),
         }
+    }
+
+    /// Largest step from time 0 on of a scheme that chooses its steps, ms; `None` for the reference, which has no bound.
+    pub fn chosen_largest_step_ms(&self) -> Option<f64> {
+        (self.scheme.is_some() && self.is_adaptive()).then_some(self.largest_step_ms)
     }
 
     /// The arithmetic of a step; `None` for the reference, which has none.

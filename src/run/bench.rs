@@ -38,6 +38,8 @@ pub struct Case {
     pub step_ms: f64,
     /// Tolerance of an adaptive one.
     pub tolerance: f64,
+    /// Largest step of an adaptive one, ms.
+    pub largest_step_ms: f64,
     /// Number of fibres.
     pub fibres: usize,
     /// Threads; 0 for all.
@@ -114,6 +116,7 @@ fn stepping(model: &Model, case: &Case) -> Result<Stepping, PilotError> {
         step_ms: case.step_ms,
         tolerance: case.tolerance,
         scales: pilot.scales,
+        largest_step_ms: case.largest_step_ms,
     })
 }
 

@@ -110,6 +110,10 @@ impl Batch {
         } else {
             ("step_ms".to_string(), Attribute::Real(self.step_ms))
         });
+        attributes.extend(
+            self.chosen_largest_step_ms()
+                .map(|ms| ("largest_step_ms".to_string(), Attribute::Real(ms))),
+        );
         Layout {
             n_fibres: self.n_fibres,
             first_fibre: 0,

@@ -164,6 +164,8 @@ pub struct Study {
     pub step_ms: Option<f64>,
     /// Error allowed in a step of an adaptive scheme, relative to each state's scale.
     pub tolerance: Option<f64>,
+    /// Largest step of an adaptive scheme from time 0 on, ms.
+    pub largest_step_ms: Option<f64>,
     /// The fibres.
     pub population: Population,
     /// What is done to them.

@@ -3,8 +3,9 @@
 use super::events::{End, level_unit};
 use super::faults;
 use super::quantity::Wanted;
-use super::walk::{Reader, Table};
+use super::walk::{Item, Reader, Table};
 use super::{Loader, Overrides, Report, Scheme, SchemeName, Study, Wish};
+use crate::backend::LARGEST_STEPS_MS;
 use crate::diag::{Diagnostic, Source, nearest};
 use crate::model::{self, Model};
 use crate::units::Quantity;
@@ -114,9 +115,10 @@ pub fn read(
                     .to_string(),
                 duration_ms: parts.duration_ms,
                 settle_ms: parts.settle_ms,
-                scheme: parts.scheme,
-                step_ms: parts.step_ms,
-                tolerance: parts.tolerance,
+                scheme: parts.stepping.scheme,
+                step_ms: parts.stepping.step_ms,
+                tolerance: parts.stepping.tolerance,
+                largest_step_ms: parts.stepping.largest_step_ms,
                 population: parts.population,
                 protocol: parts.protocol,
                 record: parts.record,
@@ -135,9 +137,7 @@ struct Parts {
     title: Option<String>,
     duration_ms: f64,
     settle_ms: f64,
-    scheme: Scheme,
-    step_ms: Option<f64>,
-    tolerance: Option<f64>,
+    stepping: Stepping,
     population: super::Population,
     protocol: crate::protocol::Protocol,
     record: super::Record,
@@ -162,7 +162,7 @@ fn whole(
     let settle_ms = table
         .take("settle")
         .map_or(Some(0.0), |item| reader.time_from_zero(&item));
-    let (scheme, step_ms, tolerance) = stepping(reader, &mut table, schemes);
+    let stepping = stepping(reader, &mut table, schemes);
     let (population, protocol) = (table.take("population"), table.take("protocol"));
     let (record, features) = (table.take("record"), table.take("features"));
     let (summary, agreement) = (table.take("summary"), table.take("agreement"));
@@ -215,9 +215,7 @@ fn whole(
         title,
         duration_ms: end.duration_ms?,
         settle_ms: settle_ms?,
-        scheme,
-        step_ms,
-        tolerance,
+        stepping,
         population,
         protocol,
         record,
@@ -269,11 +267,15 @@ fn override_ms(model: Option<&Model>, text: &str) -> Option<f64> {
     (crate::protocol::tick(ms) >= 1 && ms < 1e12).then_some(ms)
 }
 
-fn stepping(
-    reader: &mut Reader<'_>,
-    table: &mut Table<'_>,
-    schemes: &[SchemeName],
-) -> (Scheme, Option<f64>, Option<f64>) {
+/// What a study says of its steps.
+struct Stepping {
+    scheme: Scheme,
+    step_ms: Option<f64>,
+    tolerance: Option<f64>,
+    largest_step_ms: Option<f64>,
+}
+
+fn stepping(reader: &mut Reader<'_>, table: &mut Table<'_>, schemes: &[SchemeName]) -> Stepping {
     let mut scheme = Scheme::Auto;
     let mut adaptive = true;
     if let Some(item) = table.take("scheme")
@@ -315,6 +317,10 @@ fn stepping(
         let value = reader.quantity(item, &Wanted::pure("the error of a step"))?;
         reader.above_zero(item, value)
     });
+    let largest_item = table.take("largest_step");
+    let largest_step_ms = largest_item
+        .as_ref()
+        .and_then(|item| largest_step(reader, item));
     if let (Some(item), true) = (&step, adaptive) {
         let message =
             format!("'step' has no effect: {named} is an adaptive scheme and takes 'tolerance'");
@@ -324,5 +330,31 @@ fn stepping(
         let message = format!("'tolerance' has no effect: {named} has a fixed 'step'");
         reader.warning(faults::NO_EFFECT, item.key, message);
     }
-    (scheme, step_ms, tolerance)
+    if let (Some(item), false) = (&largest_item, adaptive) {
+        let message = format!("'largest_step' has no effect: {named} has a fixed 'step'");
+        reader.warning(faults::NO_EFFECT, item.key, message);
+    }
+    Stepping {
+        scheme,
+        step_ms,
+        tolerance,
+        largest_step_ms,
+    }
+}
+
+/// The bound that a study sets to the steps of an adaptive scheme, ms.
+fn largest_step(reader: &mut Reader<'_>, item: &Item<'_>) -> Option<f64> {
+    let ms = reader.positive_time(item)?;
+    if LARGEST_STEPS_MS.contains(&ms) {
+        return Some(ms);
+    }
+    let message = format!(
+        "'largest_step' is {}, expected {} to {} ms",
+        item.shown(),
+        LARGEST_STEPS_MS.start(),
+        // Whole milliseconds, never above the limit.
+        LARGEST_STEPS_MS.end().floor(),
+    );
+    reader.error(faults::RANGE, item.span, message);
+    None
 }

@@ -19,9 +19,22 @@ pub fn text(path: &str) -> String {
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// A shipped model.
-pub fn shipped(name: &str) -> Model {
-    let path = format!("models/{name}.mmt");
+/// Where a model's text is: a shipped one's, else one of the tests' own.
+pub fn model_path(name: &str) -> String {
+    let shipped = format!("models/{name}.mmt");
+    if Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join(&shipped)
+        .exists()
+    {
+        shipped
+    } else {
+        format!("tests/models/{name}.mmt")
+    }
+}
+
+/// A model of the repository.
+pub fn load(name: &str) -> Model {
+    let path = model_path(name);
     match model::read(&Source::new(&path, text(&path))) {
         Ok((model, _)) => model,
         Err(faults) => panic!("{name}: {faults:?}"),
@@ -77,11 +90,11 @@ pub fn names(model: &str) -> Vec<(String, String, f64)> {
         .collect()
 }
 
-/// A study of a shipped model, or of the text that stands for the model's name `made`.
+/// A study of a model of the repository, or of the text that stands for the model's name `made`.
 pub fn study(text: &str, made: &str) -> Study {
     let loader = |_: Wish, name: &str| match name {
         "made" => Ok(Source::new("made.mmt", made)),
-        name => Ok(Source::new(name, self::text(&format!("models/{name}.mmt")))),
+        name => Ok(Source::new(name, self::text(&model_path(name)))),
     };
     match study::read(
         &Source::new("study.toml", text),
