@@ -33,7 +33,7 @@ def cramp_nerve(data):
     blocked = fires & (data["V_end"].values > -60)
     follows = fires & ~blocked & (data["f_after.count"].values >= 3)
     figure = plt.figure(figsize=(9.6, 4.6), layout="constrained")
-    left, right = figure.subfigures(1, 2, width_ratios=[1, 1.5])
+    left, right = figure.subfigures(1, 2, width_ratios=[1, 1.5], wspace=0.04)
 
     normal = is_near(persistent, 8) & is_near(potassium, 4) & is_near(calcium, 1.2) & is_near(magnesium, 0.55)
     examples = [("quiet", BLACK, normal), ("both fire on", BLUE, follows), ("nerve fires on, fibre blocked", ORANGE, blocked)]
@@ -41,18 +41,17 @@ def cramp_nerve(data):
     time = seconds(data) - 0.5
     for axis, (name, colour, chosen) in zip(axes, examples):
         axis.axvspan(0, 0.5802, color=STIMULATED, lw=0)
-        axis.set(xlim=(-0.15, 1.6), ylim=(-100, 230), yticks=[-80, 0, 80, 160], yticklabels=["−80", "0", "−80", "0"])
+        axis.set(xlim=(-0.15, 1.6), ylim=(-100, 260), yticks=[-80, 0, 80, 160], yticklabels=["−80", "0", "−80", "0"])
         members = recorded(data, chosen)
         if len(members):
             fibre = members[np.argmax(data["f_after.count"].values[members])]
             axis.plot(time, trace(data, "nerve.V", fibre) + 160, color=GREY, lw=0.4)
             axis.plot(time, trace(data, "membrane.V", fibre), color=colour, lw=0.4)
-            bath = f"Ca {calcium[fibre]:g}, Mg {magnesium[fibre]:g}, K {potassium[fibre]:g} mM, persistent Na × {persistent[fibre] / 8:g}"
-            axis.set_title(f"{name}: {bath}", color=colour, fontsize=7.5)
-        else:
-            axis.set_title(f"{name}: none recorded", color=colour, fontsize=7.5)
-        axis.text(1.6, 185, "nerve", ha="right", va="bottom", color=GREY, fontsize=7.5)
-        axis.text(1.6, 25, "fibre", ha="right", va="bottom", color=colour, fontsize=7.5)
+            bath = f"Ca {calcium[fibre]:g}, Mg {magnesium[fibre]:g}, K {potassium[fibre]:g} mM; persistent Na × {persistent[fibre] / 8:g}"
+            axis.text(1.6, 0.92 * 260, bath, ha="right", va="center", fontsize=7)
+        axis.set_title(name if len(members) else f"{name}: none recorded", color=colour, fontsize=8)
+        axis.text(1.63, 110, "nerve", va="center", color=GREY, fontsize=7.5)
+        axis.text(1.63, -50, "fibre", va="center", color=colour, fontsize=7.5)
     axes[1].set_ylabel("membrane potential (mV)")
     axes[2].set_xlabel("time (s); grey: 30 stimuli at 50 Hz to the nerve")
 
@@ -96,10 +95,10 @@ def supplement(data):
     """For each arm: when each fibre that failed fell silent, and how many did within 8 s."""
     failing = (data["nerve_before"].values >= -20) | (data["fibre_before"].values >= -60)
     ended = (data["nerve_end"].values <= -20) & (data["fibre_end"].values <= -60)
-    last = np.fmax(data["n_after.last"].values, data["f_after.last"].values) - 1000
+    last = np.fmax(data["n_after.last"].values, data["f_after.last"].values) - 1500
     silent = np.fmax(np.fmax(np.nan_to_num(last), data["depolarised"].values), 10) / 1000
     shake = np.random.default_rng(1)
-    figure, panels = plt.subplots(1, 3, figsize=(10, 3.5), layout="constrained")
+    figure, panels = plt.subplots(1, 3, figsize=(11, 3.6), layout="constrained")
     for axis, (title, belongs, lines) in zip(panels, SUPPLEMENTS):
         for y, (words, *levels) in enumerate(lines):
             arm = belongs(data) & failing
@@ -112,14 +111,14 @@ def supplement(data):
             n = int(arm.sum())
             if n:
                 low, high = wilson((arm & ended).sum(), n)
-                axis.text(18, y, f"{len(x)} of {n} ended ({100 * low:.0f}–{100 * high:.0f} %)", va="center", fontsize=7)
+                axis.text(18, y, f"{len(x)} of {n}\n({100 * abs(low):.0f}–{100 * high:.0f} %)", va="center", fontsize=6.5, linespacing=0.9)
         axis.axvline(8, color=GREY, lw=0.6, ls=":")
         axis.set_xscale("log")
-        axis.set(xlim=(0.008, 14), ylim=(len(lines) - 0.5, -0.5), xticks=[0.01, 0.1, 1, 8], xticklabels=["≤0.01", "0.1", "1", "8"])
+        axis.set(xlim=(0.008, 14), ylim=(len(lines) - 0.5, -0.5), xticks=[0.01, 0.1, 1, 8], xticklabels=["0.01", "0.1", "1", "8"])
         axis.set_yticks(range(len(lines)), [words for words, *_ in lines])
         axis.set_title(title)
         axis.minorticks_off()
-    panels[1].set_xlabel("time from the change to silence (s); blue: one fibre that ended; orange, right of 8 s: one that goes on")
+    panels[1].set_xlabel("time from the change to silence (s, 0.01 or less at the left edge). Blue: a fibre that ended; orange: one that goes on after 8 s;\nat the right: how many ended, with the 95 % interval")
     return figure
 
 
@@ -145,13 +144,16 @@ def causes(data):
         for column, axis in enumerate(row):
             arm = condition & is_near(data["protocol.train"], column > 0) & is_near(data["protocol.nerve"], column > 1)
             n = int(arm.sum())
-            fibre = recorded(data, arm)[0]
-            start, end, width = (0.1, 0.7, 0.9) if column == 0 else (0.9, 1.4802, 1.7)
+            # A fibre that does what most of its arm do.
+            abnormal = after_nerve | after_fibre | depolarised
+            alike = arm & (abnormal == (2 * (abnormal & arm).sum() > n)) if column else arm
+            fibre = recorded(data, alike)[0]
+            start, end, width = (0.1, 0.7, 0.9) if column == 0 else (1.2, 1.7802, 1.7)
             axis.axvspan(0, end - start, color=STIMULATED, lw=0)
             if column == 2:
-                axis.plot(time - start, trace(data, "nerve.V", fibre) + 175, color=GREY, lw=0.4)
+                axis.plot(time - start, trace(data, "nerve.V", fibre) + 165, color=GREY, lw=0.4)
             axis.plot(time - start, trace(data, "membrane.V", fibre), color=colour, lw=0.5)
-            axis.set(xlim=(-0.08, width - 0.1), ylim=(-100, 235), yticks=[-80, 0])
+            axis.set(xlim=(-0.08, width - 0.1), ylim=(-100, 315), yticks=[-80, 0])
             if column == 0:
                 current = 0.1 * (first[arm] - 100)
                 text = f"rest {data['rest'].values[arm].mean():.1f} mV\nthreshold {np.nanmean(current):.0f} ± {np.nanstd(current, ddof=1):.0f} µA/cm²\n"
@@ -160,7 +162,7 @@ def causes(data):
                 text = f"fires on: {(after_fibre & arm).sum()} of {n}\nstays depolarised: {(depolarised & arm).sum()} of {n}"
             else:
                 text = f"nerve fires on: {(after_nerve & arm).sum()} of {n}\nfibre fires on: {(after_fibre & arm).sum()}, depolarised: {(depolarised & arm).sum()}"
-            axis.text(0.99 if column < 2 else 0.99, 0.98, text, ha="right", va="top", fontsize=6.8, transform=axis.transAxes)
+            axis.text(0.99, 0.98, text, ha="right", va="top", fontsize=6.8, transform=axis.transAxes)
         row[0].set_ylabel(words, color=colour)
     for axis, title in zip(panels[0], ("Current rising from 0 to 60 µA/cm²", "After a train on the membrane", "After a train on the nerve (nerve above)")):
         axis.set_title(title)
@@ -213,11 +215,11 @@ def iv_curve(data):
         panels[2].plot(step[chosen], data["I_K"].values[chosen] / 1000, color=colour, ls=line, label=words)
     panels[1].set(ylabel="peak current (mA/cm²)", title="Sodium current")
     panels[2].set(ylabel="peak current (mA/cm²)", title="Delayed rectifier")
-    panels[1].legend(title="calcium in the bath", loc="upper left")
+    panels[2].legend(title="calcium in the bath (both panels)", loc="upper left")
     normal = is_near(calcium, 1.2)
     for name, colour, line, words in (("I_Cl", GREEN, "-", "chloride"), ("I_KIR", PINK, "--", "inward rectifier"), ("I_K", BLACK, ":", "delayed rectifier")):
         panels[3].plot(step[normal], data[name].values[normal], color=colour, ls=line, label=words)
-    panels[3].set(xlim=(-140, -20), ylim=(-45, 75), ylabel="current at 59 ms (µA/cm²)", title="Round the resting potential, normal calcium")
+    panels[3].set(xlim=(-140, -20), ylim=(-45, 75), ylabel="current at 59 ms (µA/cm²)", title="Near rest, normal calcium")
     panels[3].legend(loc="upper left")
     for axis in panels[1:]:
         axis.axhline(0, color=GREY, lw=0.5)
@@ -235,17 +237,15 @@ def pump_block(data):
     looks[0] = ("no ouabain", BLACK, "-", looks[0][3])
     looks.append(("magnesium a tenth", PINK, "--", is_near(magnesium, 51)))
     for words, colour, line, arm in looks:
-        fibre = recorded(data, arm)[0]
-        # The membrane potential between stimuli: the lowest of each 5 s.
-        v = trace(data, "membrane.V", fibre)
-        panels[0].plot(time, v, color=colour, ls=line, label=words)
-        panels[1].plot(time, trace(data, "inside.Na", fibre), color=colour, ls=line, label=words)
+        for axis, name in ((panels[0], "membrane.V"), (panels[1], "inside.Na")):
+            mean = np.mean([trace(data, name, fibre) for fibre in recorded(data, arm)], axis=0)
+            axis.plot(time, mean, color=colour, ls=line, label=words)
     for axis in panels[:2]:
-        axis.axvspan(10, 11.52, color=STIMULATED, lw=0)
+        axis.axvspan(60, 61.52, color="0.85", lw=0)
         axis.set(xlabel="time (min); grey: 10 trains at 50 Hz", xlim=(0, time[-1]))
-    panels[0].set(ylim=(-92, -70), ylabel="membrane potential (mV)", title="One fibre of each arm")
+    panels[0].set(ylim=(None, -68), ylabel="membrane potential (mV)", title="Means of 8 fibres")
     panels[1].set(ylabel="sodium inside (mM)", title="Sodium")
-    panels[1].legend(loc="upper left")
+    panels[0].legend(loc="upper left")
     arms = [("none", 0, 511), ("25 %", 0.25, 511), ("50 %", 0.5, 511), ("75 %", 0.75, 511), ("95 %", 0.95, 511),
             ("300", 0, 300), ("170", 0, 170), ("51", 0, 51)]
     members = [is_near(ouabain, o) & is_near(magnesium, mg) for _, o, mg in arms]
@@ -253,12 +253,12 @@ def pump_block(data):
     capacity = 100 * data["fuel"].values * (1 - ouabain)
     mean_line(panels[2], x, [capacity[m] for m in members], color=BLACK, marker="o", ls="none")
     panels[2].set(ylim=(0, 105), ylabel="pump capacity left (%)", title="What is left of the pump")
-    for name, colour, marker, words in (("V_blocked", BLACK, "o", "after 10 min of block"), ("V_rested", ORANGE, "s", "5 min after work")):
+    for name, colour, marker, words in (("V_10min", BLACK, "o", "after 10 min"), ("V_60min", BLUE, "^", "after 60 min"), ("V_rested", ORANGE, "s", "8 min after work")):
         shift = data[name].values - data["V"].values
         mean_line(panels[3], x, [shift[m] for m in members], color=colour, marker=marker, ls="none", label=words)
     panels[3].axhline(0, color=GREY, lw=0.5)
     panels[3].set(ylabel="change of the resting potential (mV)", title="What the membrane notices")
-    panels[3].legend(loc="upper right")
+    panels[3].legend(loc="center right")
     for axis in panels[2:]:
         axis.set_xticks(x, [words for words, *_ in arms], rotation=60)
         axis.set_xlabel("ouabain | magnesium inside (µM)")
@@ -281,7 +281,7 @@ def fatigue(data):
         for name, level in zip(("sodium.V_S", "interstitium.tau", "chloride.regulated", "phosphate.A_P"), levels):
             arm &= is_near(data[name], level)
         arms.append((words, colour, marker, arm))
-    figure, panels = plt.subplots(1, 3, figsize=(10.5, 3.3), width_ratios=[1, 1.6, 1.1], layout="constrained")
+    figure, panels = plt.subplots(1, 3, figsize=(10.5, 3.6), width_ratios=[1, 1.6, 1.1], layout="constrained")
     time = seconds(data)
     fibre = recorded(data, arms[0][3])[0]
     force = trace(data, "force.F", fibre)
@@ -299,7 +299,7 @@ def fatigue(data):
         relative = [100 * data[name].values[arm] / data["F1"].values[arm] for name in names]
         mean_line(panels[1], at, relative, color=colour, marker=marker, label=words)
     panels[1].set(xlabel="time (s); grey: 60 tetani", ylabel="peak force (% of the first)", ylim=(0, 108), title="Force, and what takes it")
-    panels[1].legend(loc="lower right")
+    figure.legend(*panels[1].get_legend_handles_labels(), loc="outside lower center", ncols=5, title="fibres in the middle panel")
     # Just before each tetanus: what the fibre brings to it.
     before = np.searchsorted(time, 1 + 2 * np.arange(60) - 0.02)
     course = [("SR calcium", "calcium.SR", BLUE, "-"), ("tubular K, peak", "tubule.K", GREEN, "--"), ("phosphate", "phosphate.P", ORANGE, ":")]
