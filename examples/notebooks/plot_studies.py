@@ -215,7 +215,7 @@ def iv_curve(data):
         panels[2].plot(step[chosen], data["I_K"].values[chosen] / 1000, color=colour, ls=line, label=words)
     panels[1].set(ylabel="peak current (mA/cm²)", title="Sodium current")
     panels[2].set(ylabel="peak current (mA/cm²)", title="Delayed rectifier")
-    panels[2].legend(title="calcium in the bath (both panels)", loc="upper left")
+    panels[2].legend(title="calcium in the bath", loc="upper left")
     normal = is_near(calcium, 1.2)
     for name, colour, line, words in (("I_Cl", GREEN, "-", "chloride"), ("I_KIR", PINK, "--", "inward rectifier"), ("I_K", BLACK, ":", "delayed rectifier")):
         panels[3].plot(step[normal], data[name].values[normal], color=colour, ls=line, label=words)
@@ -258,7 +258,8 @@ def pump_block(data):
         mean_line(panels[3], x, [shift[m] for m in members], color=colour, marker=marker, ls="none", label=words)
     panels[3].axhline(0, color=GREY, lw=0.5)
     panels[3].set(ylabel="change of the resting potential (mV)", title="What the membrane notices")
-    panels[3].legend(loc="center right")
+    panels[3].set_ylim(top=1.5 * panels[3].get_ylim()[1])  # room for the legend
+    panels[3].legend(loc="upper left")
     for axis in panels[2:]:
         axis.set_xticks(x, [words for words, *_ in arms], rotation=60)
         axis.set_xlabel("ouabain | magnesium inside (µM)")
