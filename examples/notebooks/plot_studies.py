@@ -76,10 +76,10 @@ def cramp_nerve(data):
 
 SUPPLEMENTS = [
     # title, who belongs to it, and for each line: words, then Mg, Ca, K, Cl, persistent sodium of the nerve after the change
-    ("Membrane of the fibre:\nchloride 10 %, Mg 0.2 mM", lambda d: is_near(d["protocol.nerve"], 0), [
-        ("nothing", 0.2, 1.2, 4, 0.1, 8), ("Mg 0.55 mM", 0.55, 1.2, 4, 0.1, 8), ("Mg 1.2 mM", 1.2, 1.2, 4, 0.1, 8),
-        ("Mg 2 mM", 2, 1.2, 4, 0.1, 8), ("Ca 1.4 mM", 0.2, 1.4, 4, 0.1, 8), ("K 5 mM", 0.2, 1.2, 5, 0.1, 8),
-        ("K 3 mM", 0.2, 1.2, 3, 0.1, 8), ("chloride 30 %", 0.2, 1.2, 4, 0.3, 8)]),
+    ("Membrane of the fibre:\nchloride 15 %, Mg 0.2 mM", lambda d: is_near(d["protocol.nerve"], 0), [
+        ("nothing", 0.2, 1.2, 4, 0.15, 8), ("Mg 0.55 mM", 0.55, 1.2, 4, 0.15, 8), ("Mg 1.2 mM", 1.2, 1.2, 4, 0.15, 8),
+        ("Mg 2 mM", 2, 1.2, 4, 0.15, 8), ("Ca 1.4 mM", 0.2, 1.4, 4, 0.15, 8), ("K 5 mM", 0.2, 1.2, 5, 0.15, 8),
+        ("K 3 mM", 0.2, 1.2, 3, 0.15, 8), ("chloride 30 %", 0.2, 1.2, 4, 0.3, 8)]),
     ("Nerve and fibre:\nCa 0.8 mM, Mg 0.2 mM", lambda d: is_near(d["protocol.nerve"], 1) & is_near(d["nerve.g_NaP"], 8), [
         ("nothing", 0.2, 0.8, 4, 1, 8), ("Mg 0.55 mM", 0.55, 0.8, 4, 1, 8), ("Mg 1.2 mM", 1.2, 0.8, 4, 1, 8),
         ("Mg 2 mM", 2, 0.8, 4, 1, 8), ("Ca 1.2 mM", 0.2, 1.2, 4, 1, 8), ("K 5 mM", 0.2, 0.8, 5, 1, 8),
@@ -233,9 +233,9 @@ def pump_block(data):
     figure, panels = plt.subplots(1, 4, figsize=(10.5, 3.1), layout="constrained")
     time = data["time"].values / 60000
     shades = {0: BLACK, 0.25: SKY, 0.5: BLUE, 0.75: GOLD, 0.95: ORANGE}
-    looks = [(f"ouabain {100 * level:g} %", colour, "-", is_near(ouabain, level) & is_near(magnesium, 511)) for level, colour in shades.items()]
+    looks = [(f"ouabain {100 * level:g} %", colour, "-", is_near(ouabain, level) & is_near(magnesium, 567)) for level, colour in shades.items()]
     looks[0] = ("no ouabain", BLACK, "-", looks[0][3])
-    looks.append(("magnesium a tenth", PINK, "--", is_near(magnesium, 51)))
+    looks.append(("magnesium a tenth", PINK, "--", is_near(magnesium, 57)))
     for words, colour, line, arm in looks:
         for axis, name in ((panels[0], "membrane.V"), (panels[1], "inside.Na")):
             mean = np.mean([trace(data, name, fibre) for fibre in recorded(data, arm)], axis=0)
@@ -246,8 +246,8 @@ def pump_block(data):
     panels[0].set(ylim=(None, -68), ylabel="membrane potential (mV)", title="Means of 8 fibres")
     panels[1].set(ylabel="sodium inside (mM)", title="Sodium")
     panels[0].legend(loc="upper left")
-    arms = [("none", 0, 511), ("25 %", 0.25, 511), ("50 %", 0.5, 511), ("75 %", 0.75, 511), ("95 %", 0.95, 511),
-            ("300", 0, 300), ("170", 0, 170), ("51", 0, 51)]
+    arms = [("none", 0, 567), ("25 %", 0.25, 567), ("50 %", 0.5, 567), ("75 %", 0.75, 567), ("95 %", 0.95, 567),
+            ("300", 0, 300), ("189", 0, 189), ("57", 0, 57)]
     members = [is_near(ouabain, o) & is_near(magnesium, mg) for _, o, mg in arms]
     x = np.array([0, 1, 2, 3, 4, 5.5, 6.5, 7.5])
     capacity = 100 * data["fuel"].values * (1 - ouabain)
@@ -267,10 +267,11 @@ def pump_block(data):
 
 
 FATIGUE = [
-    # words, colour, marker, V_S, tau, regulated, A_P
-    ("as it is", BLACK, "o", -71.7, 5000, 1, 1), ("no slow inactivation of sodium channels", BLUE, "s", -20, 5000, 1, 1),
-    ("potassium washed away", GREEN, "^", -71.7, 200, 1, 1), ("chloride channels not regulated", PINK, "v", -71.7, 5000, 0, 1),
-    ("no phosphate precipitation", ORANGE, "D", -71.7, 5000, 1, 0),
+    # words, colour, marker, and the study's columns: K_P, A_P, resynthesis, V_S, tau, regulated
+    ("as it is", BLACK, "o", 20, 1, 8e-4, -71.7, 5000, 1), ("phosphate does not act on crossbridges", GOLD, "P", 1e6, 1, 8e-4, -71.7, 5000, 1),
+    ("phosphate does not precipitate", ORANGE, "D", 20, 0, 8e-4, -71.7, 5000, 1), ("unlimited fuel, so no phosphate", PINK, "v", 20, 1, 0.5, -71.7, 5000, 1),
+    ("no slow inactivation of sodium channels", BLUE, "s", 20, 1, 8e-4, -20, 5000, 1), ("potassium washed away", GREEN, "^", 20, 1, 8e-4, -71.7, 200, 1),
+    ("chloride channels not regulated", SKY, "x", 20, 1, 8e-4, -71.7, 5000, 0),
 ]
 
 
@@ -279,7 +280,8 @@ def fatigue(data):
     arms = []
     for words, colour, marker, *levels in FATIGUE:
         arm = np.ones(len(data["F1"]), dtype=bool)
-        for name, level in zip(("sodium.V_S", "interstitium.tau", "chloride.regulated", "phosphate.A_P"), levels):
+        names = ("phosphate.K_P", "phosphate.A_P", "metabolism.resynthesis_max_fast", "sodium.V_S_fast", "interstitium.tau", "chloride.regulated")
+        for name, level in zip(names, levels):
             arm &= is_near(data[name], level)
         arms.append((words, colour, marker, arm))
     figure, panels = plt.subplots(1, 3, figsize=(10.5, 3.6), width_ratios=[1, 1.6, 1.1], layout="constrained")
