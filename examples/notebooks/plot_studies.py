@@ -79,7 +79,7 @@ SUPPLEMENTS = [
     ("Membrane of the fibre:\nchloride 15 %, Mg 0.2 mM", lambda d: is_near(d["protocol.nerve"], 0), [
         ("nothing", 0.2, 1.2, 4, 0.15, 8), ("Mg 0.55 mM", 0.55, 1.2, 4, 0.15, 8), ("Mg 1.2 mM", 1.2, 1.2, 4, 0.15, 8),
         ("Mg 2 mM", 2, 1.2, 4, 0.15, 8), ("Ca 1.4 mM", 0.2, 1.4, 4, 0.15, 8), ("K 5 mM", 0.2, 1.2, 5, 0.15, 8),
-        ("K 3 mM", 0.2, 1.2, 3, 0.15, 8), ("chloride 30 %", 0.2, 1.2, 4, 0.3, 8)]),
+        ("K 3 mM", 0.2, 1.2, 3, 0.15, 8), ("chloride 100 %", 0.2, 1.2, 4, 1, 8)]),
     ("Nerve and fibre:\nCa 0.8 mM, Mg 0.2 mM", lambda d: is_near(d["protocol.nerve"], 1) & is_near(d["nerve.g_NaP"], 8), [
         ("nothing", 0.2, 0.8, 4, 1, 8), ("Mg 0.55 mM", 0.55, 0.8, 4, 1, 8), ("Mg 1.2 mM", 1.2, 0.8, 4, 1, 8),
         ("Mg 2 mM", 2, 0.8, 4, 1, 8), ("Ca 1.2 mM", 0.2, 1.2, 4, 1, 8), ("K 5 mM", 0.2, 0.8, 5, 1, 8),
@@ -92,7 +92,7 @@ SUPPLEMENTS = [
 
 
 def supplement(data):
-    """For each arm: when each fibre that failed fell silent, and how many did within 8 s."""
+    """For each arm: when each fibre that failed fell silent, and how many did within 5 s."""
     failing = (data["nerve_before"].values >= -20) | (data["fibre_before"].values >= -60)
     ended = (data["nerve_end"].values <= -20) & (data["fibre_end"].values <= -60)
     last = np.fmax(data["n_after.last"].values, data["f_after.last"].values) - 1500
@@ -107,18 +107,18 @@ def supplement(data):
             x = silent[arm & ended]
             axis.plot(x, y + shake.uniform(-0.2, 0.2, len(x)), "o", color=BLUE, ms=3, mew=0, alpha=0.75)
             goes_on = int((arm & ~ended).sum())
-            axis.plot(11 + np.zeros(goes_on), y + shake.uniform(-0.25, 0.25, goes_on), ">", color=ORANGE, ms=3, mew=0, alpha=0.75)
+            axis.plot(7.5 + np.zeros(goes_on), y + shake.uniform(-0.25, 0.25, goes_on), ">", color=ORANGE, ms=3, mew=0, alpha=0.75)
             n = int(arm.sum())
             if n:
                 low, high = wilson((arm & ended).sum(), n)
-                axis.text(18, y, f"{len(x)} of {n}\n({100 * abs(low):.0f}–{100 * high:.0f} %)", va="center", fontsize=6.5, linespacing=0.9)
-        axis.axvline(8, color=GREY, lw=0.6, ls=":")
+                axis.text(13, y, f"{len(x)} of {n}\n({100 * abs(low):.0f}–{100 * high:.0f} %)", va="center", fontsize=6.5, linespacing=0.9)
+        axis.axvline(5, color=GREY, lw=0.6, ls=":")
         axis.set_xscale("log")
-        axis.set(xlim=(0.008, 14), ylim=(len(lines) - 0.5, -0.5), xticks=[0.01, 0.1, 1, 8], xticklabels=["0.01", "0.1", "1", "8"])
+        axis.set(xlim=(0.008, 10), ylim=(len(lines) - 0.5, -0.5), xticks=[0.01, 0.1, 1, 5], xticklabels=["0.01", "0.1", "1", "5"])
         axis.set_yticks(range(len(lines)), [words for words, *_ in lines])
         axis.set_title(title)
         axis.minorticks_off()
-    panels[1].set_xlabel("time from the change to silence (s, 0.01 or less at the left edge). Blue: a fibre that ended; orange: one that goes on after 8 s;\nat the right: how many ended, with the 95 % interval")
+    panels[1].set_xlabel("time from the change to silence (s, 0.01 or less at the left edge). Blue: a fibre that ended; orange: one that goes on after 5 s;\nat the right: how many ended, with the 95 % interval")
     return figure
 
 
@@ -284,7 +284,7 @@ def fatigue(data):
         for name, level in zip(names, levels):
             arm &= is_near(data[name], level)
         arms.append((words, colour, marker, arm))
-    figure, panels = plt.subplots(1, 3, figsize=(10.5, 3.6), width_ratios=[1, 1.6, 1.1], layout="constrained")
+    figure, panels = plt.subplots(1, 4, figsize=(11.5, 3.7), width_ratios=[1, 1.6, 1, 1], layout="constrained")
     time = seconds(data)
     fibre = recorded(data, arms[0][3])[0]
     force = trace(data, "force.F", fibre)
@@ -302,22 +302,22 @@ def fatigue(data):
         relative = [100 * data[name].values[arm] / data["F1"].values[arm] for name in names]
         mean_line(panels[1], at, relative, color=colour, marker=marker, label=words)
     panels[1].set(xlabel="time (s); grey: 60 tetani", ylabel="peak force (% of the first)", ylim=(0, 108), title="Force, and what takes it")
-    figure.legend(*panels[1].get_legend_handles_labels(), loc="outside lower center", ncols=5, title="fibres in the middle panel")
-    # Just before each tetanus: what the fibre brings to it.
-    before = np.searchsorted(time, 1 + 2 * np.arange(60) - 0.02)
-    course = [("SR calcium", "calcium.SR", BLUE, "-"), ("tubular K, peak", "tubule.K", GREEN, "--"), ("phosphate", "phosphate.P", ORANGE, ":")]
-    for words, name, colour, line in course:
-        values = trace(data, name, fibre)
-        if name == "tubule.K":
-            samples = np.array([values[b:b + 50].max() for b in before])
-            scale, unit = 10, "× 10 mM"
-        elif name == "calcium.SR":
-            samples, scale, unit = values[before], 1000, "mM"
-        else:
-            samples, scale, unit = values[before], 1, "mM"
-        panels[2].plot(1 + 2 * np.arange(60), samples / scale, color=colour, ls=line, label=f"{words} ({unit})")
-    panels[2].set(xlabel="time (s)", ylabel="concentration", ylim=(0, None), title="What else changes, as it is")
+    figure.legend(*panels[1].get_legend_handles_labels(), loc="outside lower center", ncols=4, title="fibres in the second panel")
+    # Just before each tetanus, or the peak in it: what the fibre brings to it.
+    start = 1 + 2 * np.arange(60)
+    before = np.searchsorted(time, start - 0.02)
+    peak = lambda name: np.array([trace(data, name, fibre)[b:b + 50].max() for b in before])
+    calm = lambda name: trace(data, name, fibre)[before]
+    relative = [("peak force", peak("force.F"), BLACK, "-"), ("peak calcium", peak("calcium.Ca"), BLUE, "--"), ("SR calcium", calm("calcium.SR"), GREEN, ":")]
+    for words, values, colour, line in relative:
+        panels[2].plot(start, 100 * values / values[0], color=colour, ls=line, label=words)
+    panels[2].set(xlabel="time (s)", ylabel="% of the first", ylim=(0, 145), title="The fibre of the first panel")
     panels[2].legend(loc="upper right")
+    absolute = [("phosphocreatine", calm("metabolism.PCr"), PINK, "-"), ("phosphate", calm("phosphate.P"), ORANGE, "--"), ("tubular K, peak", peak("tubule.K"), GREEN, ":")]
+    for words, values, colour, line in absolute:
+        panels[3].plot(start, values, color=colour, ls=line, label=words)
+    panels[3].set(xlabel="time (s)", ylabel="concentration (mM)", ylim=(0, 45), title="The same fibre")
+    panels[3].legend(loc="upper right")
     return figure
 
 
