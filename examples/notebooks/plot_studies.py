@@ -271,7 +271,7 @@ FATIGUE = [
     ("as it is", BLACK, "o", 20, 1, 8e-4, -71.7, 5000, 1), ("phosphate does not act on crossbridges", GOLD, "P", 1e6, 1, 8e-4, -71.7, 5000, 1),
     ("phosphate does not precipitate", ORANGE, "D", 20, 0, 8e-4, -71.7, 5000, 1), ("unlimited fuel, so no phosphate", PINK, "v", 20, 1, 0.5, -71.7, 5000, 1),
     ("no slow inactivation of sodium channels", BLUE, "s", 20, 1, 8e-4, -20, 5000, 1), ("potassium washed away", GREEN, "^", 20, 1, 8e-4, -71.7, 200, 1),
-    ("chloride channels not regulated", SKY, "x", 20, 1, 8e-4, -71.7, 5000, 0),
+    ("chloride channels not regulated", SKY, "x", 20, 1, 8e-4, -71.7, 5000, 0), ("unlimited fuel and no slow inactivation", GREY, "*", 20, 1, 0.5, -20, 5000, 1),
 ]
 
 
@@ -288,26 +288,26 @@ def fatigue(data):
     time = seconds(data)
     fibre = recorded(data, arms[0][3])[0]
     force = trace(data, "force.F", fibre)
-    for number, colour in ((1, BLACK), (2, BLUE), (10, GREEN), (30, GOLD), (60, ORANGE)):
-        start = 1 + 2 * (number - 1)
+    for number, colour in ((1, BLACK), (5, BLUE), (10, GREEN), (20, GOLD), (60, ORANGE)):
+        start = number
         shown = (time >= start - 0.05) & (time < start + 0.9)
         panels[0].plot(1000 * (time[shown] - start), force[shown], color=colour, label=f"{number}")
     panels[0].set(xlabel="time in the tetanus (ms)", ylabel="force (share of a saturating tetanus)", title="Tetani of one fibre as it is", ylim=(0, None))
     panels[0].legend(title="tetanus", loc="upper right")
     counts = (1, 2, 5, 10, 20, 30, 60)
-    at = [1 + 2 * (n - 1) for n in counts] + [150, 180, 240, 420]
+    at = [*counts, 90, 120, 180, 360]
     names = [f"F{n}" for n in counts] + ["F_30s", "F_1min", "F_2min", "F_5min"]
-    panels[1].axvspan(1, 119.3, color=STIMULATED, lw=0)
+    panels[1].axvspan(1, 60.3, color=STIMULATED, lw=0)
     for words, colour, marker, arm in arms:
         relative = [100 * data[name].values[arm] / data["F1"].values[arm] for name in names]
         mean_line(panels[1], at, relative, color=colour, marker=marker, label=words)
     panels[1].set(xlabel="time (s); grey: 60 tetani", ylabel="peak force (% of the first)", ylim=(0, 108), title="Force, and what takes it")
     figure.legend(*panels[1].get_legend_handles_labels(), loc="outside lower center", ncols=4, title="fibres in the second panel")
     # Just before each tetanus, or the peak in it: what the fibre brings to it.
-    start = 1 + 2 * np.arange(60)
+    start = 1 + np.arange(60)
     before = np.searchsorted(time, start - 0.02)
-    peak = lambda name: np.array([trace(data, name, fibre)[b:b + 50].max() for b in before])
-    calm = lambda name: trace(data, name, fibre)[before]
+    peak = lambda name: np.array([trace(data, name, fibre)[b:b + 150].max() for b in before])
+    calm = lambda name: np.array([np.median(trace(data, name, fibre)[b - 9:b]) for b in before])
     relative = [("peak force", peak("force.F"), BLACK, "-"), ("peak calcium", peak("calcium.Ca"), BLUE, "--"), ("SR calcium", calm("calcium.SR"), GREEN, ":")]
     for words, values, colour, line in relative:
         panels[2].plot(start, 100 * values / values[0], color=colour, ls=line, label=words)
