@@ -301,7 +301,7 @@ def fatigue(data):
     for words, colour, marker, arm in arms:
         relative = [100 * data[name].values[arm] / data["F1"].values[arm] for name in names]
         mean_line(panels[1], at, relative, color=colour, marker=marker, label=words)
-    panels[1].set(xlabel="time (s); grey: 60 tetani", ylabel="peak force (% of the first)", ylim=(0, 108), title="Force, and what takes it")
+    panels[1].set(xlabel="time (s); grey: 60 tetani", ylabel="peak force (% of the first)", ylim=(0, 138), title="Force, and what takes it")
     figure.legend(*panels[1].get_legend_handles_labels(), loc="outside lower center", ncols=4, title="fibres in the second panel")
     # Just before each tetanus, or the peak in it: what the fibre brings to it.
     start = 1 + np.arange(60)
