@@ -76,10 +76,10 @@ def cramp_nerve(data):
 
 SUPPLEMENTS = [
     # title, who belongs to it, and for each line: words, then Mg, Ca, K, Cl, persistent sodium of the nerve after the change
-    ("Membrane of the fibre:\nchloride 15 %, Mg 0.2 mM", lambda d: is_near(d["protocol.nerve"], 0), [
-        ("nothing", 0.2, 1.2, 4, 0.15, 8), ("Mg 0.55 mM", 0.55, 1.2, 4, 0.15, 8), ("Mg 1.2 mM", 1.2, 1.2, 4, 0.15, 8),
-        ("Mg 2 mM", 2, 1.2, 4, 0.15, 8), ("Ca 1.4 mM", 0.2, 1.4, 4, 0.15, 8), ("K 5 mM", 0.2, 1.2, 5, 0.15, 8),
-        ("K 3 mM", 0.2, 1.2, 3, 0.15, 8), ("chloride 100 %", 0.2, 1.2, 4, 1, 8)]),
+    ("Membrane of the fibre:\nchloride 10 %, Mg 0.2 mM", lambda d: is_near(d["protocol.nerve"], 0), [
+        ("nothing", 0.2, 1.2, 4, 0.1, 8), ("Mg 0.55 mM", 0.55, 1.2, 4, 0.1, 8), ("Mg 1.2 mM", 1.2, 1.2, 4, 0.1, 8),
+        ("Mg 2 mM", 2, 1.2, 4, 0.1, 8), ("Ca 1.4 mM", 0.2, 1.4, 4, 0.1, 8), ("K 5 mM", 0.2, 1.2, 5, 0.1, 8),
+        ("K 3 mM", 0.2, 1.2, 3, 0.1, 8), ("chloride 100 %", 0.2, 1.2, 4, 1, 8)]),
     ("Nerve and fibre:\nCa 0.8 mM, Mg 0.2 mM", lambda d: is_near(d["protocol.nerve"], 1) & is_near(d["nerve.g_NaP"], 8), [
         ("nothing", 0.2, 0.8, 4, 1, 8), ("Mg 0.55 mM", 0.55, 0.8, 4, 1, 8), ("Mg 1.2 mM", 1.2, 0.8, 4, 1, 8),
         ("Mg 2 mM", 2, 0.8, 4, 1, 8), ("Ca 1.2 mM", 0.2, 1.2, 4, 1, 8), ("K 5 mM", 0.2, 0.8, 5, 1, 8),
@@ -233,7 +233,7 @@ def pump_block(data):
     figure, panels = plt.subplots(1, 4, figsize=(10.5, 3.1), layout="constrained")
     time = data["time"].values / 60000
     shades = {0: BLACK, 0.25: SKY, 0.5: BLUE, 0.75: GOLD, 0.95: ORANGE}
-    looks = [(f"ouabain {100 * level:g} %", colour, "-", is_near(ouabain, level) & is_near(magnesium, 567)) for level, colour in shades.items()]
+    looks = [(f"ouabain {100 * level:g} %", colour, "-", is_near(ouabain, level) & is_near(magnesium, 569)) for level, colour in shades.items()]
     looks[0] = ("no ouabain", BLACK, "-", looks[0][3])
     looks.append(("magnesium a tenth", PINK, "--", is_near(magnesium, 57)))
     for words, colour, line, arm in looks:
@@ -246,8 +246,8 @@ def pump_block(data):
     panels[0].set(ylim=(None, -68), ylabel="membrane potential (mV)", title="Means of 8 fibres")
     panels[1].set(ylabel="sodium inside (mM)", title="Sodium")
     panels[0].legend(loc="upper left")
-    arms = [("none", 0, 567), ("25 %", 0.25, 567), ("50 %", 0.5, 567), ("75 %", 0.75, 567), ("95 %", 0.95, 567),
-            ("300", 0, 300), ("189", 0, 189), ("57", 0, 57)]
+    arms = [("none", 0, 569), ("25 %", 0.25, 569), ("50 %", 0.5, 569), ("75 %", 0.75, 569), ("95 %", 0.95, 569),
+            ("300", 0, 300), ("190", 0, 190), ("57", 0, 57)]
     members = [is_near(ouabain, o) & is_near(magnesium, mg) for _, o, mg in arms]
     x = np.array([0, 1, 2, 3, 4, 5.5, 6.5, 7.5])
     capacity = 100 * data["fuel"].values * (1 - ouabain)
@@ -301,7 +301,7 @@ def fatigue(data):
     for words, colour, marker, arm in arms:
         relative = [100 * data[name].values[arm] / data["F1"].values[arm] for name in names]
         mean_line(panels[1], at, relative, color=colour, marker=marker, label=words)
-    panels[1].set(xlabel="time (s); grey: 60 tetani", ylabel="peak force (% of the first)", ylim=(0, 138), title="Force, and what takes it")
+    panels[1].set(xlabel="time (s); grey: 60 tetani", ylabel="peak force (% of the first)", ylim=(0, 155), title="Force, and what takes it")
     figure.legend(*panels[1].get_legend_handles_labels(), loc="outside lower center", ncols=4, title="fibres in the second panel")
     # Just before each tetanus, or the peak in it: what the fibre brings to it.
     start = 1 + np.arange(60)
