@@ -184,7 +184,8 @@ def hyperkalaemia(data):
                       mfc=colour if when == "high" else "white")
         axis.set(xlabel="potassium before washing (mM)", ylabel=words, xticks=levels)
     panels[1].axhline(0, color=GREY, lw=0.6, ls=":")
-    panels[0].legend(loc="lower right")
+    panels[0].set_ylim(top=-50)  # room for the legend
+    panels[0].legend(loc="upper left")
     axis, time = panels[3], seconds(data)
     shades = dict(zip(levels, (BLACK, SKY, BLUE, GOLD, ORANGE)))
     for level in levels:
