@@ -8,24 +8,12 @@ conductance, for three levels of magnesium. Needs xarray, h5netcdf and matplotli
 
 import sys
 
-import matplotlib
-
-matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
-import xarray as xr
 
-# Okabe and Ito's colours: told apart by people with any kind of colour vision.
-BLUE, ORANGE, GREEN, BLACK = "#0072B2", "#D55E00", "#009E73", "#000000"
+from figures import BLACK, BLUE, ORANGE, STIMULATED, open_result, save, share_line
+
 TRAIN_END_MS = 590.5
-
-
-def wilson(count, of, z=1.959964):
-    """The 95 % interval of a share (Wilson 1927)."""
-    p = count / of
-    centre = (p + z**2 / (2 * of)) / (1 + z**2 / of)
-    half = z / (1 + z**2 / of) * np.sqrt(p * (1 - p) / of + z**2 / (4 * of**2))
-    return centre - half, centre + half
 
 
 def classes(data):
@@ -59,13 +47,12 @@ def traces(axes, data):
     ]
     time = data["time"].values / 1000
     for axis, (name, colour, fibre) in zip(axes, chosen):
-        axis.axvspan(0.010, TRAIN_END_MS / 1000, color="0.92", lw=0)
+        axis.axvspan(0.010, TRAIN_END_MS / 1000, color=STIMULATED, lw=0)
         axis.plot(time, data["membrane.V"].sel(trace=fibre), color=colour, lw=0.6)
         axis.set(xlim=(0, 1.6), ylim=(-105, 45), yticks=[-80, -40, 0, 40])
-        axis.spines[["top", "right"]].set_visible(False)
         label = f"{name}: chloride {fraction[fibre] * 100:.3g} %, Mg {magnesium[fibre]:.3g} mM"
         axis.text(1.6, 43, label, ha="right", va="top", color=colour, fontsize=8)
-    axes[0].set_title("Membrane potential of three fibres", loc="left", fontsize=10)
+    axes[0].set_title("Membrane potential of three fibres", loc="left", fontsize=9)
     axes[1].set_ylabel("membrane potential (mV)")
     axes[2].set_xlabel("time (s); grey: 30 pulses at 50 Hz")
     for axis in axes[:2]:
@@ -82,22 +69,22 @@ def shares(axis, data):
     for k, mg in enumerate(np.unique(magnesium)):
         colour, marker, line = looks[round(float(mg), 3)]
         there = [abnormal[(magnesium == mg) & (fraction == f)] for f in steps]
-        count = np.array([t.sum() for t in there])
-        of = np.array([len(t) for t in there])
-        low, high = wilson(count, of)
-        p = count / of
         x = np.arange(len(steps)) + 0.08 * (k - 1)
-        axis.errorbar(
-            x, 100 * p, yerr=100 * np.array([p - low, high - p]).clip(0), color=colour, marker=marker, ls=line,
-            ms=4.5, lw=1.2, capsize=2, label=words[round(float(mg), 3)],
-        )
+        share_line(axis, x, there, color=colour, marker=marker, ls=line, lw=1.2, label=words[round(float(mg), 3)])
     axis.set_xticks(np.arange(len(steps)), [f"{100 * f:g}" for f in steps])
     axis.invert_xaxis()
     axis.set(ylim=(-3, 103), ylabel="fibres that do not fall silent (%)")
     axis.set_xlabel("chloride conductance (% of healthy)")
-    axis.set_title(f"All {len(abnormal)} fibres", loc="left", fontsize=10)
-    axis.legend(title="magnesium in the bath", frameon=False, fontsize=8, title_fontsize=8, loc="upper left")
-    axis.spines[["top", "right"]].set_visible(False)
+    axis.set_title(f"All {len(abnormal)} fibres", loc="left", fontsize=9)
+    axis.legend(title="magnesium in the bath", loc="upper left")
+
+
+def draw(data):
+    figure = plt.figure(figsize=(9, 3.9), layout="constrained")
+    left, right = figure.subfigures(1, 2, width_ratios=[1.15, 1])
+    traces(left.subplots(3, 1, sharex=True), data)
+    shares(right.subplots(), data)
+    return figure
 
 
 def main():
@@ -105,13 +92,8 @@ def main():
         sys.exit(__doc__)
     source = sys.argv[1]
     target = sys.argv[2] if len(sys.argv) > 2 else "cramp.png"
-    with xr.open_dataset(source, engine="h5netcdf") as data:
-        figure = plt.figure(figsize=(9, 3.9), layout="constrained")
-        left, right = figure.subfigures(1, 2, width_ratios=[1.15, 1])
-        traces(left.subplots(3, 1, sharex=True), data)
-        shares(right.subplots(), data)
-        figure.savefig(target, dpi=130)
-    print(f"wrote {target}")
+    with open_result(source) as data:
+        save(draw(data), target)
 
 
 if __name__ == "__main__":

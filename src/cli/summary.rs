@@ -9,7 +9,7 @@ use crate::backend::DEFAULT_LARGEST_STEP_MS;
 use crate::feature::FeatureKind;
 use crate::run::sink::{Agreement, FibreStatus};
 use crate::run::{Batch, RunReport};
-use crate::study::{Study, SummaryTable};
+use crate::study::{Sampling, Study, SummaryTable};
 
 use super::table::aligned;
 
@@ -203,12 +203,17 @@ fn by_features(study: &Study, report: &RunReport) -> String {
 /// Groups of fewer fibres tell nothing by themselves.
 const FEWEST: u64 = 10;
 
+/// Whether one factor changes while the others are held. With `zip` they change together, so that no difference is one factor's.
+fn crossed(study: &Study, factors: usize) -> bool {
+    factors < 2 || study.population.sampling != Sampling::Zip
+}
+
 /// The first share as a function of the first factor, the other factors being held: where it makes a difference and where
 /// it makes none. Two shares differ clearly where their intervals do not touch.
 fn answer(study: &Study, table: &SummaryTable) -> Option<String> {
     let by = &study.summary.as_ref()?.by;
     let share = table.shares.first()?;
-    if table.groups.iter().any(|g| g.fibres < FEWEST) {
+    if table.groups.iter().any(|g| g.fibres < FEWEST) || !crossed(study, by.len()) {
         return None;
     }
     let first = &study.population.varied[*by.first()?].name;

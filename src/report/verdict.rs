@@ -7,7 +7,7 @@ use super::compare::{Comparison, Lost, Place};
 /// What two results may be apart and still agree.
 ///
 /// Why a share of the spikes decides and not the largest shift: a fibre next to a threshold amplifies any error, down to the rounding
-/// of a single number. Measured on `examples/studies/cramp.toml` (2026-11-22, `cpu`, `ros3`): of 4200 fibres the same scheme at
+/// of a single number. Measured on an earlier `examples/studies/cramp.toml` (2026-11-22, `cpu`, `ros3`): of 4200 fibres the same scheme at
 /// the same tolerance in `f32` and in `f64` gives 8 a different number of spikes, and shifts one spike by 22 ms; the median shift is 2e-7 ms,
 /// 99 % of the paired spikes are within 0.0008 ms, and 99.7 % of all spikes are in both within 0.05 ms. So the largest shift would fail
 /// engines that are as near to each other as can be, and tells an engine that is wrong everywhere from one that is not by

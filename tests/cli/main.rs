@@ -155,6 +155,50 @@ fn colour_is_for_terminals_unless_asked_for() {
     );
 }
 
+/// Where `zip` changes two factors together, no difference is the work of one of them, so the closing sentence is left out.
+#[test]
+fn the_closing_sentence_speaks_of_crossed_factors_only() {
+    let study = |sampling: &str| {
+        format!(
+            r#"
+model = "decay.mmt"
+duration = "5 ms"
+[population]
+fibres = 40
+sampling = "{sampling}"
+[population.parameters]
+"c.k" = {{ values = [1, 100] }}
+"c.x" = {{ values = [2, 3] }}
+[record]
+variables = ["c.x"]
+every = "1 ms"
+[features]
+left = {{ final = "c.x" }}
+[summary]
+by = ["c.k", "c.x"]
+abnormal = "left > 1"
+[agreement]
+fibres = 0
+"#
+        )
+    };
+    let (crossed, zipped) = (study("grid"), study("zip"));
+    let place = Place::with(&[
+        ("decay.mmt", DECAY.as_bytes()),
+        ("crossed.toml", crossed.as_bytes()),
+        ("zipped.toml", zipped.as_bytes()),
+    ]);
+    let said = |file| place.run(&["run", file, "--backend", "cpu"]).ends(0).stdout;
+    let crossed = said("crossed.toml");
+    assert!(
+        crossed.contains("Share 'abnormal': c.k makes a clear difference"),
+        "{crossed}"
+    );
+    let zipped = said("zipped.toml");
+    assert!(zipped.contains("c.k"), "{zipped}");
+    assert!(!zipped.contains("Share 'abnormal'"), "{zipped}");
+}
+
 /// A reader that takes nothing: its end of the pipe is closed before anything is written.
 #[cfg(unix)]
 #[test]
