@@ -7,14 +7,14 @@ const TETANI: &str = "19_fatigue_of_tetani";
 const UNITS: &str = "20_fatigue_of_motor_units";
 
 /// Fatigue.
-pub const FATIGUE: Section = Section {
+pub static FATIGUE: Section = Section {
     title: "Fatigue",
     about: "Force in repeated tetani, by two protocols: short tetani with long pauses, as single fibres are studied, and trains \
             of 330 ms every second, as motor units are told apart.",
     targets: TARGETS,
 };
 
-const TARGETS: &[Target] = &[
+static TARGETS: &[Target] = &[
     Target {
         number: 23,
         quantity: "force of the 10th tetanus over the first, fast",
@@ -25,6 +25,10 @@ const TARGETS: &[Target] = &[
         study: TETANI,
         judged: &[FAST_20],
         shown: &[FAST_37],
+        missed: &[(
+            &[FAST_20],
+            "the action potentials of later tetani are lower, since sodium channels inactivate slowly, and open the release channels less",
+        )],
         read: |v| v.get("F_10") / v.get("F_1"),
         ..TARGET
     },
@@ -38,6 +42,7 @@ const TARGETS: &[Target] = &[
         study: TETANI,
         judged: &[FAST_20],
         shown: &[FAST_37],
+        missed: &[(&[FAST_20], "as the force")],
         read: |v| v.get("Ca_10") / v.get("Ca_1"),
         ..TARGET
     },
@@ -51,6 +56,7 @@ const TARGETS: &[Target] = &[
         study: TETANI,
         judged: &[FAST_20],
         shown: &[FAST_37],
+        missed: &[(&[FAST_20], "as the 10th")],
         read: |v| v.get("F_40") / v.get("F_1"),
         ..TARGET
     },

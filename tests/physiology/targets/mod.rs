@@ -13,7 +13,7 @@ mod spike;
 use crate::target::{Section, Target};
 
 /// Every part of the page, in order.
-pub const SECTIONS: &[&Section] = &[
+pub static SECTIONS: &[&Section] = &[
     &rest::REST,
     &rest::PUMP,
     &spike::SPIKE,

@@ -1,7 +1,7 @@
 //! High potassium in the bath, and blocked pumps.
 
 use crate::study_runs::View;
-use crate::target::{AT_20, AT_37, Section, TARGET, Target};
+use crate::target::{ALL, AT_20, AT_37, FAST_37, SLOW_20, Section, TARGET, Target};
 
 const HIGH_K: &str = "06_hyperkalaemia";
 const BLOCKED: &str = "07_ouabain";
@@ -9,7 +9,7 @@ const CAIRNS: &str = "mouse, 25 °C: Cairns et al 2022, Am J Physiol Cell Physio
 const SEABROOKE: &str = "mouse EDL, 25 mV in 2 h: Seabrooke et al 1988, Q J Exp Physiol 73:561";
 
 /// High potassium.
-pub const HIGH_POTASSIUM: Section = Section {
+pub static HIGH_POTASSIUM: Section = Section {
     title: "High potassium in the bath",
     about: "Potassium outside depolarises, and a depolarised fibre first loses the peak of its action potential and then the \
             action potential: the reason why high potassium paralyses. Published measurements are of mouse muscle at 25 °C, \
@@ -18,14 +18,14 @@ pub const HIGH_POTASSIUM: Section = Section {
 };
 
 /// Blocked pumps.
-pub const OUABAIN: Section = Section {
+pub static OUABAIN: Section = Section {
     title: "Blocked pumps",
     about: "With all pumps blocked by ouabain the fibre first loses the small potential that the pump makes by itself, and \
             then, over hours, its ion gradients.",
     targets: OUABAIN_TARGETS,
 };
 
-const POTASSIUM_TARGETS: &[Target] = &[
+static POTASSIUM_TARGETS: &[Target] = &[
     Target {
         number: 10,
         quantity: "slope of V by potassium, 10 to 40 mM",
@@ -107,7 +107,7 @@ const POTASSIUM_TARGETS: &[Target] = &[
     },
 ];
 
-const OUABAIN_TARGETS: &[Target] = &[
+static OUABAIN_TARGETS: &[Target] = &[
     Target {
         number: 13,
         quantity: "depolarisation 1 min after ouabain",
@@ -129,6 +129,10 @@ const OUABAIN_TARGETS: &[Target] = &[
         source: SEABROOKE,
         study: BLOCKED,
         fitted: AT_20,
+        missed: &[(
+            ALL,
+            "the course is wrong: slow at first, then faster and faster",
+        )],
         read: |v| v.get("V_30") - v.get("V_0"),
         ..TARGET
     },
@@ -141,6 +145,7 @@ const OUABAIN_TARGETS: &[Target] = &[
         source: SEABROOKE,
         study: BLOCKED,
         fitted: AT_20,
+        missed: &[(&[SLOW_20, FAST_37], "the same course")],
         read: |v| v.get("V_60") - v.get("V_0"),
         ..TARGET
     },
@@ -153,6 +158,10 @@ const OUABAIN_TARGETS: &[Target] = &[
         source: SEABROOKE,
         study: BLOCKED,
         fitted: AT_20,
+        missed: &[(
+            ALL,
+            "too fast in the second hour: what holds real fibres back then is not known",
+        )],
         read: |v| v.get("V_120") - v.get("V_0"),
         ..TARGET
     },
