@@ -6,20 +6,10 @@ mod judge;
 
 use std::collections::BTreeMap;
 
-use judge::{load, text};
+use judge::{FLAGSHIP, Table, load, names};
 use sarcolemma::backend::Experiment;
 use sarcolemma::backend::reference::{FibreEnd, Reference, Tolerances, Work};
 use sarcolemma::protocol::{Drive, Level, Schedule, Segment, Target, tick};
-
-/// The columns of a table by name, and the names in order.
-fn table(path: &str) -> (Vec<String>, Vec<Vec<String>>) {
-    let text = text(path);
-    let mut lines = text
-        .lines()
-        .map(|line| line.split(',').map(str::to_owned).collect::<Vec<_>>());
-    let head = lines.next().expect("a table has a head");
-    (head, lines.collect())
-}
 
 /// Pulses of pacing level 1, as `(start, length)` in ms, within `[from, to)`.
 fn paced(from_ms: f64, to_ms: f64, pulses: &[(f64, f64)]) -> Schedule {
@@ -50,9 +40,11 @@ fn paced(from_ms: f64, to_ms: f64, pulses: &[(f64, f64)]) -> Schedule {
     }
 }
 
-struct Case {
+struct Case<'a> {
     model: &'static str,
-    table: &'static str,
+    table: &'a str,
+    /// Literals that are set.
+    settings: &'a [(&'static str, f64)],
     pulses: Vec<(f64, f64)>,
     to_ms: f64,
     every_ms: f64,
@@ -60,22 +52,23 @@ struct Case {
 }
 
 /// Largest error of each column over its range in the table, beyond what the table's digits allow.
-fn compare(case: &Case) -> (BTreeMap<String, f64>, Work) {
+fn compare(case: &Case<'_>) -> (BTreeMap<String, f64>, Work) {
     let model = load(case.model);
-    let (head, rows) = table(&format!("tests/oracle/{}", case.table));
-    let (_, names) = table(&format!("tests/oracle/{}_names.csv", case.model));
-    let columns: Vec<(usize, String, f64)> = names
-        .iter()
-        .filter(|row| !row[1].is_empty())
-        .filter_map(|row| {
-            let column = head.iter().position(|name| *name == row[0])?;
-            Some((
-                column,
-                row[1].clone(),
-                row[2].parse().expect("a scale is a number"),
-            ))
-        })
+    let table = Table::read(case.table);
+    let columns: Vec<(usize, String, f64)> = names(case.model, &table)
+        .into_iter()
+        .filter_map(|(column, name, scale)| Some((table.place(&column)?, name, scale)))
         .collect();
+    let (varied, parameters): (Vec<_>, Vec<f64>) = case
+        .settings
+        .iter()
+        .map(|(name, value)| {
+            (
+                Some(model.find(name).expect("a literal of the model")),
+                *value,
+            )
+        })
+        .unzip();
     let observables = columns
         .iter()
         .map(|(_, name, _)| model.find(name).unwrap_or_else(|| panic!("no {name}")))
@@ -85,7 +78,7 @@ fn compare(case: &Case) -> (BTreeMap<String, f64>, Work) {
         features: Vec::new(),
         n_recorded: 0,
         schedule: paced(0.0, case.to_ms, &case.pulses),
-        varied: Vec::new(),
+        varied,
         observables,
         sample_every_ms: case.every_ms,
         n_samples,
@@ -95,7 +88,7 @@ fn compare(case: &Case) -> (BTreeMap<String, f64>, Work) {
         Reference::new(&experiment, Tolerances::default()).expect("the experiment is sound");
     let mut samples = Vec::new();
     let (end, work) = reference.run_fibre(
-        &[],
+        &parameters,
         &|| false,
         &mut |_, row| samples.push(row.to_vec()),
         &mut |_, _| {},
@@ -104,17 +97,18 @@ fn compare(case: &Case) -> (BTreeMap<String, f64>, Work) {
     assert_eq!(samples.len(), n_samples);
     let mut errors = BTreeMap::new();
     for (place, (column, name, scale)) in columns.iter().enumerate() {
-        let exact: Vec<f64> = rows
+        let exact: Vec<f64> = table
+            .rows
             .iter()
             .map(|row| row[*column].parse::<f64>().expect("a number") * scale)
             .collect();
         let largest = exact.iter().copied().fold(f64::MIN, f64::max);
         let smallest = exact.iter().copied().fold(f64::MAX, f64::min);
         let range = largest - smallest;
-        // The tables hold 10 digits: half a unit of the last is up to 5e-10 of the number.
+        // The tables hold 10 digits at least: half a unit of the last is up to 5e-10 of the number.
         let printed = 5.1e-10 * largest.abs().max(smallest.abs());
         let mut worst = 0.0f64;
-        for (row, exact) in rows.iter().zip(&exact) {
+        for (row, exact) in table.rows.iter().zip(&exact) {
             let t: f64 = row[0].parse().expect("a time");
             let found = samples[(t / case.every_ms).round() as usize][place];
             worst = worst.max(((found - exact).abs() - printed).max(0.0) / range);
@@ -124,20 +118,20 @@ fn compare(case: &Case) -> (BTreeMap<String, f64>, Work) {
     (errors, work)
 }
 
-fn check(case: &Case) {
+fn check(case: &Case<'_>) {
     let (errors, work) = compare(case);
     let mut sorted: Vec<_> = errors.iter().collect();
     sorted.sort_by(|a, b| b.1.total_cmp(a.1));
     println!(
         "{}: {work:?}, worst {:?}",
-        case.model,
+        case.table,
         &sorted[..4.min(sorted.len())]
     );
     for (name, error) in sorted {
         assert!(
             *error <= case.tolerance,
             "{}: {name} differs by {error:.1e} of its range",
-            case.model
+            case.table
         );
     }
 }
@@ -148,6 +142,7 @@ fn hodgkin_huxley_follows_the_table() {
     check(&Case {
         model: "hodgkin_huxley_1952",
         table: "hodgkin_huxley_1952.csv",
+        settings: &[],
         pulses,
         to_ms: 100.0,
         every_ms: 0.05,
@@ -160,6 +155,7 @@ fn the_fast_fibre_follows_the_table() {
     check(&Case {
         model: "shorten_2007_fast",
         table: "shorten_fast_twitch.csv",
+        settings: &[],
         pulses: vec![(0.0, 0.5)],
         to_ms: 200.0,
         every_ms: 0.1,
@@ -172,6 +168,7 @@ fn the_slow_fibre_follows_the_table() {
     check(&Case {
         model: "shorten_2007_slow",
         table: "shorten_slow_twitch.csv",
+        settings: &[],
         pulses: vec![(0.0, 0.5)],
         to_ms: 200.0,
         every_ms: 0.1,
@@ -184,11 +181,32 @@ fn the_prototype_of_the_flagship_follows_the_table() {
     check(&Case {
         model: "skeletal_fibre_prototype",
         table: "skeletal_fibre_prototype_twitch.csv",
+        settings: &[],
         pulses: vec![(1.0, 0.5)],
         to_ms: 59.8,
         every_ms: 0.05,
         tolerance: 1e-6,
     });
+}
+
+#[test]
+fn the_flagship_follows_its_tables() {
+    for (name, settings) in FLAGSHIP {
+        let (to_ms, length_ms) = match name {
+            "slow" => (200.0, 0.5),
+            "nerve" => (60.0, 0.2),
+            _ => (60.0, 0.5),
+        };
+        check(&Case {
+            model: "skeletal_fibre",
+            table: &format!("skeletal_fibre_{name}.csv"),
+            settings,
+            pulses: vec![(1.0, length_ms)],
+            to_ms,
+            every_ms: 0.1,
+            tolerance: 1e-6,
+        });
+    }
 }
 
 /// A reference for a model left alone for 1 ms.

@@ -11,16 +11,19 @@ use judge::{Engine, Ran, Table, differences, names, range, run, study};
 struct Case {
     model: &'static str,
     table: &'static str,
+    /// Lines of `[population.parameters]`.
+    settings: &'static str,
     /// Lines of `[[protocol.pulse]]`.
     pulse: &'static str,
     to_ms: f64,
     every_ms: f64,
 }
 
-const CASES: [Case; 4] = [
+const CASES: [Case; 8] = [
     Case {
         model: "hodgkin_huxley_1952",
         table: "hodgkin_huxley_1952.csv",
+        settings: "",
         pulse: "start = '5 ms'\nlength = '0.5 ms'\nperiod = '20 ms'\ncount = 5",
         to_ms: 100.0,
         every_ms: 0.05,
@@ -28,6 +31,7 @@ const CASES: [Case; 4] = [
     Case {
         model: "shorten_2007_fast",
         table: "shorten_fast_twitch.csv",
+        settings: "",
         pulse: "start = 0\nlength = '0.5 ms'",
         to_ms: 200.0,
         every_ms: 0.1,
@@ -35,6 +39,7 @@ const CASES: [Case; 4] = [
     Case {
         model: "shorten_2007_slow",
         table: "shorten_slow_twitch.csv",
+        settings: "",
         pulse: "start = 0\nlength = '0.5 ms'",
         to_ms: 200.0,
         every_ms: 0.1,
@@ -42,9 +47,42 @@ const CASES: [Case; 4] = [
     Case {
         model: "skeletal_fibre_prototype",
         table: "skeletal_fibre_prototype_twitch.csv",
+        settings: "",
         pulse: "start = '1 ms'\nlength = '0.5 ms'",
         to_ms: 59.8,
         every_ms: 0.05,
+    },
+    Case {
+        model: "skeletal_fibre",
+        table: "skeletal_fibre_fast.csv",
+        settings: "'fibre.slow' = 0",
+        pulse: "start = '1 ms'\nlength = '0.5 ms'",
+        to_ms: 60.0,
+        every_ms: 0.1,
+    },
+    Case {
+        model: "skeletal_fibre",
+        table: "skeletal_fibre_slow.csv",
+        settings: "'fibre.slow' = 1",
+        pulse: "start = '1 ms'\nlength = '0.5 ms'",
+        to_ms: 200.0,
+        every_ms: 0.1,
+    },
+    Case {
+        model: "skeletal_fibre",
+        table: "skeletal_fibre_warm.csv",
+        settings: "'fibre.slow' = 0\n'cell.T' = '310 K'",
+        pulse: "start = '1 ms'\nlength = '0.5 ms'",
+        to_ms: 60.0,
+        every_ms: 0.1,
+    },
+    Case {
+        model: "skeletal_fibre",
+        table: "skeletal_fibre_nerve.csv",
+        settings: "'fibre.slow' = 0\n'nerve.on' = 1",
+        pulse: "start = '1 ms'\nlength = '0.2 ms'",
+        to_ms: 60.0,
+        every_ms: 0.1,
     },
 ];
 
@@ -63,10 +101,20 @@ struct Error {
 
 fn text(case: &Case, names: &[String], stepping: &str) -> String {
     format!(
-        "model = '{}'\nduration = '{} ms'\n{stepping}\n[population]\nfibres = 1\n[[protocol.pulse]]\nlevel = 1\n{}\n\
+        "model = '{}'\nduration = '{} ms'\n{stepping}\n[population]\nfibres = 1\n[population.parameters]\n{}\n\
+         [[protocol.pulse]]\nlevel = 1\n{}\n\
          [record]\nevery = '{} ms'\nvariables = {names:?}\n[features]\nspikes = {{ of = 'membrane.V', threshold = '0 mV' }}\n",
-        case.model, case.to_ms, case.pulse, case.every_ms
+        case.model, case.to_ms, case.settings, case.pulse, case.every_ms
     )
+}
+
+/// The engines that a case is run by. Of the flagship's four experiments one is run on devices: their drivers compile for seconds,
+/// and that devices give what the CPU gives is held elsewhere.
+fn engines(case: &Case) -> Vec<Engine> {
+    let once = case.model != "skeletal_fibre" || case.settings.contains("'fibre.slow' = 1");
+    let mut engines = Engine::lanes();
+    engines.retain(|e| once || matches!(e, Engine::F32 | Engine::F64));
+    engines
 }
 
 fn spikes(ran: &Ran) -> Vec<f64> {
@@ -75,7 +123,7 @@ fn spikes(ran: &Ran) -> Vec<f64> {
 
 fn error(case: &Case, stepping: &str, engine: Engine) -> Error {
     let table = Table::read(case.table);
-    let columns: Vec<_> = names(case.model)
+    let columns: Vec<_> = names(case.model, &table)
         .into_iter()
         .filter(|(column, name, _)| table.place(column).is_some() && name != "engine.time")
         .collect();
@@ -121,21 +169,36 @@ fn error(case: &Case, stepping: &str, engine: Engine) -> Error {
             error.worst = (relative, name);
         }
     }
-    println!("{} {engine:?} {stepping}: {error:?}", case.model);
+    println!("{} {engine:?} {stepping}: {error:?}", case.table);
     error
 }
 
 /// What is allowed. For each model and tolerance about 1.5 times what is measured, in both precisions alike: the scheme's
 /// error, not rounding, is what is seen.
+#[derive(Clone, Copy)]
 struct Bound {
     v_rms: f64,
     spike_shift: f64,
     worst: f64,
 }
 
+/// The flagship, fast or slow, warm or with its nerve, at the default tolerance: about twice what is measured, since its numbers
+/// may change. The worst is calcium next to the release channels, which rises and falls within a millisecond.
+const FLAGSHIP_DEFAULT: Bound = Bound {
+    v_rms: 0.04,
+    spike_shift: 1e-3,
+    worst: 0.08,
+};
+/// The same at a hundredth of the tolerance.
+const FLAGSHIP_HUNDREDTH: Bound = Bound {
+    v_rms: 2.5e-4,
+    spike_shift: 5e-6,
+    worst: 3e-4,
+};
+
 fn check(case: &Case, stepping: &str, engine: Engine, bound: &Bound) {
     let e = error(case, stepping, engine);
-    let what = format!("{} {engine:?} {stepping}", case.model);
+    let what = format!("{} {engine:?} {stepping}", case.table);
     assert!(
         e.v_rms <= bound.v_rms,
         "{what}: V differs by {:.1e} mV RMS, {:.1e} at most",
@@ -186,9 +249,13 @@ fn the_default_tolerance_keeps_every_trajectory() {
             spike_shift: 9e-5,
             worst: 0.025,
         },
+        FLAGSHIP_DEFAULT,
+        FLAGSHIP_DEFAULT,
+        FLAGSHIP_DEFAULT,
+        FLAGSHIP_DEFAULT,
     ];
     for (case, bound) in CASES.iter().zip(&bounds) {
-        for engine in Engine::lanes() {
+        for engine in engines(case) {
             check(case, "scheme = 'ros3'", engine, bound);
         }
     }
@@ -219,6 +286,10 @@ fn a_hundredth_of_the_tolerance_gives_a_hundredth_of_the_error() {
             spike_shift: 2e-6,
             worst: 1e-4,
         },
+        FLAGSHIP_HUNDREDTH,
+        FLAGSHIP_HUNDREDTH,
+        FLAGSHIP_HUNDREDTH,
+        FLAGSHIP_HUNDREDTH,
     ];
     for (case, bound) in CASES.iter().zip(&bounds) {
         check(
@@ -232,7 +303,7 @@ fn a_hundredth_of_the_tolerance_gives_a_hundredth_of_the_error() {
             worst: 0.01,
             ..*bound
         };
-        for engine in Engine::lanes().into_iter().filter(|e| e.is_single()) {
+        for engine in engines(case).into_iter().filter(|e| e.is_single()) {
             check(case, "scheme = 'ros3'\ntolerance = 2e-4", engine, &single);
         }
     }
@@ -240,7 +311,8 @@ fn a_hundredth_of_the_tolerance_gives_a_hundredth_of_the_error() {
 
 #[test]
 fn halving_the_tolerance_lowers_the_error() {
-    for case in &CASES {
+    // Not the flagship: that every halving helps is in part luck, and its numbers may change.
+    for case in &CASES[..4] {
         let errors: Vec<f64> = [0.04, 0.02, 0.01, 0.005, 0.0025]
             .map(|t| {
                 error(

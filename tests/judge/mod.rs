@@ -74,8 +74,22 @@ impl Table {
     }
 }
 
-/// The map of a model's tables: table name, name in the model, and what the model's value is multiplied by.
-pub fn names(model: &str) -> Vec<(String, String, f64)> {
+/// The experiments of which the flagship has tables of its own (`tests/oracle/skeletal_fibre.py`): name, literals that are set.
+pub const FLAGSHIP: [(&str, &[(&str, f64)]); 4] = [
+    ("fast", &[("fibre.slow", 0.0)]),
+    ("slow", &[("fibre.slow", 1.0)]),
+    ("warm", &[("fibre.slow", 0.0), ("cell.T", 310.0)]),
+    ("nerve", &[("fibre.slow", 0.0), ("nerve.on", 1.0)]),
+];
+
+/// The map of a table's columns and of the states in its rows: name there, name in the model, and what the model's value is
+/// multiplied by. The flagship's tables have the model's names and units.
+pub fn names(model: &str, table: &Table) -> Vec<(String, String, f64)> {
+    if model == "skeletal_fibre" {
+        let rows = table.rows.iter().map(|row| &row[0]);
+        let all = table.head.iter().chain(rows);
+        return all.map(|name| (name.clone(), name.clone(), 1.0)).collect();
+    }
     Table::read(&format!("{model}_names.csv"))
         .rows
         .into_iter()
