@@ -1,6 +1,6 @@
 //! What is read off a curve: widths, slopes, thresholds, half points. A curve is points `(x, y)` with ascending `x`.
 
-/// The rise and the width of a peak at half height above `base`: linear between points. NaN where the curve does not come back.
+/// The width of the largest peak at half its height above `base`, linear between points; NaN where the curve does not come back.
 pub fn width_at_half(curve: &[(f64, f64)], base: f64) -> f64 {
     let (top, peak) = largest(curve);
     let half = base + (peak - base) / 2.0;
@@ -71,4 +71,26 @@ fn falls_to(curve: &[(f64, f64)], height: f64) -> f64 {
 
 fn at_height(a: (f64, f64), b: (f64, f64), height: f64) -> f64 {
     a.0 + (b.0 - a.0) * (height - a.1) / (b.1 - a.1)
+}
+
+#[test]
+fn a_triangle_has_the_widths_and_slopes_of_a_triangle() {
+    // Up from 1 to 5 within 2, down again within 4.
+    let curve = [
+        (0.0, 1.0),
+        (1.0, 1.0),
+        (2.0, 3.0),
+        (3.0, 5.0),
+        (5.0, 3.0),
+        (7.0, 1.0),
+    ];
+    assert_eq!(width_at_half(&curve, 1.0), 3.0);
+    assert_eq!(half_fall(&curve, 1.0), 2.0);
+    assert_eq!(steepest(&curve, 0.0), 2.0);
+    assert_eq!(steepest(&curve, 3.0), -1.0);
+    assert_eq!(crosses(&curve, 4.0), 2.5);
+    assert_eq!(first_at_least(&curve, 3.0), 2.0);
+    assert_eq!(nearest(&curve, 4.0), 3.0);
+    assert!(width_at_half(&curve[..4], 1.0).is_nan());
+    assert!(crosses(&curve, 6.0).is_nan());
 }

@@ -221,3 +221,30 @@ impl Measured {
 fn trimmed(x: f64) -> String {
     format!("{x}")
 }
+
+#[test]
+fn a_value_outside_its_range_is_a_miss_and_must_be_known() {
+    static HELD: Target = Target {
+        low: -1.0,
+        high: 1.0,
+        judged: AT_20,
+        shown: AT_37,
+        missed: &[(&[SLOW_20], "a reason")],
+        ..TARGET
+    };
+    let at = |condition, value| Measured {
+        target: &HELD,
+        condition,
+        value,
+    };
+    assert_eq!(HELD.range(), "-1 to 1");
+    assert_eq!(at(FAST_20, 1.0).verdict(), Verdict::Met);
+    assert_eq!(at(FAST_20, 1.0).surprise(), None);
+    assert_eq!(at(FAST_20, f64::NAN).verdict(), Verdict::Missed);
+    assert!(at(FAST_20, 2.0).surprise().is_some());
+    assert_eq!(at(SLOW_20, 2.0).surprise(), None);
+    assert!(at(SLOW_20, 0.0).surprise().is_some());
+    assert_eq!(at(FAST_37, 2.0).verdict(), Verdict::Shown);
+    assert_eq!(at(FAST_20, -0.04).shown(), "0.0");
+    assert_eq!(at(FAST_20, f64::NAN).shown(), "none");
+}

@@ -197,7 +197,7 @@ static STEP_TARGETS: &[Target] = &[
         fitted: AT_20,
         missed: &[(
             &[SLOW_20, FAST_37, SLOW_37],
-            "trains begin at a larger persistent fraction",
+            "trains begin at a larger persistent fraction, in the slow set at 37 °C not at all",
         )],
         read: |v| step(v, 0.015, 1.05, "spikes.count"),
         ..TARGET
@@ -212,7 +212,7 @@ static STEP_TARGETS: &[Target] = &[
         fitted: AT_20,
         missed: &[(
             &[SLOW_20, FAST_37, SLOW_37],
-            "trains begin at a larger persistent fraction",
+            "trains begin at a larger persistent fraction, in the slow set at 37 °C not at all",
         )],
         read: |v| step(v, 0.02, 1.05, "spikes.count"),
         ..TARGET
@@ -250,7 +250,7 @@ static STEP_TARGETS: &[Target] = &[
         judged: FAST,
         missed: &[(
             FAST,
-            "the fast set accommodates: above 1.2 times the rheobase it answers with one action potential",
+            "with its normal persistent current the fast set, too, answers a step of any strength with one action potential",
         )],
         read: |v| step(v, 0.001, 1.5, "spikes.count"),
         ..TARGET
@@ -369,7 +369,7 @@ static NERVE_TARGETS: &[Target] = &[
         high: 30.0,
         source: "one for one; motor units follow 50 Hz",
         study: TERMINAL,
-        missed: &[(AT_20, "the second pulse brings two spikes")],
+        missed: &[(AT_20, "one more spike follows 10 ms after the second pulse")],
         read: |v| nerve(v, "nerve_train.count"),
         ..TARGET
     },
@@ -381,7 +381,7 @@ static NERVE_TARGETS: &[Target] = &[
         high: 30.0,
         source: "one for one; motor units follow 50 Hz",
         study: TERMINAL,
-        missed: &[(AT_20, "the second pulse brings two spikes")],
+        missed: &[(AT_20, "one more spike follows 10 ms after the second pulse")],
         read: |v| nerve(v, "fibre_train.count"),
         ..TARGET
     },
