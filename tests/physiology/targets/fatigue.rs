@@ -24,6 +24,7 @@ static TARGETS: &[Target] = &[
         source: "0.87, Xenopus, 21 °C: Lee, Westerblad and Allen 1991, J Physiol 433:307",
         study: TETANI,
         judged: &[FAST_20],
+        fitted: &[FAST_20],
         shown: &[FAST_37],
         missed: &[(
             &[FAST_20],
@@ -41,6 +42,7 @@ static TARGETS: &[Target] = &[
         source: "1.06 (fura-2 ratio), Xenopus, 21 °C: Lee, Westerblad and Allen 1991, J Physiol 433:307",
         study: TETANI,
         judged: &[FAST_20],
+        fitted: &[FAST_20],
         shown: &[FAST_37],
         missed: &[(&[FAST_20], "as the force")],
         read: |v| v.get("Ca_10") / v.get("Ca_1"),
@@ -55,6 +57,7 @@ static TARGETS: &[Target] = &[
         source: "about 0.9, mouse: Westerblad, Dahlstedt and Lännergren 1998, J Physiol 510:269",
         study: TETANI,
         judged: &[FAST_20],
+        fitted: &[FAST_20],
         shown: &[FAST_37],
         missed: &[(&[FAST_20], "as the 10th")],
         read: |v| v.get("F_40") / v.get("F_1"),
@@ -79,6 +82,7 @@ static TARGETS: &[Target] = &[
         source: "most of it comes back in minutes: Lee, Westerblad and Allen 1991, J Physiol 433:307",
         study: TETANI,
         judged: AT_20,
+        fitted: AT_20,
         shown: AT_37,
         read: |v| v.get("F_back") / v.get("F_1"),
         ..TARGET
@@ -111,6 +115,7 @@ static TARGETS: &[Target] = &[
         source: "slow units resist: Hammarberg and Kellerth 1975, Acta Physiol Scand 95:231",
         study: UNITS,
         judged: SLOW,
+        fitted: SLOW,
         read: index,
         ..TARGET
     },
