@@ -7,10 +7,12 @@ pub mod accuracy;
 mod agreement;
 mod batch;
 mod bench;
+mod defaults;
 pub mod difference;
 mod driver;
 mod gpu;
 mod layout;
+mod limiting;
 mod pilot;
 mod reference;
 pub mod sink;
@@ -21,6 +23,8 @@ pub use batch::{
     prepare,
 };
 pub use bench::{Case, Measure, bench, bench_wgsl, check_protocol};
+pub use defaults::{AUTO, DEFAULT_TOLERANCE, TUNED, auto, default_tolerance};
 pub use driver::{Done, Job, Progress, drive};
 pub use gpu::{DeviceRunError, drive_gpu};
-pub use pilot::{DEFAULT_STEP_MS, DEFAULT_TOLERANCE, Pilot, PilotError};
+pub use limiting::{Limit, Steps, limiting, limiting_json};
+pub use pilot::{DEFAULT_STEP_MS, Pilot, PilotError};
