@@ -3,6 +3,7 @@
 //! [`prepare`] makes a [`Batch`] of a study and the choices of whoever starts it; [`Batch::run`] runs it into a
 //! [`sink::Sink`] and says how it went.
 
+pub mod accuracy;
 mod agreement;
 mod batch;
 mod bench;

@@ -35,6 +35,8 @@ pub const DEFAULT_TOLERANCE: f64 = 0.02;
 pub struct Pilot {
     /// Per state, in its own unit: an error of this size counts as one.
     pub scales: Vec<f64>,
+    /// Per state, in its own unit: the least and the most that it reached.
+    pub reached: Vec<(f64, f64)>,
     /// Largest magnitude of a decaying mode, per ms; infinite where it could not be found.
     pub fastest_per_ms: f64,
 }
@@ -155,6 +157,7 @@ impl Pilot {
             .fold(0.0, f64::max);
         Ok(Pilot {
             scales,
+            reached,
             fastest_per_ms,
         })
     }
