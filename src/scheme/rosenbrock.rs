@@ -32,14 +32,17 @@ pub(super) struct Table {
     pub error_order: f64,
 }
 
-/// A method in its classical form, for the conditions that it fulfils: `k_i = h f(y + Σ α_ij k_j) + h J Σ γ_ij k_j`,
+/// A method in its classical form, in which its conditions are written: `k_i = h f(y + Σ α_ij k_j) + h J Σ γ_ij k_j`,
 /// `y1 = y + Σ b_i k_i`.
 pub(super) struct Classical {
     /// Weights of the step.
+    #[cfg(test)]
     pub b: DVector<f64>,
     /// Weights of the solution with which the step is compared.
+    #[cfg(test)]
     pub embedded: DVector<f64>,
     /// α.
+    #[cfg(test)]
     pub alpha: DMatrix<f64>,
     /// α + Γ.
     pub beta: DMatrix<f64>,
@@ -61,13 +64,19 @@ impl Table {
             })
         };
         let gamma = (DMatrix::identity(n, n) / self.gamma - lower(self.c)).try_inverse()?;
-        let m = DVector::from_column_slice(self.m);
-        let e = DVector::from_column_slice(self.e);
         let alpha = lower(self.a) * &gamma;
+        #[cfg(test)]
+        let (m, e) = (
+            DVector::from_column_slice(self.m),
+            DVector::from_column_slice(self.e),
+        );
         Some(Classical {
+            #[cfg(test)]
             b: gamma.tr_mul(&m),
+            #[cfg(test)]
             embedded: gamma.tr_mul(&(m - e)),
             beta: &alpha + &gamma,
+            #[cfg(test)]
             alpha,
             gamma,
         })
