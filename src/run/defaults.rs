@@ -10,24 +10,31 @@ use super::pilot::Pilot;
 /// The scheme of `auto`: at equal error the cheapest for every model of the table, stiff or not.
 pub const AUTO: Scheme = Scheme::Ros3;
 
-/// Error allowed in a step of an adaptive scheme where neither the study nor [`TUNED`] says anything.
+/// Error allowed in a step of a scheme where neither the study nor [`TUNED`] says anything.
 ///
 /// It suits a model that nobody has looked at: the Hodgkin-Huxley axon, whose pulses are weak and whose spikes therefore hang on
 /// small errors, needs it to hold its potential within 0.1 % of its range.
-pub const DEFAULT_TOLERANCE: f64 = 0.001;
+pub fn general_tolerance(scheme: Scheme) -> f64 {
+    match scheme {
+        // Schemes with fixed steps have no use for one.
+        Scheme::Euler | Scheme::RushLarsen | Scheme::Ros3 => 0.001,
+    }
+}
 
-/// Tolerances of shipped models, by name: the largest of the ladder with which 32 varied fibres meet
+/// Tolerances of shipped models, by scheme and name: the largest of the ladder with which 32 varied fibres meet
 /// [`crate::run::accuracy::TARGETS`]. Their pulses are strong, so that a larger one than the general will do and saves half the steps.
-pub const TUNED: [(&str, f64); 3] = [
-    ("shorten_2007_fast", 0.02),
-    ("shorten_2007_slow", 0.02),
-    ("skeletal_fibre", 0.01),
+pub const TUNED: [(Scheme, &str, f64); 3] = [
+    (Scheme::Ros3, "shorten_2007_fast", 0.02),
+    (Scheme::Ros3, "shorten_2007_slow", 0.02),
+    (Scheme::Ros3, "skeletal_fibre", 0.01),
 ];
 
 /// The tolerance of a model's runs where the study names none.
-pub fn default_tolerance(model: &Model) -> f64 {
-    let tuned = TUNED.iter().find(|(name, _)| *name == model.name);
-    tuned.map_or(DEFAULT_TOLERANCE, |(_, tolerance)| *tolerance)
+pub fn default_tolerance(scheme: Scheme, model: &Model) -> f64 {
+    let tuned = TUNED
+        .iter()
+        .find(|(of, name, _)| *of == scheme && *name == model.name);
+    tuned.map_or_else(|| general_tolerance(scheme), |(_, _, tolerance)| *tolerance)
 }
 
 /// What `auto` means for a model, and why, in words.
