@@ -10,7 +10,7 @@ use sarcolemma::diag::Source;
 use sarcolemma::model::{self, Model};
 use sarcolemma::run::accuracy::{Occasion, SUBJECTS, Subject, TARGETS, Trial};
 use sarcolemma::run::sink::Precision;
-use sarcolemma::run::{AUTO, default_tolerance, general_tolerance};
+use sarcolemma::run::{AUTO, GENERAL_TOLERANCE, default_tolerance};
 
 fn shipped(name: &str) -> Model {
     let path = format!("{}/models/{name}.mmt", env!("CARGO_MANIFEST_DIR"));
@@ -173,7 +173,7 @@ fn a_model_without_units_and_labels_runs_as_accurately() {
                 period = 60\n[record]\nevery = 0.1\nvariables = ['c.v', 'c.w']\n";
     let ours = run(&study(text, NUMBERS), Engine::F32);
     let truth = run(&study(text, NUMBERS), Engine::Reference);
-    assert_eq!(ours.batch.chosen_tolerance(), Some(general_tolerance(AUTO)));
+    assert_eq!(ours.batch.chosen_tolerance(), Some(GENERAL_TOLERANCE));
     for name in ["c.v", "c.w"] {
         let (a, b) = (ours.trace(name, 0), truth.trace(name, 0));
         let mean_square = a
