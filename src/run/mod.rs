@@ -9,17 +9,22 @@ mod bench;
 pub mod difference;
 mod driver;
 mod gpu;
+mod judge;
+mod judged;
 mod layout;
 mod pilot;
 mod reference;
 pub mod sink;
+mod tap;
+mod threshold;
 
-pub use agreement::{Engine, agreement};
+pub use agreement::Disagreement;
 pub use batch::{
     Backend, Batch, Choices, OnDevice, PrepareError, RunError, RunReport, least_memory_bytes,
     prepare,
 };
 pub use bench::{Case, Measure, bench, bench_wgsl, check_protocol};
 pub use driver::{Done, Job, Progress, drive};
+pub use judge::JUDGE_TOLERANCE;
 pub use gpu::{DeviceRunError, drive_gpu};
 pub use pilot::{DEFAULT_STEP_MS, DEFAULT_TOLERANCE, Pilot, PilotError};
