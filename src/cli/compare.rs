@@ -16,6 +16,7 @@ use crate::study::{self, Overrides, Study};
 
 use super::choices::{Backend, Precision, time_ms};
 use super::exit::{Exit, Failure};
+use super::rerun::read_failure;
 use super::{differences, engine, output};
 
 /// Compare two results of one study, or the backends that run it
@@ -353,15 +354,6 @@ fn compared(a: &ResultReader, b: &ResultReader, limits: Limits) -> Result<Compar
         CompareError::Store(error) => read_failure(error),
         other => Failure::Usage(other.to_string()),
     })
-}
-
-fn read_failure(error: StoreError) -> Failure {
-    match &error {
-        StoreError::Io { path, source, .. } => {
-            Failure::file("read", &path.display().to_string(), source)
-        }
-        _ => Failure::Usage(error.to_string()),
-    }
 }
 
 /// Success if all agree, else the worst that was found.

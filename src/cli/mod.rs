@@ -14,6 +14,7 @@ mod devices;
 mod differences;
 mod engine;
 mod exit;
+mod lost;
 mod models;
 mod new;
 mod output;

@@ -4,6 +4,8 @@
 //! [`mod@compare`] says how far two results of one study are apart, [`verdict`] whether that is near enough.
 
 pub mod compare;
+pub mod redone;
+pub mod replay;
 mod same_study;
 pub mod verdict;
 

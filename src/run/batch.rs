@@ -83,6 +83,7 @@ pub struct Batch {
     pub device: Option<(gpu::Device, gpu::Probe)>,
     threads: usize,
     agreement_fibres: u64,
+    pub(super) first_fibre: u64,
     pub(super) seed: u64,
     pub(super) traces: Option<Vec<u64>>,
     pub(super) parameters: Vec<Vec<f64>>,
@@ -269,6 +270,7 @@ pub fn prepare(study: &Study, choices: &Choices) -> Result<Batch, PrepareError> 
         device,
         threads: choices.threads,
         agreement_fibres: choices.agreement_fibres.unwrap_or(study.agreement.fibres),
+        first_fibre: 0,
         seed: study.population.seed,
         traces,
         parameters: (0..n_fibres as u64).map(|id| study.draw(id)).collect(),
@@ -444,7 +446,7 @@ impl Batch {
 
     fn job(&self) -> Job {
         Job {
-            first_fibre: 0,
+            first_fibre: self.first_fibre,
             parameters: self.parameters.clone(),
             traces: self.traces.clone(),
             rows_per_slab: self.rows_per_slab,

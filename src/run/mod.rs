@@ -10,6 +10,7 @@ pub mod difference;
 mod driver;
 mod gpu;
 mod layout;
+mod one_fibre;
 mod pilot;
 mod reference;
 pub mod sink;
@@ -22,4 +23,6 @@ pub use batch::{
 pub use bench::{Case, Measure, bench, bench_wgsl, check_protocol};
 pub use driver::{Done, Job, Progress, drive};
 pub use gpu::{DeviceRunError, drive_gpu};
+pub use layout::sha256;
+pub use one_fibre::Kept;
 pub use pilot::{DEFAULT_STEP_MS, DEFAULT_TOLERANCE, Pilot, PilotError};
