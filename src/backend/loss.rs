@@ -4,7 +4,7 @@
 //! evaluated one by one, in the precision of that engine: at the last state at which all was well, then along the way that
 //! the step would have gone. [`explain`] goes that way in three turns:
 //!
-//! 1. The state itself, and points on the way to where the scheme's step leads. A step without a finite result is halved until it
+//! 1. The state itself (a step may end where the next one cannot begin), and points on the way to where the scheme's step leads. A step without a finite result is halved until it
 //!    has one; points a little beyond that are looked at too, because the stages of a step lie there.
 //! 2. If every formula is finite there, their slopes: an implicit step is made of them (a root has none at 0).
 //! 3. If those are finite too, nothing is undefined: a state ran away faster than the smallest step can follow.
@@ -18,7 +18,7 @@ use crate::program::{
     Input, LowerError, Node, Program, Rhs, Style, Tangents, Value, bound_exponentials, lower,
     program,
 };
-use crate::protocol::{Segment, Target, Tick, ms};
+use crate::protocol::{Segment, Target, Tick, ms, tick};
 use crate::scheme::StepProgram;
 
 use super::{Experiment, course};
@@ -32,6 +32,8 @@ pub struct Before {
     pub tried_ms: f64,
     /// The states then.
     pub states: Vec<f64>,
+    /// Time and states one step earlier; `None` at the start.
+    pub earlier: Option<(Tick, Vec<f64>)>,
     /// The state that the engine named: the first one that was not finite, or the one that was moved most.
     pub culprit: usize,
 }
@@ -62,14 +64,14 @@ impl Quantity {
     }
 }
 
-/// A quantity at the last good state and where the step failed.
+/// A quantity where the formula failed, and a step before.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Reading {
     /// What.
     pub of: Quantity,
-    /// At the last good state.
+    /// A step before.
     pub before: f64,
-    /// Where the step failed.
+    /// Where the formula failed.
     pub then: f64,
 }
 
@@ -100,9 +102,9 @@ pub struct Explanation {
     pub inputs: Vec<Reading>,
     /// The derivative through which it acts; the formula itself where that is one.
     pub derivative: VariableId,
-    /// The last good state's time, ms.
+    /// The time of the state a step before, ms; the same as `then_ms` where there is none.
     pub before_ms: f64,
-    /// The time at which the formula failed, ms: that of the last good state if it failed there.
+    /// The time at which the formula failed, ms.
     pub then_ms: f64,
 }
 
@@ -131,7 +133,6 @@ struct Search<'a, T> {
     experiment: &'a Experiment,
     parameters: &'a [f64],
     before: &'a Before,
-    segment: Option<&'a Segment>,
     rhs: Rhs,
     /// Outputs: derivatives of the states, then every variable.
     formulas: Program,
@@ -160,13 +161,10 @@ impl<'a, T: Lane> Search<'a, T> {
             .copied()
             .collect();
         let formulas = program(&rhs.graph, &outputs);
-        let segments = &experiment.schedule.segments;
-        let holds = |s: &&Segment| s.start <= before.at && before.at < s.end;
         Ok(Search {
             experiment,
             parameters,
             before,
-            segment: segments.iter().find(holds).or(segments.last()),
             formulas: if bounded {
                 bound_exponentials(&formulas)
             } else {
@@ -180,7 +178,9 @@ impl<'a, T: Lane> Search<'a, T> {
     fn explain(mut self, step: &StepProgram) -> Result<Explanation, LowerError> {
         let start_ms = ms(self.before.at);
         let start = self.point(&self.before.states, start_ms);
-        if let Some(found) = self.blame(&start, &start) {
+        let earlier = self.before.earlier.as_ref();
+        let earlier = earlier.map(|(at, states)| self.point(states, ms(*at)));
+        if let Some(found) = self.blame(earlier.as_ref().unwrap_or(&start), &start) {
             return Ok(found);
         }
         let mut length_ms = self.before.tried_ms;
@@ -219,11 +219,19 @@ impl<'a, T: Lane> Search<'a, T> {
         ))
     }
 
+    /// The stretch of the protocol that holds at a time.
+    fn segment(&self, at_ms: f64) -> Option<&'a Segment> {
+        let segments = &self.experiment.schedule.segments;
+        let at = tick(at_ms);
+        let holds = |s: &&Segment| s.start <= at && at < s.end;
+        segments.iter().find(holds).or(segments.last())
+    }
+
     /// The program's inputs at a time and a state.
     fn inputs(&self, inputs: &[Input], states: &[f64], at_ms: f64, length_ms: f64) -> Vec<f64> {
         let model = &self.experiment.model;
         let driven = |target: Target| {
-            let segment = self.segment?;
+            let segment = self.segment(at_ms)?;
             let targets = &self.experiment.schedule.targets;
             let drive = segment.drives[targets.iter().position(|t| *t == target)?].as_ref()?;
             let (start, rate) = course(drive, segment, self.parameters);
@@ -240,17 +248,19 @@ impl<'a, T: Lane> Search<'a, T> {
             }
             Input::Pace => driven(Target::Pace).map_or(0.0, |(value, _)| value),
             Input::Time => at_ms / model.ms_per_time,
-            Input::Clamped(i) => f64::from(u8::from(self.is_held(model.states[i]))),
+            Input::Clamped(i) => f64::from(u8::from(self.is_held(model.states[i], at_ms))),
             Input::Step => length_ms / model.ms_per_time,
             Input::Lost(_) | Input::LastError => 0.0,
         };
         inputs.iter().map(value).collect()
     }
 
-    fn is_held(&self, state: VariableId) -> bool {
+    fn is_held(&self, state: VariableId, at_ms: f64) -> bool {
         let targets = &self.experiment.schedule.targets;
         let place = targets.iter().position(|t| *t == Target::Clamp(state));
-        let drive = place.zip(self.segment).map(|(k, s)| s.drives[k].is_some());
+        let drive = place
+            .zip(self.segment(at_ms))
+            .map(|(k, s)| s.drives[k].is_some());
         drive == Some(true)
     }
 
@@ -259,7 +269,7 @@ impl<'a, T: Lane> Search<'a, T> {
         let mut rates = evaluate_in::<T>(&self.formulas, &inputs);
         let values = rates.split_off(states.len());
         for (rate, &id) in rates.iter_mut().zip(&self.experiment.model.states) {
-            if self.is_held(id) {
+            if self.is_held(id, at_ms) {
                 *rate = 0.0;
             }
         }
@@ -384,7 +394,8 @@ impl<'a, T: Lane> Search<'a, T> {
                 (Quantity::Rate(_), VariableKind::State { index, .. }) => slopes[*index],
                 (_, _) => slopes[n + of.id().0],
             };
-            let broken = (0..n).find(|&i| !slopes[i].is_finite() && !self.is_held(model.states[i]));
+            let broken = (0..n)
+                .find(|&i| !slopes[i].is_finite() && !self.is_held(model.states[i], start.at_ms));
             let Some(first) = broken else { continue };
             let derivative = model.states[first];
             let origin = self.origin(Quantity::Rate(derivative), &slope);

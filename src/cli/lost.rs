@@ -176,7 +176,6 @@ fn kind(fault: Fault) -> &'static str {
 
 impl Autopsy {
     pub(super) fn text(&self, then: &Recorded) -> String {
-        let model = &then.study.model;
         let (precision, scheme) = (self.precision.name(), &self.scheme);
         let mut text = format!("Why it was lost ({precision}, scheme {scheme}, on the CPU):\n");
         match &self.found {
@@ -196,7 +195,6 @@ impl Autopsy {
                 }
             };
         }
-        let _ = model;
         text
     }
 
@@ -205,28 +203,29 @@ impl Autopsy {
         let name = why.formula.of.name(model);
         let at = |x: f64| shown(x, self.precision);
         let (file, line, formula) = place(then, why.formula.of);
-        let left_hand = match why.formula.of {
-            Quantity::Value(_) => name.clone(),
-            Quantity::Rate(_) => name.clone(),
-        };
-        let good_ms = number(why.before_ms);
+        let moved = why.before_ms != why.then_ms;
+        let (before_ms, then_ms) = (number(why.before_ms), number(why.then_ms));
         let _ = match why.fault {
+            Fault::Value if moved => writeln!(
+                text,
+                "  {name} is {} at {then_ms} ms; one step before, at {before_ms} ms, all was well.",
+                at(why.formula.then),
+            ),
             Fault::Value => writeln!(
                 text,
-                "  {name} is {} at {} ms; the last state at which all was well is that of {good_ms} ms.",
+                "  {name} is {} at {then_ms} ms, where the fibre begins.",
                 at(why.formula.then),
-                number(why.then_ms),
             ),
             Fault::Slope { by, slope } => writeln!(
                 text,
-                "  {name} is {} at {good_ms} ms, but its slope by {} is {}, and an implicit step is made of slopes.",
+                "  {name} is {} at {then_ms} ms, but its slope by {} is {}, and an implicit step is made of slopes.",
                 at(why.formula.then),
                 model.variable(by).name,
                 at(slope),
             ),
             Fault::Runaway => writeln!(
                 text,
-                "  Every formula is finite at {good_ms} ms: {} runs away, by more than all of it in the smallest step ({} ms).",
+                "  Every formula is finite: {} runs away, at {before_ms} ms by more than all of it in the smallest step ({} ms).",
                 model.variable(why.derivative).name,
                 number(before.tried_ms),
             ),
@@ -238,12 +237,12 @@ impl Autopsy {
                 model.variable(why.derivative).name
             );
         }
-        let _ = writeln!(text, "  {file}:{line}: {left_hand} = {formula}");
+        let _ = writeln!(text, "  {file}:{line}: {name} = {formula}");
         let moved = why.before_ms != why.then_ms;
         let mut head = vec![
-            "".to_owned(),
+            String::new(),
             "reads".to_owned(),
-            format!("at {good_ms} ms"),
+            format!("at {before_ms} ms"),
         ];
         if moved {
             head.push(format!("at {} ms", number(why.then_ms)));

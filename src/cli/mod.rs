@@ -20,6 +20,7 @@ mod new;
 mod output;
 mod panic;
 mod plan;
+mod replays;
 mod rerun;
 mod run;
 mod shipped;

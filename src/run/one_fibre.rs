@@ -1,8 +1,9 @@
 //! One fibre of a population by itself: the run of it alone, and what it hands over kept in memory.
 
+use std::cell::Cell;
 use std::sync::atomic::AtomicBool;
 
-use crate::backend::cpu::{Cpu, Lanes, Samples as LaneSamples, Simd, flag};
+use crate::backend::cpu::{Cpu, Group, Lanes, Samples as LaneSamples, Simd, flag};
 use crate::backend::loss::{Before, Explanation, explain};
 use crate::backend::reference::{FibreEnd, Reference, Tolerances};
 use crate::backend::{Experiment, Stepping};
@@ -79,7 +80,11 @@ impl Batch {
             let reference =
                 Reference::new(&watched, Tolerances::default()).map_err(PilotError::from)?;
             let mut states = reference.initial_state(parameters);
-            let on_piece = &mut |state: usize, piece: &Piece| states[state] = piece.g1;
+            let mut earlier = None;
+            let on_piece = &mut |state: usize, piece: &Piece| {
+                let (at, before) = earlier.get_or_insert_with(|| (0, states.clone()));
+                (*at, before[state], states[state]) = (tick(piece.t0), piece.g0, piece.g1);
+            };
             let (end, _) = reference.run_fibre(parameters, cancelled, &mut |_, _| {}, on_piece);
             match end {
                 FibreEnd::Lost { at_ms, .. } if shift == 0 && at_ms < 0.0 => {}
@@ -88,6 +93,7 @@ impl Batch {
                         at: tick(at_ms) - shift,
                         tried_ms: SMALLEST_MS,
                         states,
+                        earlier: earlier.map(|(at, states)| (at - shift, states)),
                         culprit: state,
                     }));
                 }
@@ -129,6 +135,10 @@ impl Batch {
 /// Where the reference gives up its steps are too short to lead anywhere; this one, ms, is short beside all that fibres do.
 const SMALLEST_MS: f64 = 5e-4;
 
+/// Iterations before the loss that are gone through one by one: a step is cut to a fifth at each, so that fewer lead from the largest
+/// to the smallest.
+const LAST_ITERATIONS: u64 = 100;
+
 fn follow<T: Lane>(
     experiment: &Experiment,
     stepping: &Stepping,
@@ -136,31 +146,52 @@ fn follow<T: Lane>(
     cancelled: &dyn Fn() -> bool,
 ) -> Result<Option<Before>, BuildError> {
     let cpu = Cpu::<T>::new(experiment, stepping, Simd::best())?;
-    let mut group = cpu.start(0, vec![parameters.to_vec()]);
     // Fewer lanes than a vector has would serve as well; the bits are the same.
     let mut lanes = Lanes::new(&cpu, 16);
-    let samples = LaneSamples {
-        first_row: 0,
-        n_rows: experiment.n_samples,
-        n_traces: 0,
-        trace_of: &[None],
-        values: &mut [],
+    // Moves on by so many iterations at most, and says how many there were.
+    let mut advance = |group: &mut Group<T>, most: u64| {
+        let asked = Cell::new(0);
+        let stop = || {
+            asked.set(asked.get() + 1);
+            asked.get() > most || cancelled()
+        };
+        let samples = LaneSamples {
+            first_row: 0,
+            n_rows: experiment.n_samples,
+            n_traces: 0,
+            trace_of: &[None],
+            values: &mut [],
+        };
+        cpu.advance(group, &mut lanes, samples, true, &mut Vec::new(), &stop);
+        asked.get()
     };
-    cpu.advance(
-        &mut group,
-        &mut lanes,
-        samples,
-        true,
-        &mut Vec::new(),
-        cancelled,
-    );
+    let mut group = cpu.start(0, vec![parameters.to_vec()]);
+    let iterations = advance(&mut group, u64::MAX);
     let clock = group.clocks[0];
+    if clock.flags & flag::LOST == 0 {
+        return Ok(None);
+    }
     let n_states = experiment.model.states.len();
+    let states = |group: &Group<T>| -> Vec<f64> {
+        let own = group.states[..n_states].iter();
+        own.map(|x| x.f64()).collect()
+    };
+    // Once more to shortly before, and from there one by one: the same bits, because a fibre may be put aside between any two steps.
+    let mut again = cpu.start(0, vec![parameters.to_vec()]);
+    advance(&mut again, iterations.saturating_sub(LAST_ITERATIONS));
+    let mut earlier = None;
+    while !again.clocks[0].is_done() && !cancelled() {
+        if again.clocks[0].now < clock.now {
+            earlier = Some((again.clocks[0].now, states(&again)));
+        }
+        advance(&mut again, 1);
+    }
     let left = experiment.schedule.segments[clock.segment as usize].end - clock.now;
-    Ok((clock.flags & flag::LOST != 0).then(|| Before {
+    Ok(Some(Before {
         at: clock.lost_at,
         tried_ms: ms(clock.wanted.min(left).max(1)),
-        states: group.states[..n_states].iter().map(|x| x.f64()).collect(),
+        states: states(&group),
+        earlier,
         culprit: clock.lost_state as usize,
     }))
 }
