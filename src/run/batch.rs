@@ -89,6 +89,7 @@ pub struct Batch {
     pub(super) agreement_in_f64: bool,
     /// What the study allows.
     pub(super) agreement_limits: study::Agreement,
+    pub(super) first_fibre: u64,
     pub(super) seed: u64,
     pub(super) traces: Option<Vec<u64>>,
     pub(super) parameters: Vec<Vec<f64>>,
@@ -271,6 +272,7 @@ pub fn prepare(study: &Study, choices: &Choices) -> Result<Batch, PrepareError> 
         agreement_fibres: choices.agreement_fibres.unwrap_or(study.agreement.fibres),
         agreement_in_f64: choices.agreement_fibres.is_some() || study.agreement.asked_for,
         agreement_limits: study.agreement,
+        first_fibre: 0,
         seed: study.population.seed,
         traces,
         parameters: (0..n_fibres as u64).map(|id| study.draw(id)).collect(),
@@ -471,7 +473,7 @@ impl Batch {
 
     pub(super) fn job(&self) -> Job {
         Job {
-            first_fibre: 0,
+            first_fibre: self.first_fibre,
             parameters: self.parameters.clone(),
             traces: self.traces.clone(),
             rows_per_slab: self.rows_per_slab,
