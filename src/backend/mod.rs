@@ -8,6 +8,7 @@ pub mod cpu;
 pub mod gpu;
 mod initial;
 mod lane_plan;
+pub mod loss;
 pub mod reference;
 
 pub use initial::InitialStates;

@@ -6,11 +6,11 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::backend::DEFAULT_LARGEST_STEP_MS;
-use crate::feature::FeatureKind;
-use crate::run::sink::{Agreement, FibreStatus};
+use crate::run::sink::FibreStatus;
 use crate::run::{Batch, RunReport, limiting_json};
 use crate::study::{Sampling, Study, SummaryTable};
 
+use super::accuracy;
 use super::table::aligned;
 
 /// Lost fibres.
@@ -112,7 +112,7 @@ pub fn text(study: &Study, batch: &Batch, report: &RunReport, output: &Path) -> 
         );
     }
     if let Some(agreement) = &report.agreement {
-        let _ = writeln!(text, "{}", accuracy(agreement, batch));
+        text.push_str(&accuracy::text(agreement, &report.beyond, batch));
     }
     let _ = writeln!(
         text,
@@ -310,46 +310,6 @@ fn answer(study: &Study, table: &SummaryTable) -> Option<String> {
     Some(sentence)
 }
 
-/// The comparison with the reference in a plain sentence.
-fn accuracy(a: &Agreement, batch: &Batch) -> String {
-    let mut text = format!(
-        "Accuracy: {} of the fibres were run again in double precision at a tolerance of 1e-8. This {} run differs by",
-        a.fibres.len(),
-        batch.precision.name()
-    );
-    let mut parts = Vec::new();
-    if a.spike_shift_ms.is_finite() {
-        parts.push(format!(
-            "at most {} ms in the time of a spike",
-            short(a.spike_shift_ms)
-        ));
-    }
-    if let Some((name, largest, rms)) = a.variables.iter().max_by(|x, y| x.2.total_cmp(&y.2)) {
-        parts.push(format!(
-            "{} % of its range (root mean square) in {name}, {} % at the worst instant",
-            short(100.0 * rms),
-            short(100.0 * largest)
-        ));
-    }
-    if parts.is_empty() {
-        parts.push("what /agreement in the file says of each feature".to_owned());
-    }
-    let _ = write!(text, " {}", parts.join(", "));
-    let counts_spikes = batch
-        .experiment
-        .features
-        .iter()
-        .any(|f| f.kind == FeatureKind::Spikes);
-    match a.spike_count_differs.len() {
-        0 if counts_spikes => text.push_str("; every spike is in both."),
-        0 => text.push('.'),
-        n => {
-            let _ = write!(text, "; in {n} of them the number of spikes differs.");
-        }
-    }
-    text
-}
-
 /// The states that limit most steps, and how many of them, in words; `None` where steps are fixed.
 pub fn limits(batch: &Batch) -> Option<String> {
     // A run whose step program could be built can build it once more.
@@ -404,28 +364,8 @@ pub fn json(study: &Study, batch: &Batch, report: &RunReport, output: &Path) -> 
         "fibre_seconds_per_s": seconds / done.compute_s,
         "bytes_written": report.bytes_written,
         "events": done.n_events,
-        "agreement": report.agreement.as_ref().map(agreement_json),
+        "agreement": report.agreement.as_ref().map(|a| accuracy::json(a, &report.beyond, batch)),
         "summary": table(study, batch, report).map(|t| table_json(study, &t)),
-    })
-}
-
-fn agreement_json(a: &Agreement) -> Value {
-    let variables: serde_json::Map<String, Value> = a
-        .variables
-        .iter()
-        .map(|(name, max, rms)| (name.clone(), json!({ "max": max, "rms": rms })))
-        .collect();
-    let features: serde_json::Map<String, Value> = a
-        .features
-        .iter()
-        .map(|(name, max)| (name.clone(), json!(max)))
-        .collect();
-    json!({
-        "fibres": a.fibres,
-        "variables": variables,
-        "features": features,
-        "spike_shift_ms": a.spike_shift_ms,
-        "spike_count_differs": a.spike_count_differs,
     })
 }
 

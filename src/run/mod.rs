@@ -11,13 +11,18 @@ mod defaults;
 pub mod difference;
 mod driver;
 mod gpu;
+mod judge;
+mod judged;
 mod layout;
 mod limiting;
+mod one_fibre;
 mod pilot;
 mod reference;
 pub mod sink;
+mod tap;
+mod threshold;
 
-pub use agreement::{Engine, agreement};
+pub use agreement::Disagreement;
 pub use batch::{
     Backend, Batch, Choices, OnDevice, PrepareError, RunError, RunReport, least_memory_bytes,
     prepare,
@@ -25,6 +30,9 @@ pub use batch::{
 pub use bench::{Case, Measure, bench, bench_wgsl, check_protocol};
 pub use defaults::{AUTO, GENERAL_TOLERANCE, TUNED, auto, default_tolerance};
 pub use driver::{Done, Job, Progress, drive};
+pub use judge::JUDGE_TOLERANCE;
 pub use gpu::{DeviceRunError, drive_gpu};
+pub use layout::sha256;
 pub use limiting::{Limit, Steps, limiting, limiting_json};
+pub use one_fibre::Kept;
 pub use pilot::{DEFAULT_STEP_MS, Pilot, PilotError};
