@@ -38,7 +38,7 @@ struct Args {
     #[arg(long, default_value_t = 32)]
     fibres: usize,
     /// Tolerances of schemes that choose their steps
-    #[arg(long, value_delimiter = ',', default_values_t = [0.08, 0.04, 0.02, 0.01, 0.005, 0.002, 0.001, 0.0005])]
+    #[arg(long, value_delimiter = ',', default_values_t = [0.16, 0.08, 0.04, 0.02, 0.01, 0.005, 0.002, 0.001, 0.0005])]
     tolerance: Vec<f64>,
     /// Steps of schemes with fixed ones, ms
     #[arg(long, value_delimiter = ',', default_values_t = [0.02, 0.01, 0.005, 0.0025])]
