@@ -12,14 +12,17 @@ use std::path::Path;
 use clap::Parser;
 use sarcolemma::diag::Source;
 use sarcolemma::model::{self, Model};
-use sarcolemma::run::accuracy::{Measured, Occasion, Row, SUBJECTS, Subject, TARGETS, Trial};
+use sarcolemma::run::Limit;
+use sarcolemma::run::accuracy::{
+    Measured, Occasion, Row, SUBJECTS, Subject, TARGETS, Trial, conductances,
+};
 use sarcolemma::run::sink::Precision;
 use sarcolemma::scheme::{Control, Scheme};
 
 /// Work and precision of the schemes.
 #[derive(Debug, Parser)]
 struct Args {
-    /// Subjects, separated by commas: models, and skeletal_fibre_slow
+    /// Subjects, separated by commas: shipped models, skeletal_fibre_slow, and paths to other models
     #[arg(long, value_delimiter = ',')]
     model: Vec<String>,
     /// Occasions, separated by commas: twitch, 10hz, 50hz, 100hz, rest, after_discharge
@@ -35,7 +38,7 @@ struct Args {
     #[arg(long, default_value_t = 32)]
     fibres: usize,
     /// Tolerances of schemes that choose their steps
-    #[arg(long, value_delimiter = ',', default_values_t = [0.08, 0.04, 0.02, 0.01, 0.005, 0.0025])]
+    #[arg(long, value_delimiter = ',', default_values_t = [0.08, 0.04, 0.02, 0.01, 0.005, 0.002, 0.001, 0.0005])]
     tolerance: Vec<f64>,
     /// Steps of schemes with fixed ones, ms
     #[arg(long, value_delimiter = ',', default_values_t = [0.02, 0.01, 0.005, 0.0025])]
@@ -66,14 +69,41 @@ fn main() -> Result<(), Box<dyn Error>> {
         _ => Precision::F32,
     };
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("accuracy");
+    let mut subjects: Vec<(Subject<'_>, Model)> = Vec::new();
     for subject in SUBJECTS.iter().filter(|s| asked(&args.model, s.name)) {
-        let model = read(subject)?;
+        let path = format!(
+            "{}/models/{}.mmt",
+            env!("CARGO_MANIFEST_DIR"),
+            subject.model
+        );
+        subjects.push((*subject, read(&path)?));
+    }
+    let others: Vec<&String> = args.model.iter().filter(|m| m.ends_with(".mmt")).collect();
+    let models = others
+        .iter()
+        .map(|path| read(path))
+        .collect::<Result<Vec<_>, _>>()?;
+    let varied: Vec<Vec<&str>> = models.iter().map(conductances).collect();
+    for ((path, model), varied) in others.iter().zip(&models).zip(&varied) {
+        let subject = Subject {
+            name: path,
+            model: path,
+            sets: &[],
+            varied,
+            calcium: None,
+            force: None,
+            rest_ms: 100.0,
+            discharges: None,
+        };
+        subjects.push((subject, model.clone()));
+    }
+    for (subject, model) in &subjects {
         let mut all: Vec<Together> = Vec::new();
         for occasion in Occasion::ALL {
             if !asked(&args.protocol, occasion.name()) {
                 continue;
             }
-            let Some(trial) = Trial::new(subject, &model, occasion, args.fibres)? else {
+            let Some(trial) = Trial::new(subject, model, occasion, args.fibres)? else {
                 continue;
             };
             let truth = trial.truth(Some(&folder))?;
@@ -110,13 +140,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn read(subject: &Subject) -> Result<Model, Box<dyn Error>> {
-    let path = format!(
-        "{}/models/{}.mmt",
-        env!("CARGO_MANIFEST_DIR"),
-        subject.model
-    );
-    let source = Source::new(path.clone(), std::fs::read_to_string(&path)?);
+fn read(path: &str) -> Result<Model, Box<dyn Error>> {
+    let source = Source::new(path, std::fs::read_to_string(path)?);
     match model::read(&source) {
         Ok((model, _)) => Ok(model),
         Err(faults) => Err(format!("{path}: {faults:?}").into()),
@@ -136,13 +161,13 @@ fn keep(all: &mut Vec<Together>, occasion: Occasion, row: Row) {
     }
 }
 
-const HEAD: &str = "scheme       setting  V rms % mean/worst  shift ms   Ca %     F peak/end %   other lost  worst state                  slow state                 steps/ms rej %  instr (exp)  cost/ms  f-s/s  ok";
+const HEAD: &str = "scheme       setting  V rms % mean/worst  shift ms   Ca %     F peak/end %   other lost  worst state                  slow state                 steps/ms rej %  instr (exp)  cost/ms  f-s/s  ok   limited by";
 
 fn line(row: &Row) -> String {
     let m = &row.measured;
     let percent = |x: f64| number(100.0 * x);
     format!(
-        "{:<12} {:>7}  {:>8} {:>8}  {:>8}  {:>7}  {:>6} {:>6}  {:>4} {:>4}  {:<28} {:<26} {:>8} {:>5}  {:>5} ({:>3})  {:>7}  {:>5}  {}",
+        "{:<12} {:>7}  {:>8} {:>8}  {:>8}  {:>7}  {:>6} {:>6}  {:>4} {:>4}  {:<28} {:<26} {:>8} {:>5}  {:>5} ({:>3})  {:>7}  {:>5}  {:<3}  {}",
         row.scheme.name(),
         row.setting,
         percent(m.potential.0),
@@ -166,7 +191,15 @@ fn line(row: &Row) -> String {
             format!("{:.0}", m.fibre_seconds_per_s)
         },
         if m.meets(&TARGETS) { "yes" } else { "no" },
+        limits(m),
     )
+}
+
+/// The three states that limit most steps, and how many, %.
+fn limits(m: &Measured) -> String {
+    let of = |l: &Limit| format!("{} {:.0}", l.state, 100.0 * l.share);
+    let names: Vec<String> = m.limiting.iter().take(3).map(of).collect();
+    names.join(", ")
 }
 
 fn state((name, error): &(String, f64)) -> String {
@@ -177,7 +210,7 @@ fn state((name, error): &(String, f64)) -> String {
 }
 
 /// Worst of all occasions but the after-discharge, which may hang on a hair, and the mean cost.
-fn together(subject: &Subject, all: &[Together]) {
+fn together(subject: &Subject<'_>, all: &[Together]) {
     println!(
         "\n{}: worst of all occasions but the after-discharge; cost is their mean",
         subject.name

@@ -130,7 +130,8 @@ fn long_steps_hold_an_unstable_rest_and_the_usual_bound_does_not() {
         )
     };
     for (engine, scheme) in pairs() {
-        let at = |largest: &str| run(&study(&text(scheme, largest), UNSTABLE), engine).trace("c.y", 0);
+        let at =
+            |largest: &str| run(&study(&text(scheme, largest), UNSTABLE), engine).trace("c.y", 0);
         let y = at("");
         assert!((y[19] - 1.0).abs() < 1e-3, "{engine:?} {scheme}: {y:?}");
         // What the bound is there to prevent. If this fails because y is 1, long steps have become safer than they are said to be.

@@ -98,7 +98,10 @@ fn orders(stretch: &Stretch, scheme: Scheme, n: usize) -> Vec<f64> {
         "{} {scheme:?} from {:.2} mV: errors {errors:?} mV, orders {:.2?}",
         stretch.model,
         start[v],
-        errors.windows(2).map(|e| (e[0] / e[1]).log2()).collect::<Vec<_>>()
+        errors
+            .windows(2)
+            .map(|e| (e[0] / e[1]).log2())
+            .collect::<Vec<_>>()
     );
     errors.windows(2).map(|e| (e[0] / e[1]).log2()).collect()
 }
@@ -123,7 +126,10 @@ fn rosenbrock_methods_keep_their_order_behind_the_peak_of_an_action_potential() 
 fn fixed_step_schemes_keep_first_order_behind_the_peak_of_an_action_potential() {
     for scheme in [Scheme::Euler, Scheme::RushLarsen] {
         for seen in orders(&STRETCHES[0], scheme, 200) {
-            assert!((seen - 1.0).abs() <= 0.1, "{scheme:?}: observed order {seen}");
+            assert!(
+                (seen - 1.0).abs() <= 0.1,
+                "{scheme:?}: observed order {seen}"
+            );
         }
     }
 }

@@ -4,6 +4,7 @@
 //! it a line in the list of verbs. Data goes to standard output and messages to standard error, both through `output`;
 //! what an outcome means as an exit code stands in `exit` alone.
 
+mod accuracy;
 mod anatomy;
 mod bench;
 mod check;
@@ -14,11 +15,13 @@ mod devices;
 mod differences;
 mod engine;
 mod exit;
+mod lost;
 mod models;
 mod new;
 mod output;
 mod panic;
 mod plan;
+mod replays;
 mod rerun;
 mod run;
 mod shipped;

@@ -203,6 +203,22 @@ pub(super) struct Advance {
 /// # Errors
 /// If a free variable is not a literal.
 pub fn build(request: &Request<'_>) -> Result<StepProgram, BuildError> {
+    assemble(request, false).map(|(program, _)| program)
+}
+
+/// The step program of an adaptive scheme with more outputs behind its own, and the states in an order: each of the outputs is the
+/// largest error of the states up to there, so the first that equals the error belongs to the state that limits the step.
+///
+/// # Errors
+/// If a free variable is not a literal.
+pub fn build_with_errors(request: &Request<'_>) -> Result<(StepProgram, Vec<usize>), BuildError> {
+    assemble(request, true)
+}
+
+fn assemble(
+    request: &Request<'_>,
+    with_errors: bool,
+) -> Result<(StepProgram, Vec<usize>), BuildError> {
     let mut rhs = lower(request.model, request.free, Style::Simplified)?;
     let n_states = request.model.states.len();
     let states: Vec<Value> = (0..n_states).map(|i| rhs.input(Input::State(i))).collect();
@@ -316,14 +332,24 @@ pub fn build(request: &Request<'_>) -> Result<StepProgram, BuildError> {
         .flatten()
         .collect();
     debug_assert_eq!(outputs.len(), n_sums + 3 + 2 * request.observables.len());
-    Ok(StepProgram {
+    let mut judged = Vec::new();
+    if with_errors {
+        for &(state, error) in &advance.order {
+            if let Some(error) = error {
+                judged.push(state);
+                outputs.push(error);
+            }
+        }
+    }
+    let program = StepProgram {
         scheme: request.scheme,
         program: bound_exponentials(&fuse(&program_in_order(&rhs.graph, &first, &outputs))),
         inputs: rhs.inputs,
         n_states,
         summation: request.summation,
         n_observables: request.observables.len(),
-    })
+    };
+    Ok((program, judged))
 }
 
 /// What is summed beside a state, if anything is.

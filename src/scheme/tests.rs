@@ -215,7 +215,10 @@ fn the_error_estimates_fall_with_the_third_power_of_the_step() {
         let step = step_program(&model, scheme);
         let first = |h: f64| integrate(&step, &[1.0, 0.5, 0.2], h, 1).1;
         let order = (first(2e-3) / first(1e-3)).log2();
-        assert!((2.7..3.3).contains(&order), "{scheme:?}: observed order {order}");
+        assert!(
+            (2.7..3.3).contains(&order),
+            "{scheme:?}: observed order {order}"
+        );
     }
 }
 

@@ -14,6 +14,7 @@ use crate::scheme::{Control, Scheme};
 
 use super::{COARSE, FINE_MS, Trial, TrialError, Truth};
 use crate::run::driver::{Job, drive};
+use crate::run::limiting::{Limit, Steps, limiting, limiting_json};
 use crate::run::sink::{Discard, Precision};
 
 /// Lanes of a block: one vector in single precision.
@@ -63,6 +64,8 @@ pub struct Measured {
     pub worst_state: (String, f64),
     /// The same of states that change by less than a hundredth of themselves: ions, which a norm of magnitudes does not see.
     pub worst_slow_state: (String, f64),
+    /// The states that limit most steps of the model's own fibre in the pilot's train, see [`limiting`].
+    pub limiting: Vec<Limit>,
     /// Steps, tried ones included, per fibre and ms.
     pub steps_per_ms: f64,
     /// Share of the steps that were rejected.
@@ -125,6 +128,7 @@ impl Row {
             "worst_state_error": m.worst_state.1,
             "worst_slow_state": m.worst_slow_state.0,
             "worst_slow_state_error": m.worst_slow_state.1,
+            "limiting": limiting_json(&m.limiting),
             "steps_per_ms": m.steps_per_ms,
             "rejected": m.rejected,
             "instructions": m.instructions,
@@ -279,6 +283,15 @@ impl Trial {
             force_end,
             worst_state,
             worst_slow_state,
+            limiting: limiting(
+                &self.model,
+                &Steps {
+                    scheme: stepping.scheme,
+                    scales: &stepping.scales,
+                    tolerance: stepping.tolerance,
+                    largest_step_ms: stepping.largest_step_ms,
+                },
+            )?,
             steps_per_ms: steps as f64 / simulated_ms,
             rejected: rejected as f64 / steps.max(1) as f64,
             instructions,

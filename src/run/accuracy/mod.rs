@@ -18,10 +18,11 @@ pub use truth::Truth;
 use crate::backend::Experiment;
 use crate::backend::reference::ReferenceError;
 use crate::feature::{FeatureKind, FeatureSpec};
-use crate::model::{Bound, Model, VariableId, VariableKind};
+use crate::model::{Bound, Model, Variable, VariableId, VariableKind};
 use crate::protocol::{Frame, Level, Protocol, Schedule};
 use crate::scheme::BuildError;
 use crate::study::{normal_quantile, unit_interval};
+use crate::units::Unit;
 
 use super::pilot::{Pilot, PilotError};
 use super::sink::SinkError;
@@ -83,7 +84,7 @@ impl Trial {
     /// # Errors
     /// If the model lacks what the subject names, or has no start.
     pub fn new(
-        subject: &Subject,
+        subject: &Subject<'_>,
         model: &Model,
         occasion: Occasion,
         fibres: usize,
@@ -199,4 +200,26 @@ impl Trial {
             n_samples: 2,
         }
     }
+}
+
+/// Literals that are a conductance by their unit, or by their name where the model gives no unit: in what fibres of a model that
+/// nobody has looked at may differ.
+pub fn conductances(model: &Model) -> Vec<&str> {
+    let siemens = Unit::parse("S").ok();
+    let per_area = Unit::parse("S/m^2").ok();
+    let per_farad = Unit::parse("S/F").ok();
+    let fits = |variable: &&Variable| {
+        let name = variable.name.rsplit('.').next().unwrap_or_default();
+        let by_unit = |unit: Unit| {
+            let wanted = [siemens, per_area, per_farad];
+            wanted
+                .iter()
+                .flatten()
+                .any(|w| unit.factor_to(*w).is_some())
+        };
+        matches!(variable.kind, VariableKind::Literal(_))
+            && variable.unit.map_or(name.starts_with('g'), by_unit)
+    };
+    let found = model.variables.iter().filter(fits);
+    found.map(|variable| variable.name.as_str()).collect()
 }

@@ -82,23 +82,23 @@ impl Occasion {
 
 /// A model with a set of numbers, and what of it is judged.
 #[derive(Clone, Copy, Debug)]
-pub struct Subject {
+pub struct Subject<'a> {
     /// Name in the table.
-    pub name: &'static str,
+    pub name: &'a str,
     /// Name of the shipped model.
-    pub model: &'static str,
+    pub model: &'a str,
     /// Literals that are set for all fibres.
-    pub sets: &'static [(&'static str, f64)],
+    pub sets: &'a [(&'a str, f64)],
     /// Literals in which fibres differ: conductances, and a few rates and sizes.
-    pub varied: &'static [&'static str],
+    pub varied: &'a [&'a str],
     /// The free calcium that makes force.
-    pub calcium: Option<&'static str>,
+    pub calcium: Option<&'a str>,
     /// The force.
-    pub force: Option<&'static str>,
+    pub force: Option<&'a str>,
     /// How long fibres rest before the occasion, ms. Short where the model has no rest of its own to find.
     pub rest_ms: f64,
     /// What makes the fibres fire on after a train; `None` where nothing does.
-    pub discharges: Option<&'static [(&'static str, f64)]>,
+    pub discharges: Option<&'a [(&'a str, f64)]>,
 }
 
 /// In what fibres of the models of Shorten and others differ, as in skeletal muscle's own spread of channels and uptake.
@@ -129,7 +129,7 @@ const SKELETAL_VARIED: &[&str] = &[
 ///
 /// No after-discharge of `hodgkin_huxley_1952` and of the models of Shorten: with their own numbers nothing fires on after a
 /// train there.
-pub const SUBJECTS: [Subject; 5] = [
+pub const SUBJECTS: [Subject<'static>; 5] = [
     Subject {
         name: "hodgkin_huxley_1952",
         model: "hodgkin_huxley_1952",
