@@ -30,6 +30,8 @@ pub(super) struct Table {
     pub e: &'static [f64],
     /// Power of the step with which the error falls.
     pub error_order: f64,
+    /// First step, and first step after an edge, ms: one that a pulse of the usual strength leaves within the tolerance.
+    pub first_step_ms: f64,
 }
 
 /// A method in its classical form, in which its conditions are written: `k_i = h f(y + Σ α_ij k_j) + h J Σ γ_ij k_j`,
