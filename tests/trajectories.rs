@@ -271,8 +271,9 @@ fn ros4_keeps_every_trajectory_and_gains_more_from_a_tighter_tolerance() {
         worst: 0.08,
     };
     for case in &CASES {
-        for engine in engines(case) {
-            check(case, "scheme = 'ros4'", engine, &aim);
+        // That devices give what the CPU gives is held elsewhere.
+        for engine in [Engine::F32, Engine::F64] {
+            check(case, "scheme = 'ros4'\ntolerance = 0.02", engine, &aim);
         }
         // A method of order 4 whose estimate falls with the third power: a hundredth of the tolerance is 100^(4/3) = 464 times
         // less in all, of which steps of a practical size show a tenth: 58 in Hodgkin and Huxley's model.

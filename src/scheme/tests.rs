@@ -46,6 +46,21 @@ fn ros3_has_order_three_and_an_embedded_solution_of_order_two() {
     assert_eq!((order(&t.b, &t), order(&t.embedded, &t)), (3, 2));
 }
 
+/// Otherwise a dense output would be held near a slope that is further from the derivative than the error of the step.
+#[test]
+fn the_slope_of_ros4s_stages_is_the_derivative_to_third_order() {
+    let t = classical(&ros4::TABLE);
+    let v = t
+        .gamma
+        .tr_mul(&DVector::from_vec(ros4::TABLE.slope_weights()));
+    let one = DVector::repeat(v.len(), 1.0);
+    let (alpha, beta) = (&t.alpha * &one, &t.beta * &one);
+    assert!((v.sum() - 1.0).abs() < 1e-13);
+    for condition in [beta.clone(), &t.beta * &beta, alpha.component_mul(&alpha)] {
+        assert!(v.dot(&condition).abs() < 1e-13);
+    }
+}
+
 #[test]
 fn ros4_has_order_four_and_an_embedded_solution_of_order_two() {
     let t = classical(&ros4::TABLE);
