@@ -202,12 +202,12 @@ fn a_model_without_units_and_labels_runs_as_accurately() {
     }
 }
 
-/// Grows faster than any step of some length can follow.
-const GROWS: &str = "[[model]]\nname: grows\nc.x = 1\n[c]\ndot(x) = x + exp(x) - 1\n";
+/// The stages of a long step go below 0, where there is no root.
+const FALLS: &str = "[[model]]\nname: falls\nc.x = 1\n[c]\ndot(x) = -5 * sqrt(x)\n";
 
 #[test]
 fn the_slope_at_the_start_of_a_step_is_finite_whatever_becomes_of_its_stages() {
-    let model = model::read(&Source::new("grows.mmt", GROWS)).unwrap().0;
+    let model = model::read(&Source::new("falls.mmt", FALLS)).unwrap().0;
     for scheme in Scheme::ALL {
         let program = build(&Request {
             model: &model,
@@ -240,13 +240,12 @@ fn the_slope_at_the_start_of_a_step_is_finite_whatever_becomes_of_its_stages() {
                 outputs[program.observable_output(0) + 1],
             );
             assert!(
-                value == 1.0 && slope.is_finite(),
+                value == 1.0 && (slope + 5.0).abs() < 5.0,
                 "{}, h {h}: {slope}",
                 scheme.name()
             );
         }
         println!("{}: {beyond} steps beyond all numbers", scheme.name());
-        // Near one length the matrix is singular for an implicit method.
         let implicit = matches!(scheme.control(), Control::Adaptive { .. });
         assert!(beyond > 0 || !implicit, "{}", scheme.name());
     }

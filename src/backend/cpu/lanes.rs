@@ -523,6 +523,8 @@ impl<T: Lane> Course<'_, T> {
 fn hermite(x: f64, length: f64, g0: f64, d0: f64, g1: f64, d1: f64) -> f64 {
     let y = 1.0 - x;
     let bend = length * x * y * (d0 * y - d1 * x);
+    // Next to a pole the last slope may be no number any more, while both ends are sound.
+    let bend = if bend.is_finite() { bend } else { 0.0 };
     // From the nearer end: exact at both ends, and where they are equal.
     if x < 0.5 {
         g0 + (g1 - g0) * (x * x * (1.0 + 2.0 * y)) + bend
