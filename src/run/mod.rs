@@ -25,6 +25,7 @@ pub use batch::{
 };
 pub use bench::{Case, Measure, bench, bench_wgsl, check_protocol};
 pub use driver::{Done, Job, Progress, drive};
-pub use judge::JUDGE_TOLERANCE;
 pub use gpu::{DeviceRunError, drive_gpu};
+pub use judge::JUDGE_TOLERANCE;
+pub use judged::Driver;
 pub use pilot::{DEFAULT_STEP_MS, DEFAULT_TOLERANCE, Pilot, PilotError};

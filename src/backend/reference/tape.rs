@@ -3,7 +3,7 @@
 
 use crate::backend::cpu::Simd;
 use crate::ops::{Op, eval, match_op};
-use crate::program::{Node, Program, Value};
+use crate::program::{Node, Program};
 
 /// Numbers of a vector at most: runs of costly ops are filled up to a multiple of it, so that none of them is done one by one.
 const VECTOR: usize = 8;
@@ -78,7 +78,7 @@ impl Tape {
         } = layout;
         let room = row.len();
         let runs = || still.runs.iter().chain(&moving.runs);
-        row.resize(room + 3 * runs().map(|r| r.n).max().unwrap_or(0), 0.0);
+        row.resize(room + 2 * runs().map(|r| r.n).max().unwrap_or(0), 0.0);
         Tape {
             simd: Simd::best(),
             n_inputs,
@@ -187,8 +187,9 @@ impl Layout<'_> {
             *start = code.places.len();
             for &i in members {
                 let a = self.program.nodes[i].args()[slot];
-                debug_assert_ne!(a, Value::NONE);
-                code.places.push(self.places[a.index()]);
+                let place = self.places[a.index()];
+                assert!((place as usize) < first, "arguments come before results");
+                code.places.push(place);
             }
             code.places.resize(*start + n, 0);
         }
@@ -233,92 +234,69 @@ fn go_avx2(code: &Code, values: &mut [f64], room: &mut [f64]) {
 
 #[inline(always)]
 fn go(code: &Code, values: &mut [f64], room: &mut [f64]) {
-    let third = room.len() / 3;
-    let (x, rest) = room.split_at_mut(third);
-    let (y, z) = rest.split_at_mut(third);
+    let (x, y) = room.split_at_mut(room.len() / 2);
     for run in &code.runs {
         let (known, results) = values.split_at_mut(run.first);
         let results = &mut results[..run.n];
         let places = |slot: usize| &code.places[run.args[slot]..][..run.n];
+        let known = Known(known);
         macro_rules! kernel {
-            (@unary $op:ident) => {
-                unary(results, known, places(0), x, |a| eval(Op::$op, a, a, a))
-            };
-            (@binary $op:ident) => {
-                binary(results, known, [places(0), places(1)], [x, y], |a, b| {
-                    eval(Op::$op, a, b, b)
-                })
-            };
+            (@unary $op:ident) => {{
+                let f = |a| eval(Op::$op, a, a, a);
+                if is_vectorised(Op::$op) && run.n > 1 {
+                    let a = known.gather(places(0), x);
+                    results.iter_mut().zip(a).for_each(|(r, &a)| *r = f(a));
+                } else {
+                    let places = results.iter_mut().zip(places(0));
+                    places.for_each(|(r, &a)| *r = f(known.at(a)));
+                }
+            }};
+            (@binary $op:ident) => {{
+                let f = |a, b| eval(Op::$op, a, b, b);
+                if is_vectorised(Op::$op) && run.n > 1 {
+                    let (a, b) = (known.gather(places(0), x), known.gather(places(1), y));
+                    let both = results.iter_mut().zip(a).zip(b);
+                    both.for_each(|((r, &a), &b)| *r = f(a, b));
+                } else {
+                    let places = results.iter_mut().zip(places(0)).zip(places(1));
+                    places.for_each(|((r, &a), &b)| *r = f(known.at(a), known.at(b)));
+                }
+            }};
             (@ternary $op:ident) => {{
-                let from = [places(0), places(1), places(2)];
-                ternary(results, known, from, [x, y, z], |a, b, c| {
-                    eval(Op::$op, a, b, c)
-                })
+                let places = results
+                    .iter_mut()
+                    .zip(places(0))
+                    .zip(places(1))
+                    .zip(places(2));
+                for (((r, &a), &b), &c) in places {
+                    *r = eval(Op::$op, known.at(a), known.at(b), known.at(c));
+                }
             }};
         }
         match_op!(run.op, kernel)
     }
 }
 
-#[inline(always)]
-fn gather<'a>(known: &[f64], places: &[u32], room: &'a mut [f64]) -> &'a [f64] {
-    let room = &mut room[..places.len()];
-    for (x, &place) in room.iter_mut().zip(places) {
-        *x = known[place as usize];
-    }
-    room
-}
+/// What stands before the results of a run.
+struct Known<'a>(&'a [f64]);
 
-#[inline(always)]
-fn unary(
-    results: &mut [f64],
-    known: &[f64],
-    from: &[u32],
-    room: &mut [f64],
-    f: impl Fn(f64) -> f64,
-) {
-    if let [result] = results {
-        *result = f(known[from[0] as usize]);
-        return;
+impl Known<'_> {
+    #[inline(always)]
+    fn at(&self, place: u32) -> f64 {
+        debug_assert!((place as usize) < self.0.len());
+        // SAFETY: `Layout::run` asserts that the arguments of a run stand before its first result, and `go` cuts what is
+        // known there.
+        unsafe { *self.0.get_unchecked(place as usize) }
     }
-    let a = gather(known, from, room);
-    for (result, &a) in results.iter_mut().zip(a) {
-        *result = f(a);
-    }
-}
 
-#[inline(always)]
-fn binary(
-    results: &mut [f64],
-    known: &[f64],
-    from: [&[u32]; 2],
-    room: [&mut [f64]; 2],
-    f: impl Fn(f64, f64) -> f64,
-) {
-    if let [result] = results {
-        *result = f(known[from[0][0] as usize], known[from[1][0] as usize]);
-        return;
-    }
-    let [x, y] = room;
-    let (a, b) = (gather(known, from[0], x), gather(known, from[1], y));
-    for ((result, &a), &b) in results.iter_mut().zip(a).zip(b) {
-        *result = f(a, b);
-    }
-}
-
-#[inline(always)]
-fn ternary(
-    results: &mut [f64],
-    known: &[f64],
-    from: [&[u32]; 3],
-    room: [&mut [f64]; 3],
-    f: impl Fn(f64, f64, f64) -> f64,
-) {
-    let [x, y, z] = room;
-    let (a, b) = (gather(known, from[0], x), gather(known, from[1], y));
-    let c = gather(known, from[2], z);
-    for (((result, &a), &b), &c) in results.iter_mut().zip(a).zip(b).zip(c) {
-        *result = f(a, b, c);
+    /// The numbers at these places, side by side.
+    #[inline(always)]
+    fn gather<'r>(&self, places: &[u32], room: &'r mut [f64]) -> &'r [f64] {
+        let room = &mut room[..places.len()];
+        for (x, &place) in room.iter_mut().zip(places) {
+            *x = self.at(place);
+        }
+        room
     }
 }
 
