@@ -11,11 +11,13 @@ use serde_json::json;
 use crate::report::compare::CompareError;
 use crate::report::{Comparison, Limits, compare};
 use crate::run::{self, Choices, prepare};
-use crate::store::{self, ResultReader, StoreError};
+use crate::store::{self, ResultReader};
 use crate::study::{self, Overrides, Study};
 
 use super::choices::{Backend, Precision, time_ms};
 use super::exit::{Exit, Failure};
+use super::replays::{Replays, quoted};
+use super::rerun::read_failure;
 use super::{differences, engine, output};
 
 /// Compare two results of one study, or the backends that run it
@@ -198,10 +200,11 @@ fn two_files(a: &Path, b: &Path, limits: Limits, json: bool) -> Result<Exit, Fai
             "compared up to {until_ms} ms, the last row that both have; features are not compared"
         ));
     }
+    let replays = Replays::of_files(&comparison);
     if json {
-        output::json(&differences::json(&comparison, true))?;
+        output::json(&differences::json(&comparison, true, &replays))?;
     } else {
-        output::data(&differences::text(&comparison, true))?;
+        output::data(&differences::text(&comparison, true, &replays))?;
     }
     verdict(&[comparison], true)
 }
@@ -249,21 +252,53 @@ fn backends(path: &Path, args: &Args, limits: Limits) -> Result<Exit, Failure> {
     for (entry, _) in &runs[1..] {
         comparisons.push(compared(&first, &opened(&file(entry))?, limits)?);
     }
+    let again = keeping(path, args);
+    let replays = |c: &Comparison| match keeps {
+        true => Replays::of_files(c),
+        false => Replays::made_by(c, &again, KEPT),
+    };
     if args.json {
         let each: Vec<_> = comparisons
             .iter()
-            .map(|c| differences::json(c, keeps))
+            .map(|c| differences::json(c, keeps, &replays(c)))
             .collect();
         let within = comparisons.iter().all(|c| c.offences().is_empty());
         output::json(&json!({ "schema": 1, "within": within, "comparisons": each }))?;
     } else {
         let each: Vec<_> = comparisons
             .iter()
-            .map(|c| differences::text(c, keeps))
+            .map(|c| differences::text(c, keeps, &replays(c)))
             .collect();
         output::data(&each.join("\n"))?;
     }
     verdict(&comparisons, keeps)
+}
+
+/// The folder that the command which keeps the results is told to use.
+const KEPT: &str = "kept";
+
+/// The same command once more, with the results kept.
+fn keeping(study: &Path, args: &Args) -> String {
+    let list: Vec<String> = args.backends.iter().map(|e| e.name(':')).collect();
+    let mut words = vec![
+        "sarcolemma".to_owned(),
+        "compare".to_owned(),
+        quoted(&study.display().to_string()),
+        "--backends".to_owned(),
+        list.join(","),
+    ];
+    let mut flag = |name: &str, value: Option<String>| {
+        if let Some(value) = value {
+            words.extend([name.to_owned(), quoted(&value)]);
+        }
+    };
+    flag("--fibres", args.fibres.map(|n| n.to_string()));
+    flag("--duration", args.duration.clone());
+    let precision = args.precision.and_then(|p| p.to_possible_value());
+    flag("--precision", precision.map(|p| p.get_name().to_owned()));
+    flag("--device", args.device.clone());
+    flag("--keep", Some(KEPT.to_owned()));
+    words.join(" ")
 }
 
 /// What is run for each entry of the list.
@@ -353,15 +388,6 @@ fn compared(a: &ResultReader, b: &ResultReader, limits: Limits) -> Result<Compar
         CompareError::Store(error) => read_failure(error),
         other => Failure::Usage(other.to_string()),
     })
-}
-
-fn read_failure(error: StoreError) -> Failure {
-    match &error {
-        StoreError::Io { path, source, .. } => {
-            Failure::file("read", &path.display().to_string(), source)
-        }
-        _ => Failure::Usage(error.to_string()),
-    }
 }
 
 /// Success if all agree, else the worst that was found.

@@ -9,6 +9,7 @@ use crate::report::compare::Side;
 use crate::report::verdict::{decimals, percent};
 use crate::run::difference::Pairing;
 
+use super::replays::Replays;
 use super::summary::short;
 use super::table::aligned;
 
@@ -35,7 +36,7 @@ fn how(side: &Side) -> String {
 }
 
 /// A comparison for people.
-pub fn text(c: &Comparison, by_path: bool) -> String {
+pub(super) fn text(c: &Comparison, by_path: bool, replays: &Replays) -> String {
     let side = |letter: &str, side: &Side| {
         let mut row = vec![letter.to_owned(), how(side), side.device.clone()];
         if by_path {
@@ -62,6 +63,7 @@ pub fn text(c: &Comparison, by_path: bool) -> String {
         let _ = write!(text, "\n{}", spikes(pairing, c.limits.spike_shift_ms));
     }
     let _ = write!(text, "\n{}", lost(c));
+    text.push_str(&replays.text(c));
     let offences = c.offences();
     if offences.is_empty() {
         let _ = writeln!(text, "Within the tolerance: {}.", allowed(c));
@@ -232,7 +234,7 @@ fn listed(ids: &[u64]) -> String {
 }
 
 /// A comparison as an object. Numbers that are infinite, because a value is missing in one result, are `null`.
-pub fn json(c: &Comparison, by_path: bool) -> Value {
+pub(super) fn json(c: &Comparison, by_path: bool, replays: &Replays) -> Value {
     let offences = c.offences();
     let variables: Vec<Value> = c
         .variables
@@ -289,6 +291,7 @@ pub fn json(c: &Comparison, by_path: bool) -> Value {
             "b_only": c.lost.b_only.len(),
             "both": c.lost.both.len(),
         },
+        "worst": replays.json(c),
         "beyond": offences.iter().map(|o| o.text.as_str()).collect::<Vec<_>>(),
     })
 }

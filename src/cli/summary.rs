@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::backend::DEFAULT_LARGEST_STEP_MS;
 use crate::run::sink::FibreStatus;
-use crate::run::{Batch, RunReport};
+use crate::run::{Batch, RunReport, limiting_json};
 use crate::study::{Sampling, Study, SummaryTable};
 
 use super::accuracy;
@@ -98,6 +98,12 @@ pub fn text(study: &Study, batch: &Batch, report: &RunReport, output: &Path) -> 
         short(seconds / done.compute_s),
         (done.accepted + done.rejected) / batch.n_fibres.max(1) as u64,
     );
+    if let Some(limits) = limits(batch) {
+        let _ = writeln!(
+            text,
+            "Steps are limited most often by {limits} (the model's own fibre, ten pulses at 50 Hz)."
+        );
+    }
     if done.at_floor > 0 {
         let _ = writeln!(
             text,
@@ -304,6 +310,17 @@ fn answer(study: &Study, table: &SummaryTable) -> Option<String> {
     Some(sentence)
 }
 
+/// The states that limit most steps, and how many of them, in words; `None` where steps are fixed.
+pub fn limits(batch: &Batch) -> Option<String> {
+    // A run whose step program could be built can build it once more.
+    let limits = batch.limiting().unwrap_or_default();
+    let named: Vec<String> = limits
+        .iter()
+        .map(|l| format!("{} ({:.0} %)", l.state, 100.0 * l.share))
+        .collect();
+    (!named.is_empty()).then(|| named.join(", "))
+}
+
 /// The bound of the steps from time 0 on, where it is not the usual one.
 pub fn at_most(batch: &Batch) -> String {
     match batch.chosen_largest_step_ms() {
@@ -333,6 +350,7 @@ pub fn json(study: &Study, batch: &Batch, report: &RunReport, output: &Path) -> 
         "step_ms": if adaptive { Value::Null } else { json!(batch.step_ms) },
         "tolerance": if adaptive { json!(batch.tolerance) } else { Value::Null },
         "largest_step_ms": batch.chosen_largest_step_ms(),
+        "limiting": limiting_json(&batch.limiting().unwrap_or_default()),
         "fibres": batch.n_fibres,
         "steps": steps / batch.n_fibres.max(1) as u64,
         "rejected_steps": done.rejected,

@@ -13,12 +13,13 @@
 
 use std::path::PathBuf;
 
-use crate::run::difference::{Difference, Pairing, SpikeWindow, pair_spikes};
+use crate::run::difference::{Difference, Pairing, SpikeWindow, pair_trains};
 use crate::run::sink::{Column, FibreStatus, SpikeEvent, Traces};
 use crate::store::{ResultReader, RunStatus, StoreError};
 
 use super::same_study;
 use super::verdict::Limits;
+use super::worst::{By, Ranking, Worst};
 
 /// Samples of a slab of rows: 8 MiB in double precision, for each of the two files.
 const SLAB: usize = 1 << 20;
@@ -141,6 +142,8 @@ pub struct Comparison {
     pub event_features: Vec<String>,
     /// Fibres that were lost.
     pub lost: Lost,
+    /// The fibres that differ most, the worst first.
+    pub worst: Vec<Worst>,
 }
 
 /// Why two files cannot be compared.
@@ -217,9 +220,16 @@ pub fn compare(
         both: pick([true, true]),
     };
     let sound = Sound(pick([false, false]));
+    let mut ranking = Ranking::new(limits);
+    for (ids, in_first) in [(&lost.a_only, true), (&lost.b_only, false)] {
+        for &id in ids {
+            ranking.add(Worst::one_sided(id, By::Lost { in_first }));
+        }
+    }
     let mut variables = Vec::new();
     for column in a.variables() {
-        variables.push(variable([a, b], &column.name, rows, &traced, &sound)?);
+        let found = variable([a, b], &column.name, rows, &traced, &sound, &mut ranking)?;
+        variables.push(found);
     }
     let mut features = Vec::new();
     let columns = match until_ms {
@@ -228,13 +238,18 @@ pub fn compare(
     };
     for column in &columns {
         let values = [a.feature(&column.name)?, b.feature(&column.name)?];
-        features.push(feature(column, &values, &fibres, &sound, limits));
+        let found = feature(column, &values, &fibres, &sound, limits);
+        if !is_of_spikes(&a.event_features(), &column.name) {
+            rank_feature(&found, &values, &fibres, &sound, &mut ranking);
+        }
+        features.push(found);
     }
     let spikes = match a.event_features().is_empty() {
         true => None,
-        false => Some(spikes(a, b, until_ms, &sound, limits)?),
+        false => Some(spikes(a, b, until_ms, &sound, &mut ranking)?),
     };
     Ok(Comparison {
+        worst: ranking.list(),
         a: side(a),
         b: side(b),
         limits,
@@ -314,10 +329,12 @@ fn variable(
     rows: usize,
     traced: &[u64],
     sound: &Sound,
+    ranking: &mut Ranking,
 ) -> Result<VariableDifference, StoreError> {
     let mut difference = Difference::default();
     let mut worst = None;
     let n = traced.len();
+    let mut own = vec![Own::default(); n];
     let columns: Vec<usize> = (0..n).filter(|&k| sound.has(traced[k])).collect();
     let slab = (SLAB / n.max(1)).max(1);
     for first in (0..rows).step_by(slab) {
@@ -327,20 +344,105 @@ fn variable(
         for row in range {
             let start = (row - first) * n;
             for &k in &columns {
-                if difference.add(ours[start + k], theirs[start + k]) {
+                let (x, y) = (ours[start + k], theirs[start + k]);
+                own[k].add(row, x, y);
+                if difference.add(x, y) {
                     worst = Some((row, traced[k]));
                 }
             }
         }
     }
+    let place = |(row, fibre): (usize, u64)| {
+        let time_ms = time_of(a, row)?;
+        Some(Place { fibre, time_ms })
+    };
+    let limit = ranking.limits().of_range;
+    for k in columns {
+        let (own, fibre) = (&own[k], traced[k]);
+        let rms = own.rms() / difference.range();
+        if own.missing {
+            let name = name.to_owned();
+            ranking.add(Worst::one_sided(fibre, By::Missing { name }));
+        } else if ranking.takes(rms, limit) {
+            let by = By::Variable {
+                name: name.to_owned(),
+                rms,
+                most: place((own.row, fibre)),
+            };
+            ranking.add(Worst::apart(fibre, by, rms, limit));
+        }
+    }
     Ok(VariableDifference {
         name: name.to_owned(),
         difference,
-        worst: worst.and_then(|(row, fibre)| {
-            let time_ms = time_of(a, row)?;
-            Some(Place { fibre, time_ms })
-        }),
+        worst: worst.and_then(place),
     })
+}
+
+/// One fibre's differences in a quantity.
+#[derive(Clone, Copy, Debug, Default)]
+struct Own {
+    squares: f64,
+    pairs: u32,
+    largest: f64,
+    /// Where it is.
+    row: usize,
+    missing: bool,
+}
+
+impl Own {
+    fn add(&mut self, row: usize, x: f64, y: f64) {
+        if !(x.is_finite() && y.is_finite()) {
+            self.missing |= !((x.is_nan() && y.is_nan()) || x == y);
+            return;
+        }
+        let apart = (x - y).abs();
+        self.squares += apart * apart;
+        self.pairs += 1;
+        if apart > self.largest {
+            (self.largest, self.row) = (apart, row);
+        }
+    }
+
+    fn rms(&self) -> f64 {
+        (self.squares / f64::from(self.pairs.max(1))).sqrt()
+    }
+}
+
+/// Whether a feature's column says something of spikes, each of which is compared by itself.
+pub(super) fn is_of_spikes(event_features: &[String], column: &str) -> bool {
+    let part = column.rsplit_once('.');
+    part.is_some_and(|(feature, part)| {
+        ["count", "first", "last"].contains(&part)
+            && event_features.iter().any(|known| known == feature)
+    })
+}
+
+fn rank_feature(
+    found: &FeatureDifference,
+    [ours, theirs]: &[Vec<f64>; 2],
+    fibres: &[u64],
+    sound: &Sound,
+    ranking: &mut Ranking,
+) {
+    let (range, limit) = (found.difference.range(), ranking.limits().of_range);
+    for (&fibre, (&x, &y)) in fibres.iter().zip(ours.iter().zip(theirs)) {
+        let name = || found.name.clone();
+        let apart = (x - y).abs() / range;
+        if !sound.has(fibre) || x == y {
+            continue;
+        }
+        if x.is_finite() != y.is_finite() {
+            ranking.add(Worst::one_sided(fibre, By::Missing { name: name() }));
+        } else if ranking.takes(apart, limit) {
+            let by = By::Feature {
+                name: name(),
+                units: found.units.clone(),
+                values: (x, y),
+            };
+            ranking.add(Worst::apart(fibre, by, apart, limit));
+        }
+    }
 }
 
 fn feature(
@@ -383,16 +485,43 @@ fn spikes(
     b: &ResultReader,
     until_ms: Option<f64>,
     sound: &Sound,
-    limits: Limits,
+    ranking: &mut Ranking,
 ) -> Result<Pairing, StoreError> {
     let of = |file: &ResultReader| -> Result<Vec<SpikeEvent>, StoreError> {
         let mut events = file.events()?;
         events.retain(|s| sound.has(s.fibre));
         Ok(events)
     };
+    let limit_ms = ranking.limits().spike_shift_ms;
     let window = SpikeWindow {
-        coincident_ms: limits.spike_shift_ms,
+        coincident_ms: limit_ms,
         until_ms: until_ms.unwrap_or(f64::INFINITY),
     };
-    Ok(pair_spikes(of(a)?, of(b)?, window))
+    let names = a.event_features();
+    let pairing = pair_trains(of(a)?, of(b)?, window, &mut |train| {
+        let name = || {
+            let name = names.get(usize::from(train.feature));
+            name.cloned().unwrap_or_default()
+        };
+        let (fibre, counts) = (train.fibre, train.counts);
+        if counts.0 != counts.1 {
+            let by = By::SpikeCount {
+                name: name(),
+                counts,
+            };
+            ranking.add(Worst::apart(
+                fibre,
+                by,
+                counts.0.abs_diff(counts.1) as f64,
+                1.0,
+            ));
+        } else if ranking.takes(train.largest_shift_ms, limit_ms) {
+            let by = By::SpikeShift {
+                name: name(),
+                shift_ms: train.largest_shift_ms,
+            };
+            ranking.add(Worst::apart(fibre, by, train.largest_shift_ms, limit_ms));
+        }
+    });
+    Ok(pairing)
 }

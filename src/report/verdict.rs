@@ -2,7 +2,7 @@
 
 use crate::run::difference::Pairing;
 
-use super::compare::{Comparison, Lost, Place};
+use super::compare::{Comparison, Lost, Place, is_of_spikes};
 
 /// What two results may be apart and still agree.
 ///
@@ -111,11 +111,7 @@ impl Comparison {
 
     /// Whether a feature's column says something of spikes, each of which is compared by itself.
     pub fn is_of_spikes(&self, column: &str) -> bool {
-        let part = column.rsplit_once('.');
-        part.is_some_and(|(feature, part)| {
-            ["count", "first", "last"].contains(&part)
-                && self.event_features.iter().any(|known| known == feature)
-        })
+        is_of_spikes(&self.event_features, column)
     }
 }
 

@@ -13,9 +13,11 @@ use crate::scheme::{BuildError, Control, Scheme, StepProgram, Summation};
 use crate::study::{self, Study, VariedTarget};
 
 use super::agreement::Disagreement;
+use super::defaults::{AUTO, auto, default_tolerance};
 use super::driver::{Done, Job, Progress, drive};
 use super::gpu::{DeviceRunError, drive_gpu};
-use super::pilot::{DEFAULT_STEP_MS, DEFAULT_TOLERANCE, Pilot, PilotError};
+use super::limiting::{Limit, Steps, limiting};
+use super::pilot::{DEFAULT_STEP_MS, Pilot, PilotError};
 use super::reference::drive_reference;
 use super::sink::{Agreement, FibreStatus, Outcome, Precision, Sink, SinkError};
 
@@ -87,6 +89,7 @@ pub struct Batch {
     pub(super) agreement_in_f64: bool,
     /// What the study allows.
     pub(super) agreement_limits: study::Agreement,
+    pub(super) first_fibre: u64,
     pub(super) seed: u64,
     pub(super) traces: Option<Vec<u64>>,
     pub(super) parameters: Vec<Vec<f64>>,
@@ -150,6 +153,8 @@ pub struct RunReport {
 const SLAB_BYTES: usize = 64 << 20;
 /// Least number of slabs of a run, so that it can be watched, stopped and resumed.
 const SLABS: usize = 32;
+/// How many of the states that limit steps are named.
+const LIMITS: usize = 3;
 /// Rows into which time is cut where nothing is recorded, so that a run can be watched and stopped.
 const ROWS_WITHOUT_RECORD: usize = 32;
 
@@ -180,7 +185,12 @@ pub fn prepare(study: &Study, choices: &Choices) -> Result<Batch, PrepareError> 
         Backend::Cpu | Backend::Reference => None,
     };
     let model = &study.model;
-    let pilot = Pilot::run(model)?;
+    let mut pilot = Pilot::run(model)?;
+    for &(state, scale) in &study.scales {
+        if let Some(i) = model.states.iter().position(|&s| s == state) {
+            pilot.scales[i] = scale;
+        }
+    }
     let (scheme, scheme_reason) = match (&study.scheme, backend) {
         (_, Backend::Reference) => (None, "the reference's own method".to_string()),
         (study::Scheme::Named(name), _) => (
@@ -188,23 +198,8 @@ pub fn prepare(study: &Study, choices: &Choices) -> Result<Batch, PrepareError> 
             "the study's choice".to_string(),
         ),
         (study::Scheme::Auto, _) => {
-            let scheme = if pilot.is_stiff() {
-                Scheme::Ros3
-            } else {
-                Scheme::RushLarsen
-            };
-            let word = if pilot.is_stiff() {
-                "stiff"
-            } else {
-                "not stiff"
-            };
-            (
-                Some(scheme),
-                format!(
-                    "the model is {word}: its fastest mode decays at {:.3} per ms",
-                    pilot.fastest_per_ms
-                ),
-            )
+            let (scheme, reason) = auto(&pilot);
+            (Some(scheme), reason)
         }
     };
     let recorded: Vec<VariableId> = study.record.variables.clone();
@@ -268,7 +263,7 @@ pub fn prepare(study: &Study, choices: &Choices) -> Result<Batch, PrepareError> 
         scheme,
         scheme_reason,
         step_ms: study.step_ms.unwrap_or(DEFAULT_STEP_MS),
-        tolerance: study.tolerance.unwrap_or(DEFAULT_TOLERANCE),
+        tolerance: study.tolerance.unwrap_or(default_tolerance(model)),
         largest_step_ms: study.largest_step_ms.unwrap_or(DEFAULT_LARGEST_STEP_MS),
         pilot,
         n_fibres,
@@ -277,6 +272,7 @@ pub fn prepare(study: &Study, choices: &Choices) -> Result<Batch, PrepareError> 
         agreement_fibres: choices.agreement_fibres.unwrap_or(study.agreement.fibres),
         agreement_in_f64: choices.agreement_fibres.is_some() || study.agreement.asked_for,
         agreement_limits: study.agreement,
+        first_fibre: 0,
         seed: study.population.seed,
         traces,
         parameters: (0..n_fibres as u64).map(|id| study.draw(id)).collect(),
@@ -289,7 +285,7 @@ impl Batch {
     /// How fibres are stepped, by any engine of lanes.
     pub fn stepping(&self) -> Stepping {
         Stepping {
-            scheme: self.scheme.unwrap_or(Scheme::Ros3),
+            scheme: self.scheme.unwrap_or(AUTO),
             step_ms: self.step_ms,
             tolerance: self.tolerance,
             scales: self.pilot.scales.clone(),
@@ -338,6 +334,26 @@ impl Batch {
         }
         let cpu = Cpu::<f32>::new(&self.experiment, &self.stepping(), Simd::best())?;
         Ok(Some(cpu.step_program().clone()))
+    }
+
+    /// The states that limit most steps, the first three: found with the model's own fibre in the pilot's train. None for a scheme
+    /// with fixed steps, nor for the reference.
+    ///
+    /// # Errors
+    /// If the scheme cannot be built for the model.
+    pub fn limiting(&self) -> Result<Vec<Limit>, BuildError> {
+        let Some(scheme) = self.scheme else {
+            return Ok(Vec::new());
+        };
+        let steps = Steps {
+            scheme,
+            scales: &self.pilot.scales,
+            tolerance: self.tolerance,
+            largest_step_ms: self.largest_step_ms,
+        };
+        let mut limits = limiting(&self.experiment.model, &steps)?;
+        limits.truncate(LIMITS);
+        Ok(limits)
     }
 
     /// What the run takes of a device; `None` on the CPU.
@@ -457,7 +473,7 @@ impl Batch {
 
     pub(super) fn job(&self) -> Job {
         Job {
-            first_fibre: 0,
+            first_fibre: self.first_fibre,
             parameters: self.parameters.clone(),
             traces: self.traces.clone(),
             rows_per_slab: self.rows_per_slab,

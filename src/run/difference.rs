@@ -146,11 +146,34 @@ pub struct SpikeWindow {
     pub until_ms: f64,
 }
 
+/// A train of spikes, those of one fibre and feature, in two runs.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct TrainDifference {
+    /// Which fibre.
+    pub fibre: u64,
+    /// Which feature, by its number among those with events.
+    pub feature: u8,
+    /// Number of spikes in the first run and in the second.
+    pub counts: (usize, usize),
+    /// Largest shift, ms, paired in order; NaN where the numbers differ.
+    pub largest_shift_ms: f64,
+}
+
 /// Pairs the spikes of every fibre and feature.
 pub fn pair_spikes(
+    first: Vec<SpikeEvent>,
+    second: Vec<SpikeEvent>,
+    window: SpikeWindow,
+) -> Pairing {
+    pair_trains(first, second, window, &mut |_| {})
+}
+
+/// The same, and tells of every train.
+pub fn pair_trains(
     mut first: Vec<SpikeEvent>,
     mut second: Vec<SpikeEvent>,
     window: SpikeWindow,
+    each: &mut dyn FnMut(TrainDifference),
 ) -> Pairing {
     for run in [&mut first, &mut second] {
         run.retain(|spike| spike.time_ms <= window.until_ms);
@@ -169,6 +192,17 @@ pub fn pair_spikes(
         }
         pairing.spikes += (ours.len() + theirs.len()) as u64;
         pairing.coincident += coincident(ours, theirs, window.coincident_ms);
+        let shifts = ours.iter().zip(theirs);
+        let shifts = shifts.map(|(x, y)| (x.time_ms - y.time_ms).abs());
+        each(TrainDifference {
+            fibre: train.0,
+            feature: train.1,
+            counts: (ours.len(), theirs.len()),
+            largest_shift_ms: match ours.len() == theirs.len() {
+                true => shifts.fold(0.0, f64::max),
+                false => f64::NAN,
+            },
+        });
         if ours.len() != theirs.len() {
             if pairing.count_differs.last() != Some(&train.0) {
                 pairing.count_differs.push(train.0);

@@ -65,13 +65,17 @@ impl Batch {
             ("title".to_string(), Attribute::Text(study.title.clone())),
             ("study".to_string(), Attribute::Text(study.text.clone())),
             (
+                "study_sha256".to_string(),
+                Attribute::Text(sha256(&study.text)),
+            ),
+            (
                 "model_name".to_string(),
                 Attribute::Text(study.model_name.clone()),
             ),
             ("model".to_string(), Attribute::Text(model.text.clone())),
             (
                 "model_sha256".to_string(),
-                Attribute::Text(hex(&Sha256::digest(model.text.as_bytes()))),
+                Attribute::Text(sha256(&model.text)),
             ),
             (
                 "scheme".to_string(),
@@ -116,7 +120,7 @@ impl Batch {
         );
         Layout {
             n_fibres: self.n_fibres,
-            first_fibre: 0,
+            first_fibre: self.first_fibre,
             traces: self.traces.clone().map_or(Traces::All, Traces::Some),
             time_ms: self.time_ms(),
             rows_per_slab: self.rows_per_slab,
@@ -163,6 +167,10 @@ impl Batch {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
+/// The hash by which a file knows a text, in hexadecimal digits.
+pub fn sha256(text: &str) -> String {
+    Sha256::digest(text.as_bytes())
+        .iter()
+        .map(|b| format!("{b:02x}"))
+        .collect()
 }

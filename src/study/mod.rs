@@ -176,6 +176,8 @@ pub struct Study {
     pub tolerance: Option<f64>,
     /// Largest step of an adaptive scheme from time 0 on, ms.
     pub largest_step_ms: Option<f64>,
+    /// Errors that count as one, of states for which the study says so, in each state's unit.
+    pub scales: Vec<(VariableId, f64)>,
     /// The fibres.
     pub population: Population,
     /// What is done to them.

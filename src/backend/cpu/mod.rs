@@ -44,16 +44,32 @@ impl<T: Lane> Cpu<T> {
         stepping: &Stepping,
         simd: Simd,
     ) -> Result<Self, BuildError> {
-        assert!(
-            Simd::available().contains(&simd),
-            "{} is not available here",
-            simd.name()
-        );
         let summation = if T::PRECISION == "f32" {
             Summation::Compensated
         } else {
             Summation::Plain
         };
+        Self::with_summation(experiment, stepping, simd, summation)
+    }
+
+    /// The same with another form of the sums than the precision asks for: to measure what the forms are worth.
+    ///
+    /// # Errors
+    /// If the scheme cannot be built for the model.
+    ///
+    /// # Panics
+    /// If the machine does not have the instruction set asked for.
+    pub fn with_summation(
+        experiment: &Experiment,
+        stepping: &Stepping,
+        simd: Simd,
+        summation: Summation,
+    ) -> Result<Self, BuildError> {
+        assert!(
+            Simd::available().contains(&simd),
+            "{} is not available here",
+            simd.name()
+        );
         let plan = LanePlan::new(experiment, stepping, summation)?;
         let tape = Tape::new(&plan.step.program, plan.step.inputs.len());
         Ok(Cpu {
