@@ -1,9 +1,11 @@
 //! A program laid out for many evaluations: the arithmetic of [`evaluate`](super::evaluate::evaluate), and so its bits, in runs of
 //! equal ops that do not wait for each other. A run is a loop over numbers, which the compiler turns into SIMD.
 
+use std::collections::HashMap;
+
 use crate::backend::cpu::Simd;
 use crate::ops::{Op, eval, match_op};
-use crate::program::{Node, Program};
+use crate::program::{Node, Program, Value};
 
 /// Numbers of a vector at most: runs of costly ops are filled up to a multiple of it, so that none of them is done one by one.
 const VECTOR: usize = 8;
@@ -46,13 +48,14 @@ impl Tape {
     /// `moves` says of each input whether it may differ from one [`Tape::run`] to the next.
     pub(super) fn new(program: &Program, moves: &[bool]) -> Self {
         let n_inputs = moves.len();
+        let (nodes, first) = without_repetition(&program.nodes);
         let mut layout = Layout {
-            program,
+            nodes: &nodes,
             row: vec![0.0; 1 + n_inputs],
-            places: vec![0; program.nodes.len()],
+            places: vec![0; nodes.len()],
         };
-        let mut moved = vec![false; program.nodes.len()];
-        for (i, node) in program.nodes.iter().enumerate() {
+        let mut moved = vec![false; nodes.len()];
+        for (i, node) in nodes.iter().enumerate() {
             match *node {
                 Node::Constant(bits) => {
                     layout.places[i] = place(layout.row.len());
@@ -66,9 +69,10 @@ impl Tape {
             }
         }
         let ops = |moving: bool| {
-            let is_op = |i: &usize| matches!(program.nodes[*i], Node::Apply(..));
-            (0..program.nodes.len())
+            let is_op = |i: &usize| matches!(nodes[*i], Node::Apply(..));
+            (0..nodes.len())
                 .filter(is_op)
+                .filter(|i| first[*i].index() == *i)
                 .filter(|i| moved[*i] == moving)
                 .collect::<Vec<_>>()
         };
@@ -84,7 +88,11 @@ impl Tape {
             n_inputs,
             row,
             room,
-            outputs: program.outputs.iter().map(|o| places[o.index()]).collect(),
+            outputs: program
+                .outputs
+                .iter()
+                .map(|o| places[first[o.index()].index()])
+                .collect(),
             still,
             moving,
         }
@@ -124,13 +132,34 @@ impl Tape {
     }
 }
 
+/// The nodes with their arguments replaced by the first node of the same structure, and that first node for each. An op
+/// that repeats another one finds the same bits, so it need not be evaluated again; nothing else is changed.
+fn without_repetition(nodes: &[Node]) -> (Vec<Node>, Vec<Value>) {
+    let mut known: HashMap<Node, Value> = HashMap::new();
+    let (mut replaced, mut first) = (Vec::new(), Vec::<Value>::new());
+    for (i, &node) in nodes.iter().enumerate() {
+        let node = match node {
+            Node::Apply(op, mut args) => {
+                for a in args.iter_mut().take(op.arity()) {
+                    *a = first[a.index()];
+                }
+                Node::Apply(op, args)
+            }
+            Node::Constant(_) | Node::Input(_) => node,
+        };
+        first.push(*known.entry(node).or_insert(Value(place(i))));
+        replaced.push(node);
+    }
+    (replaced, first)
+}
+
 fn place(x: usize) -> u32 {
     u32::try_from(x).expect("a program has fewer than 2^32 nodes")
 }
 
 /// Places are given out while runs are formed.
 struct Layout<'a> {
-    program: &'a Program,
+    nodes: &'a [Node],
     row: Vec<f64>,
     places: Vec<u32>,
 }
@@ -139,7 +168,7 @@ impl Layout<'_> {
     /// Forms runs of `ops` (nodes in an order in which they can be evaluated): each time the op that most nodes are ready for,
     /// the costly ones only when nothing else is left, so that their runs are long.
     fn code(&mut self, ops: &[usize]) -> Code {
-        let nodes = &self.program.nodes;
+        let nodes = self.nodes;
         let mut waits = vec![usize::MAX; nodes.len()];
         let mut users: Vec<Vec<usize>> = vec![Vec::new(); nodes.len()];
         let mut ready: Vec<Vec<usize>> = vec![Vec::new(); Op::ALL.len()];
@@ -186,7 +215,7 @@ impl Layout<'_> {
         for (slot, start) in args.iter_mut().enumerate().take(op.arity()) {
             *start = code.places.len();
             for &i in members {
-                let a = self.program.nodes[i].args()[slot];
+                let a = self.nodes[i].args()[slot];
                 let place = self.places[a.index()];
                 assert!((place as usize) < first, "arguments come before results");
                 code.places.push(place);
