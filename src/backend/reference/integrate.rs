@@ -114,8 +114,10 @@ impl Allowance {
         let mut worst = 0.0f64;
         for (i, e) in error.iter().enumerate() {
             let part = e.abs() / self.of(i, start[i].abs().max(end[i].abs()));
-            // A NaN stays.
-            worst = if part <= worst { worst } else { part };
+            // A NaN stays, whatever comes after it.
+            if !(part <= worst || worst.is_nan()) {
+                worst = part;
+            }
         }
         worst
     }
