@@ -218,6 +218,10 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
             // Two equal steps rather than one and a sliver.
             step = (left + 1u) / 2u;
         }
+        if (flags & (ON_EDGE | OPEN)) == (ON_EDGE | OPEN) {
+            // Nothing is stepped: the slopes that close the piece are those of a step of its own length.
+            step = piece_length;
+        }
         let h = Real(step) / TICKS_PER_TIME;
         //> program
         let new_0 = s0 + h * (-s0);

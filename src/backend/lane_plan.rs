@@ -26,9 +26,9 @@ pub struct Stepping {
 }
 
 /// Smallest step of an adaptive scheme, ms: a fifth of what the fastest upstrokes need at the default tolerance.
-const SMALLEST_STEP_MS: f64 = 0.000_5;
+pub const SMALLEST_STEP_MS: f64 = 0.000_5;
 /// First step, and first step after an edge, ms: a pulse acts within some 0.02 ms.
-const FIRST_STEP_MS: f64 = 0.02;
+pub const FIRST_STEP_MS: f64 = 0.02;
 /// Largest step from time 0 on where nothing else is asked for, ms.
 ///
 /// An implicit method that damps the fastest modes damps a growing one too, once its step is long beside the time in which

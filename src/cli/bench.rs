@@ -212,7 +212,7 @@ fn case(args: &Args, backend: Backend) -> Result<Case, Failure> {
             None => run::DEFAULT_STEP_MS,
             Some(text) => step_ms(text)?,
         },
-        tolerance: run::DEFAULT_TOLERANCE,
+        tolerance: None,
         largest_step_ms: match &args.largest_step {
             None => DEFAULT_LARGEST_STEP_MS,
             Some(text) => largest_step_ms(text)?,
@@ -243,7 +243,7 @@ pub(super) fn usual_case(scheme: Option<Scheme>) -> Case {
         precision: sink::Precision::F32,
         scheme,
         step_ms: run::DEFAULT_STEP_MS,
-        tolerance: run::DEFAULT_TOLERANCE,
+        tolerance: None,
         largest_step_ms: DEFAULT_LARGEST_STEP_MS,
         fibres: 1,
         threads: 0,

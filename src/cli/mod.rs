@@ -4,6 +4,7 @@
 //! it a line in the list of verbs. Data goes to standard output and messages to standard error, both through `output`;
 //! what an outcome means as an exit code stands in `exit` alone.
 
+mod accuracy;
 mod anatomy;
 mod bench;
 mod check;

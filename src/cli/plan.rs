@@ -92,6 +92,7 @@ pub fn execute(args: Args) -> Result<Exit, Failure> {
             "step_ms": batch.fixed_step_ms(),
             "tolerance": batch.chosen_tolerance(),
             "largest_step_ms": batch.chosen_largest_step_ms(),
+            "limiting": run::limiting_json(&batch.limiting().unwrap_or_default()),
             "steps": batch.fixed_steps(),
             "batches": device.as_ref().map(|d| d.batches),
             "dispatches": device.as_ref().map_or(0, |d| d.dispatches),
@@ -146,8 +147,9 @@ pub fn execute(args: Args) -> Result<Exit, Failure> {
                 ),
             },
         ),
-        row("segments between edges", segments.len().to_string()),
     ];
+    rows.extend(super::summary::limits(&batch).map(|limits| row("limited by", limits)));
+    rows.push(row("segments between edges", segments.len().to_string()));
     if let Some(program) = &program {
         rows.push(row(
             "operations in a step",

@@ -60,7 +60,7 @@ pub struct Args {
     #[arg(long)]
     pub force: bool,
 
-    /// End with code 1 if a fibre is lost
+    /// End with code 1 if a fibre is lost, or the run differs from the reference by more than the study's [agreement] allows
     #[arg(long)]
     pub strict: bool,
 
@@ -128,13 +128,18 @@ pub fn execute(args: Args) -> Result<Exit, Failure> {
     } else if !args.quiet {
         output::data(&summary::text(&study, &batch, &report, &output))?;
     }
-    if args.strict && lost > 0 {
-        return Err(Failure::Tolerance(format!(
-            "{lost} of {} fibres were lost",
-            batch.n_fibres
-        )));
+    match strict_fault(&report, lost, batch.n_fibres) {
+        Some(fault) if args.strict => Err(Failure::Tolerance(fault)),
+        _ => Ok(Exit::Done),
     }
-    Ok(Exit::Done)
+}
+
+/// What `--strict` does not let pass.
+fn strict_fault(report: &RunReport, lost: usize, n_fibres: usize) -> Option<String> {
+    let lost = (lost > 0).then(|| format!("{lost} of {n_fibres} fibres were lost"));
+    let beyond = report.beyond.iter().map(|d| d.text.clone());
+    let faults: Vec<String> = lost.into_iter().chain(beyond).collect();
+    (!faults.is_empty()).then(|| faults.join("\n"))
 }
 
 /// Runs a prepared study into a file.

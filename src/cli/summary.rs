@@ -6,11 +6,11 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::backend::DEFAULT_LARGEST_STEP_MS;
-use crate::feature::FeatureKind;
-use crate::run::sink::{Agreement, FibreStatus};
-use crate::run::{Batch, RunReport};
+use crate::run::sink::FibreStatus;
+use crate::run::{Batch, RunReport, limiting_json};
 use crate::study::{Sampling, Study, SummaryTable};
 
+use super::accuracy;
 use super::table::aligned;
 
 /// Lost fibres.
@@ -98,6 +98,12 @@ pub fn text(study: &Study, batch: &Batch, report: &RunReport, output: &Path) -> 
         short(seconds / done.compute_s),
         (done.accepted + done.rejected) / batch.n_fibres.max(1) as u64,
     );
+    if let Some(limits) = limits(batch) {
+        let _ = writeln!(
+            text,
+            "Steps are limited most often by {limits} (the model's own fibre, ten pulses at 50 Hz)."
+        );
+    }
     if done.at_floor > 0 {
         let _ = writeln!(
             text,
@@ -106,7 +112,7 @@ pub fn text(study: &Study, batch: &Batch, report: &RunReport, output: &Path) -> 
         );
     }
     if let Some(agreement) = &report.agreement {
-        let _ = writeln!(text, "{}", accuracy(agreement, batch));
+        text.push_str(&accuracy::text(agreement, &report.beyond, batch));
     }
     let _ = writeln!(
         text,
@@ -304,44 +310,15 @@ fn answer(study: &Study, table: &SummaryTable) -> Option<String> {
     Some(sentence)
 }
 
-/// The comparison with the reference in a plain sentence.
-fn accuracy(a: &Agreement, batch: &Batch) -> String {
-    let mut text = format!(
-        "Accuracy: {} of the fibres were run again in double precision at a tolerance of 1e-8. This {} run differs by",
-        a.fibres.len(),
-        batch.precision.name()
-    );
-    let mut parts = Vec::new();
-    if a.spike_shift_ms.is_finite() {
-        parts.push(format!(
-            "at most {} ms in the time of a spike",
-            short(a.spike_shift_ms)
-        ));
-    }
-    if let Some((name, largest, rms)) = a.variables.iter().max_by(|x, y| x.2.total_cmp(&y.2)) {
-        parts.push(format!(
-            "{} % of its range (root mean square) in {name}, {} % at the worst instant",
-            short(100.0 * rms),
-            short(100.0 * largest)
-        ));
-    }
-    if parts.is_empty() {
-        parts.push("what /agreement in the file says of each feature".to_owned());
-    }
-    let _ = write!(text, " {}", parts.join(", "));
-    let counts_spikes = batch
-        .experiment
-        .features
+/// The states that limit most steps, and how many of them, in words; `None` where steps are fixed.
+pub fn limits(batch: &Batch) -> Option<String> {
+    // A run whose step program could be built can build it once more.
+    let limits = batch.limiting().unwrap_or_default();
+    let named: Vec<String> = limits
         .iter()
-        .any(|f| f.kind == FeatureKind::Spikes);
-    match a.spike_count_differs.len() {
-        0 if counts_spikes => text.push_str("; every spike is in both."),
-        0 => text.push('.'),
-        n => {
-            let _ = write!(text, "; in {n} of them the number of spikes differs.");
-        }
-    }
-    text
+        .map(|l| format!("{} ({:.0} %)", l.state, 100.0 * l.share))
+        .collect();
+    (!named.is_empty()).then(|| named.join(", "))
 }
 
 /// The bound of the steps from time 0 on, where it is not the usual one.
@@ -373,6 +350,7 @@ pub fn json(study: &Study, batch: &Batch, report: &RunReport, output: &Path) -> 
         "step_ms": if adaptive { Value::Null } else { json!(batch.step_ms) },
         "tolerance": if adaptive { json!(batch.tolerance) } else { Value::Null },
         "largest_step_ms": batch.chosen_largest_step_ms(),
+        "limiting": limiting_json(&batch.limiting().unwrap_or_default()),
         "fibres": batch.n_fibres,
         "steps": steps / batch.n_fibres.max(1) as u64,
         "rejected_steps": done.rejected,
@@ -386,28 +364,8 @@ pub fn json(study: &Study, batch: &Batch, report: &RunReport, output: &Path) -> 
         "fibre_seconds_per_s": seconds / done.compute_s,
         "bytes_written": report.bytes_written,
         "events": done.n_events,
-        "agreement": report.agreement.as_ref().map(agreement_json),
+        "agreement": report.agreement.as_ref().map(|a| accuracy::json(a, &report.beyond, batch)),
         "summary": table(study, batch, report).map(|t| table_json(study, &t)),
-    })
-}
-
-fn agreement_json(a: &Agreement) -> Value {
-    let variables: serde_json::Map<String, Value> = a
-        .variables
-        .iter()
-        .map(|(name, max, rms)| (name.clone(), json!({ "max": max, "rms": rms })))
-        .collect();
-    let features: serde_json::Map<String, Value> = a
-        .features
-        .iter()
-        .map(|(name, max)| (name.clone(), json!(max)))
-        .collect();
-    json!({
-        "fibres": a.fibres,
-        "variables": variables,
-        "features": features,
-        "spike_shift_ms": a.spike_shift_ms,
-        "spike_count_differs": a.spike_count_differs,
     })
 }
 

@@ -10,7 +10,7 @@ use bytemuck::{Pod, Zeroable};
 ///
 /// | kind | 0 | 1 | 2 | 3 |
 /// |---|---|---|---|---|
-/// | spikes | count | first, ms | last, ms | 1 above, 0 below, NaN unknown |
+/// | spikes | count | first, ms | last, ms | least distance of a turning point from the threshold; negative while below it, NaN unknown |
 /// | max, time_of_max, min, time_of_min | value | its time, ms | | |
 /// | mean, integral | integral, unit ms | covered time, ms | | |
 /// | time_above | time above, ms | covered time, ms | | |
@@ -96,6 +96,15 @@ impl FeatureSpec {
         }
     }
 
+    /// How near a turning point of the observable has come to the threshold, for [`FeatureKind::Spikes`]: how little would
+    /// change the number of spikes. Infinite where there was none; NaN where nothing is known.
+    pub fn nearest_turn(&self, gathered: &Gathered) -> f64 {
+        match self.kind {
+            FeatureKind::Spikes => gathered.0[3].abs(),
+            _ => f64::NAN,
+        }
+    }
+
     /// The feature's numbers, one per column of [`FeatureSpec::columns`]; NaN where there is none.
     pub fn values(&self, gathered: &Gathered) -> Vec<f64> {
         let g = &gathered.0;
@@ -116,16 +125,23 @@ impl FeatureSpec {
 /// Upward crossings: from below the threshold to the threshold or above. Being above at the first instant of the window
 /// is no crossing; a peak that just touches the threshold is one; a trough that touches it is none. A jump between two
 /// pieces is a crossing at the start of the second.
+///
+/// The last number holds two things: its sign, on which side of the threshold the course is, and its size, how near a turning
+/// point came to it.
 #[inline]
 fn cross(threshold: f64, g: &mut [f64; 4], piece: &Piece, spike: &mut impl FnMut(f64)) {
     let (low, high) = piece.bounds();
+    let nearest = nearest_turn(threshold, g[3].abs(), piece, (low, high));
     if high < threshold {
-        g[3] = 0.0;
+        g[3] = -nearest;
         return;
     }
-    if low >= threshold && g[3] == 1.0 {
+    if low >= threshold && g[3] >= 0.0 && g[3].is_sign_positive() {
+        g[3] = nearest;
         return;
     }
+    let below = |x: f64| x.is_sign_negative() && !x.is_nan();
+    let side = |above: bool| if above { nearest } else { -nearest };
     let mut found = |g: &mut [f64; 4], t: f64| {
         g[0] += 1.0;
         if g[1].is_nan() {
@@ -135,21 +151,37 @@ fn cross(threshold: f64, g: &mut [f64; 4], piece: &Piece, spike: &mut impl FnMut
         spike(t);
     };
     let above = piece.g0 >= threshold;
-    if above && g[3] == 0.0 {
+    if above && below(g[3]) {
         found(g, piece.t0);
     }
-    g[3] = f64::from(u8::from(above));
+    g[3] = side(above);
     if low >= threshold {
         return;
     }
     let knots = piece.knots();
     for pair in knots.points().windows(2) {
         let above = pair[1].1 >= threshold;
-        if above && g[3] == 0.0 {
+        if above && below(g[3]) {
             found(g, piece.pass(pair[0], pair[1], threshold));
         }
-        g[3] = f64::from(u8::from(above));
+        g[3] = side(above);
     }
+}
+
+/// The least distance of a turning point from the threshold, that of this piece included. Nearly all pieces have none, or lie
+/// further away than the nearest one so far.
+#[inline]
+fn nearest_turn(threshold: f64, so_far: f64, piece: &Piece, (low, high): (f64, f64)) -> f64 {
+    let so_far = if so_far.is_nan() { f64::INFINITY } else { so_far };
+    let turns = piece.d0 * piece.d1 < 0.0;
+    if !turns || low - threshold >= so_far || threshold - high >= so_far {
+        return so_far;
+    }
+    let knots = piece.knots();
+    let points = knots.points();
+    let inner = &points[1..points.len() - 1];
+    let distances = inner.iter().map(|p| (p.1 - threshold).abs());
+    distances.fold(so_far, f64::min)
 }
 
 /// How long the piece is at the threshold or above.

@@ -9,12 +9,13 @@ use crate::run::sink::{Column, Layout, Traces};
 use crate::store::{ResultReader, StoreError};
 
 /// Keys of a study that change how its answer is computed, judged or shown, and not the question.
-const HOW: [&str; 7] = [
+const HOW: [&str; 8] = [
     "title",
     "scheme",
     "step",
     "tolerance",
     "largest_step",
+    "scales",
     "summary",
     "agreement",
 ];
@@ -147,7 +148,7 @@ mod tests {
     fn how_a_study_is_computed_and_written_down_is_no_part_of_its_question() {
         let a =
             "title = 'x'\nduration = '1 s'\nscheme = 'ros3'\n[population]\nseed = 1\nfibres = 2\n";
-        let b = "# once more\nduration = \"1 s\"\nscheme = 'euler'\nstep = '1 us'\nlargest_step = '1 s'\n[population]\nfibres = 2\nseed = 1\n[agreement]\nfibres = 0\n";
+        let b = "# once more\nduration = \"1 s\"\nscheme = 'euler'\nstep = '1 us'\nlargest_step = '1 s'\n[scales]\n'calcium.Ca' = 1\n[population]\nfibres = 2\nseed = 1\n[agreement]\nfibres = 0\n";
         assert_eq!(study_texts(a, b), None);
     }
 

@@ -12,10 +12,12 @@ use crate::ops::Lane;
 use crate::scheme::{BuildError, Control, Scheme, StepProgram, Summation};
 use crate::study::{self, Study, VariedTarget};
 
-use super::agreement::Engine;
+use super::agreement::Disagreement;
+use super::defaults::{AUTO, auto, default_tolerance};
 use super::driver::{Done, Job, Progress, drive};
 use super::gpu::{DeviceRunError, drive_gpu};
-use super::pilot::{DEFAULT_STEP_MS, DEFAULT_TOLERANCE, Pilot, PilotError};
+use super::limiting::{Limit, Steps, limiting};
+use super::pilot::{DEFAULT_STEP_MS, Pilot, PilotError};
 use super::reference::drive_reference;
 use super::sink::{Agreement, FibreStatus, Outcome, Precision, Sink, SinkError};
 
@@ -82,7 +84,11 @@ pub struct Batch {
     /// The open device of the GPU backend, and what its arithmetic can be trusted with.
     pub device: Option<(gpu::Device, gpu::Probe)>,
     threads: usize,
-    agreement_fibres: u64,
+    pub(super) agreement_fibres: u64,
+    /// Whether fibres are compared in double precision as well.
+    pub(super) agreement_in_f64: bool,
+    /// What the study allows.
+    pub(super) agreement_limits: study::Agreement,
     pub(super) first_fibre: u64,
     pub(super) seed: u64,
     pub(super) traces: Option<Vec<u64>>,
@@ -131,11 +137,13 @@ pub struct RunReport {
     pub done: Done,
     /// Comparison with the reference.
     pub agreement: Option<Agreement>,
+    /// What of it is beyond the study's limits.
+    pub beyond: Vec<Disagreement>,
     /// Seconds from the start to the first step.
     pub setup_s: f64,
     /// Seconds in all.
     pub wall_s: f64,
-    /// Seconds spent on the comparison with the reference.
+    /// Seconds that the comparison with the reference took after the last step.
     pub agreement_s: f64,
     /// Bytes of the finished file.
     pub bytes_written: u64,
@@ -145,6 +153,8 @@ pub struct RunReport {
 const SLAB_BYTES: usize = 64 << 20;
 /// Least number of slabs of a run, so that it can be watched, stopped and resumed.
 const SLABS: usize = 32;
+/// How many of the states that limit steps are named.
+const LIMITS: usize = 3;
 /// Rows into which time is cut where nothing is recorded, so that a run can be watched and stopped.
 const ROWS_WITHOUT_RECORD: usize = 32;
 
@@ -175,7 +185,12 @@ pub fn prepare(study: &Study, choices: &Choices) -> Result<Batch, PrepareError> 
         Backend::Cpu | Backend::Reference => None,
     };
     let model = &study.model;
-    let pilot = Pilot::run(model)?;
+    let mut pilot = Pilot::run(model)?;
+    for &(state, scale) in &study.scales {
+        if let Some(i) = model.states.iter().position(|&s| s == state) {
+            pilot.scales[i] = scale;
+        }
+    }
     let (scheme, scheme_reason) = match (&study.scheme, backend) {
         (_, Backend::Reference) => (None, "the reference's own method".to_string()),
         (study::Scheme::Named(name), _) => (
@@ -183,23 +198,8 @@ pub fn prepare(study: &Study, choices: &Choices) -> Result<Batch, PrepareError> 
             "the study's choice".to_string(),
         ),
         (study::Scheme::Auto, _) => {
-            let scheme = if pilot.is_stiff() {
-                Scheme::Ros3
-            } else {
-                Scheme::RushLarsen
-            };
-            let word = if pilot.is_stiff() {
-                "stiff"
-            } else {
-                "not stiff"
-            };
-            (
-                Some(scheme),
-                format!(
-                    "the model is {word}: its fastest mode decays at {:.3} per ms",
-                    pilot.fastest_per_ms
-                ),
-            )
+            let (scheme, reason) = auto(&pilot);
+            (Some(scheme), reason)
         }
     };
     let recorded: Vec<VariableId> = study.record.variables.clone();
@@ -263,13 +263,15 @@ pub fn prepare(study: &Study, choices: &Choices) -> Result<Batch, PrepareError> 
         scheme,
         scheme_reason,
         step_ms: study.step_ms.unwrap_or(DEFAULT_STEP_MS),
-        tolerance: study.tolerance.unwrap_or(DEFAULT_TOLERANCE),
+        tolerance: study.tolerance.unwrap_or(default_tolerance(model)),
         largest_step_ms: study.largest_step_ms.unwrap_or(DEFAULT_LARGEST_STEP_MS),
         pilot,
         n_fibres,
         device,
         threads: choices.threads,
         agreement_fibres: choices.agreement_fibres.unwrap_or(study.agreement.fibres),
+        agreement_in_f64: choices.agreement_fibres.is_some() || study.agreement.asked_for,
+        agreement_limits: study.agreement,
         first_fibre: 0,
         seed: study.population.seed,
         traces,
@@ -283,7 +285,7 @@ impl Batch {
     /// How fibres are stepped, by any engine of lanes.
     pub fn stepping(&self) -> Stepping {
         Stepping {
-            scheme: self.scheme.unwrap_or(Scheme::Ros3),
+            scheme: self.scheme.unwrap_or(AUTO),
             step_ms: self.step_ms,
             tolerance: self.tolerance,
             scales: self.pilot.scales.clone(),
@@ -332,6 +334,26 @@ impl Batch {
         }
         let cpu = Cpu::<f32>::new(&self.experiment, &self.stepping(), Simd::best())?;
         Ok(Some(cpu.step_program().clone()))
+    }
+
+    /// The states that limit most steps, the first three: found with the model's own fibre in the pilot's train. None for a scheme
+    /// with fixed steps, nor for the reference.
+    ///
+    /// # Errors
+    /// If the scheme cannot be built for the model.
+    pub fn limiting(&self) -> Result<Vec<Limit>, BuildError> {
+        let Some(scheme) = self.scheme else {
+            return Ok(Vec::new());
+        };
+        let steps = Steps {
+            scheme,
+            scales: &self.pilot.scales,
+            tolerance: self.tolerance,
+            largest_step_ms: self.largest_step_ms,
+        };
+        let mut limits = limiting(&self.experiment.model, &steps)?;
+        limits.truncate(LIMITS);
+        Ok(limits)
     }
 
     /// What the run takes of a device; `None` on the CPU.
@@ -404,6 +426,11 @@ impl Batch {
         format!("{} {}", std::env::consts::ARCH, Simd::best().name())
     }
 
+    /// What the study allows a run to differ from the reference by.
+    pub fn agreement_limits(&self) -> &study::Agreement {
+        &self.agreement_limits
+    }
+
     /// The varied parameters of every fibre.
     pub fn parameters(&self) -> &[Vec<f64>] {
         &self.parameters
@@ -444,7 +471,7 @@ impl Batch {
         })
     }
 
-    fn job(&self) -> Job {
+    pub(super) fn job(&self) -> Job {
         Job {
             first_fibre: self.first_fibre,
             parameters: self.parameters.clone(),
@@ -464,8 +491,9 @@ impl Batch {
         let started = Instant::now();
         let cpu = Cpu::<T>::new(&self.experiment, &self.stepping(), Simd::best())?;
         let setup_s = started.elapsed().as_secs_f64();
-        let done = drive(&cpu, &self.experiment, self.job(), out, progress, cancel)?;
-        self.judge_and_finish(Engine::Cpu(&cpu), out, done, (started, setup_s), cancel)
+        self.judged(out, (started, setup_s), cancel, &mut |job, out| {
+            Ok(drive(&cpu, &self.experiment, job, out, progress, cancel)?)
+        })
     }
 
     fn run_device<T: Lane>(
@@ -478,45 +506,17 @@ impl Batch {
         let (device, _) = self.device.as_ref().ok_or_else(no_device)?;
         let gpu = Gpu::<T>::new(device, &self.experiment, &self.stepping(), self.summation())?;
         let setup_s = started.elapsed().as_secs_f64();
-        let done = match drive_gpu(&gpu, &self.experiment, &self.job(), out, progress, cancel) {
-            Ok(done) => done,
-            Err(DeviceRunError::Sink(e)) => return Err(e.into()),
-            Err(DeviceRunError::Gpu(e)) => {
-                // What was handed over stays, marked as interrupted.
-                out.finish(&self.cut_short())?;
-                return Err(RunError::Gpu(e));
+        self.judged(out, (started, setup_s), cancel, &mut |job, out| {
+            match drive_gpu(&gpu, &self.experiment, &job, out, progress, cancel) {
+                Ok(done) => Ok(done),
+                Err(DeviceRunError::Sink(e)) => Err(e.into()),
+                Err(DeviceRunError::Gpu(e)) => {
+                    // What was handed over stays, marked as interrupted.
+                    out.finish(&self.cut_short())?;
+                    Err(RunError::Gpu(e))
+                }
             }
-        };
-        self.judge_and_finish(Engine::Gpu(&gpu), out, done, (started, setup_s), cancel)
-    }
-
-    /// Compares a few fibres with the reference and finishes the sink. `begun` is when the run began and how long its setup took, s.
-    fn judge_and_finish<T: Lane>(
-        &self,
-        engine: Engine<'_, T>,
-        out: &mut dyn Sink,
-        done: Done,
-        begun: (Instant, f64),
-        cancel: &AtomicBool,
-    ) -> Result<RunReport, RunError> {
-        let compared = Instant::now();
-        let chosen = self.agreement_sample();
-        let agreement = if done.interrupted || chosen.is_empty() {
-            Ok(None)
-        } else {
-            let reference = Reference::new(&self.experiment, Tolerances::default())
-                .map_err(PilotError::from)?;
-            super::agreement(engine, &reference, &self.experiment, &chosen, cancel)
-        };
-        let took_s = compared.elapsed().as_secs_f64();
-        match agreement {
-            Ok(agreement) => self.finish(out, done, agreement, begun.0, begun.1, took_s),
-            Err(error) => {
-                // The fibres' results are whole; only the judgement is missing.
-                self.finish(out, done, None, begun.0, begun.1, took_s)?;
-                Err(error.into())
-            }
-        }
+        })
     }
 
     /// The outcome of a run that a device did not survive: nothing is known of any fibre's end.
@@ -553,49 +553,7 @@ impl Batch {
             progress,
             cancel,
         )?;
-        self.finish(out, done, None, started, setup_s, 0.0)
-    }
-
-    fn finish(
-        &self,
-        out: &mut dyn Sink,
-        done: Done,
-        agreement: Option<Agreement>,
-        started: Instant,
-        setup_s: f64,
-        agreement_s: f64,
-    ) -> Result<RunReport, RunError> {
-        let outcome = Outcome {
-            features: done.features.clone(),
-            status: done.status.clone(),
-            agreement: agreement.clone(),
-            interrupted: done.interrupted,
-        };
-        let bytes_written = out.finish(&outcome)?;
-        Ok(RunReport {
-            done,
-            agreement,
-            setup_s,
-            agreement_s,
-            wall_s: started.elapsed().as_secs_f64(),
-            bytes_written,
-        })
-    }
-
-    /// The fibres that are compared with the reference: drawn by the seed, without repetition.
-    fn agreement_sample(&self) -> Vec<(u64, Vec<f64>)> {
-        let wanted = (self.agreement_fibres as usize).min(self.n_fibres);
-        let mut chosen = std::collections::BTreeSet::new();
-        let mut draw = 0u64;
-        while chosen.len() < wanted {
-            let u = study::unit_interval(self.seed, "agreement", draw);
-            chosen.insert(((u * self.n_fibres as f64) as usize).min(self.n_fibres - 1));
-            draw += 1;
-        }
-        chosen
-            .into_iter()
-            .map(|i| (i as u64, self.parameters[i].clone()))
-            .collect()
+        self.finish(out, done, None, (started, setup_s), 0.0)
     }
 }
 

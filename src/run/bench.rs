@@ -14,6 +14,7 @@ use crate::protocol::{Frame, Level, Protocol};
 use crate::scheme::{Scheme, Summation};
 
 use super::batch::Backend;
+use super::defaults::{AUTO, default_tolerance};
 use super::driver::{Done, Job, drive};
 use super::gpu::drive_gpu;
 use super::pilot::{Pilot, PilotError};
@@ -36,8 +37,8 @@ pub struct Case {
     pub scheme: Option<Scheme>,
     /// Step of a fixed-step scheme, ms.
     pub step_ms: f64,
-    /// Tolerance of an adaptive one.
-    pub tolerance: f64,
+    /// Tolerance of an adaptive one; `None` for the model's default.
+    pub tolerance: Option<f64>,
     /// Largest step of an adaptive one, ms.
     pub largest_step_ms: f64,
     /// Number of fibres.
@@ -105,16 +106,11 @@ pub fn bench_wgsl(
 /// How the fibres of a case are stepped.
 fn stepping(model: &Model, case: &Case) -> Result<Stepping, PilotError> {
     let pilot = Pilot::run(model)?;
-    let auto = if pilot.is_stiff() {
-        Scheme::Ros3
-    } else {
-        Scheme::RushLarsen
-    };
-    let scheme = case.scheme.unwrap_or(auto);
+    let scheme = case.scheme.unwrap_or(AUTO);
     Ok(Stepping {
         scheme,
         step_ms: case.step_ms,
-        tolerance: case.tolerance,
+        tolerance: case.tolerance.unwrap_or_else(|| default_tolerance(model)),
         scales: pilot.scales,
         largest_step_ms: case.largest_step_ms,
     })

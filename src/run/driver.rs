@@ -166,6 +166,11 @@ pub fn drive<T: Lane>(
         let events = events(experiment, &results);
         done.n_events += events.len() as u64;
         out.write_events(&events)?;
+        out.gathered(&|fibre| {
+            let place = (fibre - job.first_fibre) as usize;
+            let (group, n) = (&groups[place / group_size], experiment.features.len());
+            &group.gathered[place % group_size * n..][..n]
+        });
         // Where nothing is recorded, slabs cut time only: the sink knows of no rows.
         out.commit(if experiment.n_recorded == 0 {
             0

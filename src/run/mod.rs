@@ -3,26 +3,36 @@
 //! [`prepare`] makes a [`Batch`] of a study and the choices of whoever starts it; [`Batch::run`] runs it into a
 //! [`sink::Sink`] and says how it went.
 
+pub mod accuracy;
 mod agreement;
 mod batch;
 mod bench;
+mod defaults;
 pub mod difference;
 mod driver;
 mod gpu;
+mod judge;
+mod judged;
 mod layout;
+mod limiting;
 mod one_fibre;
 mod pilot;
 mod reference;
 pub mod sink;
+mod tap;
+mod threshold;
 
-pub use agreement::{Engine, agreement};
+pub use agreement::Disagreement;
 pub use batch::{
     Backend, Batch, Choices, OnDevice, PrepareError, RunError, RunReport, least_memory_bytes,
     prepare,
 };
 pub use bench::{Case, Measure, bench, bench_wgsl, check_protocol};
+pub use defaults::{AUTO, DEFAULT_TOLERANCE, TUNED, auto, default_tolerance};
 pub use driver::{Done, Job, Progress, drive};
+pub use judge::JUDGE_TOLERANCE;
 pub use gpu::{DeviceRunError, drive_gpu};
 pub use layout::sha256;
+pub use limiting::{Limit, Steps, limiting, limiting_json};
 pub use one_fibre::Kept;
-pub use pilot::{DEFAULT_STEP_MS, DEFAULT_TOLERANCE, Pilot, PilotError};
+pub use pilot::{DEFAULT_STEP_MS, Pilot, PilotError};

@@ -1,8 +1,13 @@
 //! What one fibre shows before a run: the size of every state, and how stiff the model is.
 //!
 //! The pilot runs a fibre with the model's own parameters through ten pulses at 50 Hz. From it come the sizes against which
-//! the error of a step is judged (a potential counts 30 mV, a fraction 0.3, anything else the largest magnitude that it
-//! reached) and the fastest mode of the Jacobian at rest and in activity.
+//! the error of a step is judged and the fastest mode of the Jacobian at rest and in activity.
+//!
+//! **Sizes.** A potential counts 30 mV, a fraction (a gate, an occupancy) 0.3. Anything else counts what it covered in those ten
+//! pulses, times what it remembers: an error in a state that forgets within 10 ms (a spike and its recovery) is gone before
+//! the next one is made, while errors in an ion, which remembers for minutes, add up over all steps in between; its size is
+//! smaller by up to a hundred. So the *change* of an ion is held, not its magnitude, of which any change is a small part. What
+//! hardly moved in the pilot may move in a run: nothing counts as if it had covered less than a thousandth of itself.
 
 use crate::backend::Experiment;
 use crate::backend::reference::{Reference, ReferenceError, Tolerances};
@@ -14,6 +19,15 @@ use crate::units::Unit;
 const POTENTIAL_MV: f64 = 30.0;
 /// Error of a fraction (a gate, an occupancy) that counts as one.
 const FRACTION: f64 = 0.3;
+/// Share of what it covered that counts as one for a pure number beyond 0 to 1, which may well be a potential.
+const OF_NUMBER: f64 = 0.3;
+/// Time within which a state must forget an error for the error to be gone before the next, ms.
+const MEMORY_MS: f64 = 10.0;
+/// Smallest share that is left to a state that remembers for long.
+const LEAST_MEMORY: f64 = 0.01;
+/// A state counts as if it had covered at least this share of its magnitude: it may do so in a run. In single precision an error
+/// much smaller than that could not be told from rounding.
+const LEAST_COVERED: f64 = 1e-3;
 /// A magnitude below this is a zero that somebody computed: no unit in use makes a real one so small.
 const SOMETHING: f64 = 1e-15;
 /// Length of the pilot, ms: ten pulses, near the plateau of a tetanus.
@@ -27,14 +41,14 @@ const TOLERANCES: Tolerances = Tolerances {
 };
 /// Step of the schemes with fixed steps where a study names none, ms.
 pub const DEFAULT_STEP_MS: f64 = 0.01;
-/// Error allowed in a step of the adaptive scheme where a study names none.
-pub const DEFAULT_TOLERANCE: f64 = 0.02;
 
 /// What the pilot saw.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pilot {
     /// Per state, in its own unit: an error of this size counts as one.
     pub scales: Vec<f64>,
+    /// Per state, in its own unit: the least and the most that it reached.
+    pub reached: Vec<(f64, f64)>,
     /// Largest magnitude of a decaying mode, per ms; infinite where it could not be found.
     pub fastest_per_ms: f64,
 }
@@ -136,11 +150,12 @@ impl Pilot {
                 reached[state] = (least.min(piece.g1), most.max(piece.g1));
             },
         );
+        let rates = rates_of_forgetting(&reference, &rows, n_states);
         let scales = model
             .states
             .iter()
-            .zip(&reached)
-            .map(|(&s, &(least, most))| size(model, s, least.abs().max(most.abs()), (least, most)))
+            .zip(reached.iter().zip(&rates))
+            .map(|(&s, (&reached, &rate))| size(model, s, reached, rate))
             .collect();
         let fastest_per_ms = LOOK_AT_MS
             .iter()
@@ -155,6 +170,7 @@ impl Pilot {
             .fold(0.0, f64::max);
         Ok(Pilot {
             scales,
+            reached,
             fastest_per_ms,
         })
     }
@@ -166,7 +182,7 @@ impl Pilot {
 }
 
 /// Pulses at 50 Hz for a model that can be paced; rest for another.
-fn schedule(model: &Model) -> Schedule {
+pub(super) fn schedule(model: &Model) -> Schedule {
     Protocol::fifty_hertz().schedule(&Frame {
         duration_ms: PILOT_MS,
         settle_ms: 0.0,
@@ -178,23 +194,53 @@ fn schedule(model: &Model) -> Schedule {
     })
 }
 
-fn size(model: &Model, state: VariableId, magnitude: f64, (least, most): (f64, f64)) -> f64 {
+/// How fast each state by itself forgets an error, per ms: the mean over the pilot of the diagonal of the Jacobian.
+fn rates_of_forgetting(reference: &Reference, rows: &[Vec<f64>], n_states: usize) -> Vec<f64> {
+    let mut sums = vec![0.0; n_states];
+    let mut n_rows = 0;
+    for row in rows.iter().filter(|row| row.len() == n_states) {
+        let jacobian = reference.jacobian(row, &[]);
+        for (i, sum) in sums.iter_mut().enumerate() {
+            *sum -= jacobian[i * n_states + i];
+        }
+        n_rows += 1;
+    }
+    let mean = |sum: f64| sum / f64::from(n_rows.max(1));
+    sums.into_iter().map(mean).collect()
+}
+
+/// The error of a state that counts as one, in its own unit: see the module's documentation.
+fn size(model: &Model, state: VariableId, (least, most): (f64, f64), rate_per_ms: f64) -> f64 {
     let variable = model.variable(state);
     let volt = Unit::parse("V").ok();
     let factor = match (&variable.unit, volt) {
         (Some(unit), Some(volt)) => volt.factor_to(*unit),
         _ => None,
     };
-    if factor.is_some() || variable.label.as_deref() == Some("membrane_potential") {
-        return POTENTIAL_MV * 1e-3 * factor.unwrap_or(1e3);
+    let is_potential = variable.label.as_deref() == Some("membrane_potential");
+    if let Some(per_volt) = factor {
+        return POTENTIAL_MV * 1e-3 * per_volt;
     }
     let pure = variable.unit.is_none_or(|u| u.is_dimensionless());
+    // A label without a unit may stand for millivolts or for a number of the model's own.
+    if is_potential && most - least > SOMETHING {
+        return OF_NUMBER * (most - least);
+    }
     if pure && least >= -0.01 && most <= 1.01 {
         return FRACTION;
     }
-    if magnitude > SOMETHING {
-        magnitude
+    let magnitude = least.abs().max(most.abs());
+    if !(magnitude > SOMETHING && magnitude.is_finite()) {
+        return 1.0;
+    }
+    let covered = (most - least).max(LEAST_COVERED * magnitude);
+    if pure {
+        return OF_NUMBER * covered;
+    }
+    let memory = if rate_per_ms.is_finite() {
+        (rate_per_ms * MEMORY_MS).clamp(LEAST_MEMORY, 1.0)
     } else {
         1.0
-    }
+    };
+    memory * covered
 }

@@ -3,6 +3,7 @@
 //! Order of calls: the sink is made from a [`Layout`]; then, slab after slab, [`Sink::write_rows`] for every variable,
 //! [`Sink::write_events`], [`Sink::commit`], now and then [`Sink::checkpoint`]; at the end one [`Sink::finish`].
 
+use crate::feature::Gathered;
 use crate::ops::Lane;
 
 /// A column of numbers of either precision, as the engine made it.
@@ -144,19 +145,65 @@ pub enum FibreStatus {
     Stopped,
 }
 
-/// Difference between the run and the reference for one recorded variable or one feature.
+/// A fibre that the reference ran, too.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Rerun {
+    /// Its id.
+    pub fibre: u64,
+    /// Whether it was chosen because fibres like it have another number of spikes; else it was drawn by the seed.
+    pub near_threshold: bool,
+    /// Its spikes in the run, of all features that count them.
+    pub spikes: u64,
+    /// Its spikes by the reference.
+    pub reference_spikes: u64,
+    /// Whether any feature counts another number of spikes.
+    pub count_differs: bool,
+    /// Largest shift of a spike before the two part, ms; NaN where there is none.
+    pub spike_shift_ms: f64,
+    /// When the first spike comes that the other has not, ms; NaN if the two never part.
+    pub parts_at_ms: f64,
+}
+
+impl Rerun {
+    /// Whether the fibre was drawn and does not part from the reference.
+    pub fn is_plain(&self) -> bool {
+        !self.near_threshold && self.parts_at_ms.is_nan()
+    }
+}
+
+/// How far one column of the features is from the reference, in its unit; infinite where only one of the two has a value.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FeatureDifference {
+    /// Name of the column.
+    pub name: String,
+    /// Largest absolute difference of all fibres that were run again.
+    pub largest: f64,
+    /// The same of the drawn ones that do not part from the reference.
+    pub drawn: f64,
+}
+
+/// How far a run is from the reference, by a few of its fibres.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Agreement {
-    /// Ids of the fibres that were run again.
-    pub fibres: Vec<u64>,
-    /// Per variable: name, largest difference and RMS difference, both divided by the variable's range in the reference.
+    /// The fibres that were run again, ids ascending.
+    pub reruns: Vec<Rerun>,
+    /// Per recorded variable: name, largest difference and RMS difference, both divided by the variable's range in the
+    /// reference. Of the drawn fibres, each up to where it parts from the reference.
     pub variables: Vec<(String, f64, f64)>,
-    /// Per feature: name and largest absolute difference, in the feature's unit.
-    pub features: Vec<(String, f64)>,
-    /// Largest shift of a spike time, ms; NaN where no fibre spiked.
+    /// Per feature.
+    pub features: Vec<FeatureDifference>,
+    /// Largest shift of a spike, ms, of all spikes paired in order in trains of equal length; NaN where there is none.
     pub spike_shift_ms: f64,
+    /// Largest shift of a spike before its fibre parts from the reference, ms; NaN where there is none.
+    pub shift_before_parting_ms: f64,
+}
+
+impl Agreement {
     /// Fibres whose number of spikes differs.
-    pub spike_count_differs: Vec<u64>,
+    pub fn spike_count_differs(&self) -> Vec<u64> {
+        let differs = self.reruns.iter().filter(|r| r.count_differs);
+        differs.map(|r| r.fibre).collect()
+    }
 }
 
 /// What is known at the end.
@@ -199,6 +246,8 @@ pub trait Sink: Send {
     ) -> Result<(), SinkError>;
     /// Events, in any order.
     fn write_events(&mut self, events: &[SpikeEvent]) -> Result<(), SinkError>;
+    /// What the features have gathered up to here, fibre by fibre; before [`Sink::commit`], by engines that have it at hand.
+    fn gathered<'g>(&mut self, _of_fibre: &dyn Fn(u64) -> &'g [Gathered]) {}
     /// Everything handed over so far is complete up to (not including) this row.
     fn commit(&mut self, rows: usize) -> Result<(), SinkError>;
     /// The exact state of the run, to resume from.

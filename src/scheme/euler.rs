@@ -17,5 +17,6 @@ pub(super) fn advance(parts: &mut Parts) -> Advance {
         change,
         error: None,
         order: Vec::new(),
+        slopes: None,
     }
 }

@@ -8,11 +8,14 @@ mod eliminate;
 mod euler;
 mod jacobian;
 mod ros3;
+mod rosenbrock;
 mod rush_larsen;
 mod step_program;
 
 pub use jacobian::{Jacobian, jacobian};
-pub use step_program::{BuildError, Control, Request, Scheme, StepProgram, Summation, build};
+pub use step_program::{
+    BuildError, Control, Request, Scheme, StepProgram, Summation, build, build_with_errors,
+};
 
 #[cfg(test)]
 mod tests;

@@ -9,7 +9,8 @@ use crate::program::{
     program_in_order,
 };
 
-use super::{euler, ros3, rush_larsen};
+use super::rosenbrock::Table;
+use super::{euler, ros3, rosenbrock, rush_larsen};
 
 /// A method of integration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -42,9 +43,19 @@ impl Scheme {
 
     /// How steps are chosen.
     pub fn control(self) -> Control {
+        match self.table() {
+            None => Control::Fixed,
+            Some(table) => Control::Adaptive {
+                order: table.error_order,
+            },
+        }
+    }
+
+    /// The table of a Rosenbrock method.
+    pub(super) fn table(self) -> Option<&'static Table> {
         match self {
-            Scheme::Euler | Scheme::RushLarsen => Control::Fixed,
-            Scheme::Ros3 => Control::Adaptive { order: 3.0 },
+            Scheme::Euler | Scheme::RushLarsen => None,
+            Scheme::Ros3 => Some(&ros3::TABLE),
         }
     }
 }
@@ -171,6 +182,8 @@ pub(super) struct Advance {
     pub error: Option<Value>,
     /// States in an order in which few values are alive at a time, and the largest error up to each.
     pub order: Vec<(usize, Option<Value>)>,
+    /// Slope of each state at the start of the step, for interpolation; the derivatives themselves if `None`.
+    pub slopes: Option<Vec<Value>>,
 }
 
 /// Builds the step program.
@@ -178,6 +191,22 @@ pub(super) struct Advance {
 /// # Errors
 /// If a free variable is not a literal.
 pub fn build(request: &Request<'_>) -> Result<StepProgram, BuildError> {
+    assemble(request, false).map(|(program, _)| program)
+}
+
+/// The step program of an adaptive scheme with more outputs behind its own, and the states in an order: each of the outputs is the
+/// largest error of the states up to there, so the first that equals the error belongs to the state that limits the step.
+///
+/// # Errors
+/// If a free variable is not a literal.
+pub fn build_with_errors(request: &Request<'_>) -> Result<(StepProgram, Vec<usize>), BuildError> {
+    assemble(request, true)
+}
+
+fn assemble(
+    request: &Request<'_>,
+    with_errors: bool,
+) -> Result<(StepProgram, Vec<usize>), BuildError> {
     let mut rhs = lower(request.model, request.free, Style::Simplified)?;
     let n_states = request.model.states.len();
     let states: Vec<Value> = (0..n_states).map(|i| rhs.input(Input::State(i))).collect();
@@ -201,20 +230,6 @@ pub fn build(request: &Request<'_>) -> Result<StepProgram, BuildError> {
     }
     let step = rhs.input(Input::Step);
 
-    let seeds = states
-        .iter()
-        .copied()
-        .zip(rhs.derivatives.iter().copied())
-        .chain(moving.iter().copied());
-    let mut along = Tangents::new(seeds);
-    let mut observed = Vec::new();
-    for id in request.observables {
-        let value = rhs.variables[id.0];
-        let zero = rhs.graph.constant(0.0);
-        let rate = along.of(&mut rhs.graph, value).unwrap_or(zero);
-        observed.extend([value, rate]);
-    }
-
     let mut parts = Parts {
         rhs,
         states,
@@ -224,11 +239,26 @@ pub fn build(request: &Request<'_>) -> Result<StepProgram, BuildError> {
     let advance = match request.scheme {
         Scheme::Euler => euler::advance(&mut parts),
         Scheme::RushLarsen => rush_larsen::advance(&mut parts, request.model),
-        Scheme::Ros3 => ros3::advance(&mut parts, request.scales, request.tolerance),
+        Scheme::Ros3 => {
+            rosenbrock::advance(&mut parts, &ros3::TABLE, request.scales, request.tolerance)
+        }
     };
     let Parts {
-        mut rhs, states, ..
+        mut rhs,
+        states,
+        moving,
+        ..
     } = parts;
+    let slopes = advance.slopes.as_ref().unwrap_or(&rhs.derivatives);
+    let seeds = states.iter().copied().zip(slopes.iter().copied());
+    let mut along = Tangents::new(seeds.chain(moving));
+    let mut observed = Vec::new();
+    for id in request.observables {
+        let value = rhs.variables[id.0];
+        let zero = rhs.graph.constant(0.0);
+        let rate = along.of(&mut rhs.graph, value).unwrap_or(zero);
+        observed.extend([value, rate]);
+    }
     let mut outputs = Vec::new();
     let mut lost_after = Vec::new();
     for (i, (&state, &change)) in states.iter().zip(&advance.change).enumerate() {
@@ -287,14 +317,24 @@ pub fn build(request: &Request<'_>) -> Result<StepProgram, BuildError> {
         .flatten()
         .collect();
     debug_assert_eq!(outputs.len(), n_sums + 3 + 2 * request.observables.len());
-    Ok(StepProgram {
+    let mut judged = Vec::new();
+    if with_errors {
+        for &(state, error) in &advance.order {
+            if let Some(error) = error {
+                judged.push(state);
+                outputs.push(error);
+            }
+        }
+    }
+    let program = StepProgram {
         scheme: request.scheme,
         program: bound_exponentials(&fuse(&program_in_order(&rhs.graph, &first, &outputs))),
         inputs: rhs.inputs,
         n_states,
         summation: request.summation,
         n_observables: request.observables.len(),
-    })
+    };
+    Ok((program, judged))
 }
 
 /// What is summed beside a state, if anything is.

@@ -1,10 +1,11 @@
 //! The end of a run: features, how each fibre ended, agreement with the reference, and the file's own status.
 
 use super::StoreError;
+use super::groups::PER_RERUN;
 use super::netcdf::MOST_RERUNS;
 use super::offsets::{set_length, set_status};
 use super::writer::ResultFile;
-use crate::run::sink::{Agreement, FibreStatus, Outcome};
+use crate::run::sink::{Agreement, FibreStatus, Outcome, Rerun};
 
 /// Writes what is known at the end; the file still says that it is running.
 pub(super) fn write(to: &ResultFile, outcome: &Outcome) -> Result<(), StoreError> {
@@ -53,23 +54,20 @@ pub(super) fn write(to: &ResultFile, outcome: &Outcome) -> Result<(), StoreError
         let reruns = outcome
             .agreement
             .as_ref()
-            .map_or(0, |a| a.fibres.len() as u64);
-        for name in [
-            "agreement/rerun",
-            "agreement/rerun_fibre",
-            "agreement/spike_count_differs",
-        ] {
-            set_length(&to.file, &to.path, to.place(name)?, reruns, None)?;
+            .map_or(0, |a| a.reruns.len() as u64);
+        for name in ["rerun"].iter().chain(&PER_RERUN) {
+            let name = format!("agreement/{name}");
+            set_length(&to.file, &to.path, to.place(&name)?, reruns, None)?;
         }
     }
     Ok(())
 }
 
 fn write_agreement(to: &ResultFile, agreement: &Agreement) -> Result<(), StoreError> {
-    if agreement.fibres.len() as u64 > MOST_RERUNS {
+    if agreement.reruns.len() as u64 > MOST_RERUNS {
         return Err(StoreError::BadLayout(format!(
             "{} fibres were run again; the file has room for {MOST_RERUNS}",
-            agreement.fibres.len()
+            agreement.reruns.len()
         )));
     }
     let at = |names: &[String], name: &str| {
@@ -87,29 +85,38 @@ fn write_agreement(to: &ResultFile, agreement: &Agreement) -> Result<(), StoreEr
         to.put("agreement/max_difference", i, &max.to_le_bytes())?;
         to.put("agreement/rms_difference", i, &rms.to_le_bytes())?;
     }
-    for (name, difference) in &agreement.features {
-        let Some(i) = at(&to.names.features, name) else {
+    for feature in &agreement.features {
+        let Some(i) = at(&to.names.features, &feature.name) else {
             continue;
         };
-        to.put("agreement/feature_difference", i, &difference.to_le_bytes())?;
+        let (all, drawn) = (feature.largest.to_le_bytes(), feature.drawn.to_le_bytes());
+        to.put("agreement/feature_difference", i, &all)?;
+        to.put("agreement/drawn_feature_difference", i, &drawn)?;
     }
     to.put(
         "agreement/spike_shift",
         0,
         &agreement.spike_shift_ms.to_le_bytes(),
     )?;
-    let ids: Vec<u8> = agreement
-        .fibres
-        .iter()
-        .flat_map(|&id| (id as i64).to_le_bytes())
-        .collect();
-    let differs: Vec<u8> = agreement
-        .fibres
-        .iter()
-        .map(|id| u8::from(agreement.spike_count_differs.contains(id)))
-        .collect();
-    to.put("agreement/rerun_fibre", 0, &ids)?;
-    to.put("agreement/spike_count_differs", 0, &differs)
+    to.put(
+        "agreement/spike_shift_before_parting",
+        0,
+        &agreement.shift_before_parting_ms.to_le_bytes(),
+    )?;
+    let put = |name: &str, bytes: &dyn Fn(&Rerun) -> Vec<u8>| {
+        let all: Vec<u8> = agreement.reruns.iter().flat_map(bytes).collect();
+        to.put(&format!("agreement/{name}"), 0, &all)
+    };
+    let whole = |x: u64| (x as i64).to_le_bytes().to_vec();
+    put("rerun_fibre", &|r| whole(r.fibre))?;
+    put("near_threshold", &|r| vec![u8::from(r.near_threshold)])?;
+    put("spike_count_differs", &|r| vec![u8::from(r.count_differs)])?;
+    put("spike_count", &|r| whole(r.spikes))?;
+    put("reference_spike_count", &|r| whole(r.reference_spikes))?;
+    put("spike_shift_of_fibre", &|r| {
+        r.spike_shift_ms.to_le_bytes().to_vec()
+    })?;
+    put("parts_at", &|r| r.parts_at_ms.to_le_bytes().to_vec())
 }
 
 /// Says in the file that the run ended.

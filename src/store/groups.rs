@@ -115,6 +115,15 @@ pub(super) fn agreement(layout: &Layout, list: &mut Vec<Dataset>) {
             )
             .text("comment", "each value is in the unit of its feature"),
         );
+        list.push(
+            number(
+                "drawn_feature_difference",
+                "1",
+                "largest absolute difference from the reference of the drawn fibres that do not part from it",
+                &along,
+            )
+            .text("comment", "each value is in the unit of its feature"),
+        );
     }
     list.push(number(
         "spike_shift",
@@ -122,34 +131,52 @@ pub(super) fn agreement(layout: &Layout, list: &mut Vec<Dataset>) {
         "largest shift of a spike from the reference",
         &[],
     ));
-    let reruns = [("rerun", MOST_RERUNS)];
+    list.push(number(
+        "spike_shift_before_parting",
+        "ms",
+        "largest shift of a spike from the reference before its fibre parts from it",
+        &[],
+    ));
     list.push(Dataset::dimension("agreement", "rerun", MOST_RERUNS).resizable());
-    list.push(
-        Dataset::new(
-            "agreement",
-            "rerun_fibre",
-            Kind::I64,
-            "1",
-            "fibre that was run again by the reference",
-        )
-        .along(&reruns)
-        .holds(Initial::Repeat((-1i64).to_le_bytes().to_vec()))
-        .resizable(),
-    );
-    list.push(
-        Dataset::new(
-            "agreement",
-            "spike_count_differs",
-            Kind::U8,
-            "1",
-            "whether the fibre's number of spikes differs",
-        )
-        .with("flag_values", Value::U8s(vec![0, 1]))
-        .text("flag_meanings", "same differs")
-        .along(&reruns)
-        .holds(Initial::Repeat(vec![0]))
-        .resizable(),
-    );
+    list.extend(per_rerun());
+}
+
+/// What `/agreement` holds of each fibre that was run again.
+pub(super) const PER_RERUN: [&str; 7] = [
+    "rerun_fibre",
+    "near_threshold",
+    "spike_count_differs",
+    "spike_count",
+    "reference_spike_count",
+    "spike_shift_of_fibre",
+    "parts_at",
+];
+
+fn per_rerun() -> Vec<Dataset> {
+    let new = |name: &str, kind: Kind, units: &str, long_name: &str| {
+        Dataset::new("agreement", name, kind, units, long_name)
+            .along(&[("rerun", MOST_RERUNS)])
+            .resizable()
+    };
+    let number = |name: &str, long_name: &str| {
+        new(name, Kind::I64, "1", long_name).holds(Initial::Repeat((-1i64).to_le_bytes().to_vec()))
+    };
+    let flag = |name: &str, long_name: &str, words: &str| {
+        new(name, Kind::U8, "1", long_name)
+            .with("flag_values", Value::U8s(vec![0, 1]))
+            .text("flag_meanings", words)
+            .holds(Initial::Repeat(vec![0]))
+    };
+    let [fibre, near, differs, count, reference_count, shift, parts] = PER_RERUN;
+    vec![
+        number(fibre, "fibre that was run again by the reference"),
+        flag(near, "how the fibre was found", "drawn near_threshold"),
+        flag(differs, "whether the fibre's number of spikes differs", "same differs"),
+        number(count, "spikes of the fibre in this run, of all features that count them"),
+        number(reference_count, "spikes of the fibre by the reference"),
+        new(shift, Kind::F64, "ms", "largest shift of a spike before the fibre parts from the reference").nan(),
+        new(parts, Kind::F64, "ms", "time of the first spike that only one of the two has").nan(),
+    ]
 }
 
 /// `/checkpoint`: what a resumed run needs, and the record of what is whole.

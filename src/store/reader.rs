@@ -14,7 +14,8 @@ use super::offsets::{self, Map, Place};
 use super::skeleton::RUN_STATUS;
 use super::{StoreError, disk, events};
 use crate::run::sink::{
-    Agreement, Attribute, Column, FibreStatus, Layout, Precision, SpikeEvent, Traces,
+    Agreement, Attribute, Column, FeatureDifference, FibreStatus, Layout, Precision, Rerun, SpikeEvent,
+    Traces,
 };
 
 /// What a result file says of its run.
@@ -417,15 +418,9 @@ impl ResultReader {
 
     /// Agreement with the reference, where the run was compared with one.
     pub fn agreement(&self) -> Result<Option<Agreement>, StoreError> {
-        let ids: Vec<i64> = self.all("agreement/rerun_fibre")?;
-        let differs: Vec<u8> = self.all("agreement/spike_count_differs")?;
-        let fibres: Vec<u64> = ids
-            .iter()
-            .filter_map(|&id| u64::try_from(id).ok())
-            .collect();
-        if fibres.is_empty() {
+        let Some(reruns) = self.reruns()? else {
             return Ok(None);
-        }
+        };
         let optional = |name: &str| {
             if self.map.get(name).is_some() {
                 self.all(name)
@@ -435,8 +430,13 @@ impl ResultReader {
         };
         let max: Vec<f64> = optional("agreement/max_difference")?;
         let rms: Vec<f64> = optional("agreement/rms_difference")?;
-        let difference: Vec<f64> = optional("agreement/feature_difference")?;
+        let largest: Vec<f64> = optional("agreement/feature_difference")?;
+        let drawn: Vec<f64> = optional("agreement/drawn_feature_difference")?;
+        let one = |name: &str| -> Result<f64, StoreError> {
+            Ok(optional(name)?.first().copied().unwrap_or(f64::NAN))
+        };
         Ok(Some(Agreement {
+            reruns,
             variables: self
                 .variables()
                 .into_iter()
@@ -446,22 +446,46 @@ impl ResultReader {
             features: self
                 .features()
                 .into_iter()
-                .map(|c| c.name)
-                .zip(difference)
+                .zip(largest.into_iter().zip(drawn))
+                .map(|(c, (largest, drawn))| FeatureDifference {
+                    name: c.name,
+                    largest,
+                    drawn,
+                })
                 .collect(),
-            spike_shift_ms: self
-                .all("agreement/spike_shift")?
-                .first()
-                .copied()
-                .unwrap_or(f64::NAN),
-            spike_count_differs: fibres
-                .iter()
-                .zip(&differs)
-                .filter(|(_, d)| **d != 0)
-                .map(|(id, _)| *id)
-                .collect(),
-            fibres,
+            spike_shift_ms: one("agreement/spike_shift")?,
+            shift_before_parting_ms: one("agreement/spike_shift_before_parting")?,
         }))
+    }
+
+    /// The fibres that were run again; `None` if there are none, or the file is older than what it tells of them.
+    fn reruns(&self) -> Result<Option<Vec<Rerun>>, StoreError> {
+        if self.map.get("agreement/near_threshold").is_none() {
+            return Ok(None);
+        }
+        let fibre: Vec<i64> = self.all("agreement/rerun_fibre")?;
+        let near: Vec<u8> = self.all("agreement/near_threshold")?;
+        let differs: Vec<u8> = self.all("agreement/spike_count_differs")?;
+        let spikes: Vec<i64> = self.all("agreement/spike_count")?;
+        let reference: Vec<i64> = self.all("agreement/reference_spike_count")?;
+        let shift: Vec<f64> = self.all("agreement/spike_shift_of_fibre")?;
+        let parts: Vec<f64> = self.all("agreement/parts_at")?;
+        let columns = [near.len(), differs.len(), spikes.len(), reference.len(), shift.len(), parts.len()];
+        let n = columns.into_iter().fold(fibre.len(), usize::min);
+        let count = |x: i64| u64::try_from(x).unwrap_or(0);
+        let reruns: Vec<Rerun> = (0..n)
+            .filter(|&i| fibre[i] >= 0)
+            .map(|i| Rerun {
+                fibre: count(fibre[i]),
+                near_threshold: near[i] != 0,
+                spikes: count(spikes[i]),
+                reference_spikes: count(reference[i]),
+                count_differs: differs[i] != 0,
+                spike_shift_ms: shift[i],
+                parts_at_ms: parts[i],
+            })
+            .collect();
+        Ok((!reruns.is_empty()).then_some(reruns))
     }
 
     /// The newest whole checkpoint, if one was ever taken.

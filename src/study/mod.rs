@@ -130,15 +130,24 @@ pub enum Scheme {
 pub struct Agreement {
     /// How many fibres are run again.
     pub fibres: u64,
-    /// The largest difference, as a share of a variable's range, that counts as agreement; `None` leaves it to the program.
-    pub tolerance: Option<f64>,
+    /// Whether the study itself says how many: then runs in double precision are compared as well.
+    pub asked_for: bool,
+    /// The largest RMS difference, as a share of a variable's range, that counts as agreement.
+    pub tolerance: f64,
+    /// The largest shift of a spike that counts as agreement, ms.
+    pub spike_shift_ms: f64,
+    /// The largest difference of a feature, as a share of its range over all fibres, that counts as agreement; `None` for any.
+    pub feature_tolerance: Option<f64>,
 }
 
 impl Default for Agreement {
     fn default() -> Self {
         Agreement {
             fibres: 8,
-            tolerance: None,
+            asked_for: false,
+            tolerance: 0.01,
+            spike_shift_ms: 0.1,
+            feature_tolerance: None,
         }
     }
 }
@@ -166,6 +175,8 @@ pub struct Study {
     pub tolerance: Option<f64>,
     /// Largest step of an adaptive scheme from time 0 on, ms.
     pub largest_step_ms: Option<f64>,
+    /// Errors that count as one, of states for which the study says so, in each state's unit.
+    pub scales: Vec<(VariableId, f64)>,
     /// The fibres.
     pub population: Population,
     /// What is done to them.

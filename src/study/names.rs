@@ -16,6 +16,8 @@ pub(super) enum Role {
     State,
     /// A literal or a state: what can vary by fibre.
     Varied,
+    /// A state: what has a share in the error of a step.
+    Scaled,
 }
 
 impl Role {
@@ -25,7 +27,7 @@ impl Role {
         match self {
             Role::Observable => state || matches!(kind, VariableKind::Intermediate),
             Role::Literal => literal,
-            Role::State => state,
+            Role::State | Role::Scaled => state,
             Role::Varied => state || literal,
         }
     }
@@ -36,6 +38,7 @@ impl Role {
             Role::Literal => "literals can be set",
             Role::State => "states can be clamped",
             Role::Varied => "literals and initial values of states can vary",
+            Role::Scaled => "states have a scale",
         }
     }
 }

@@ -2,12 +2,13 @@
 
 use super::events::{End, level_unit};
 use super::faults;
+use super::names::Role;
 use super::quantity::Wanted;
 use super::walk::{Item, Reader, Table};
 use super::{Loader, Overrides, Report, Scheme, SchemeName, Study, Wish};
 use crate::backend::LARGEST_STEPS_MS;
 use crate::diag::{Diagnostic, Source, nearest};
-use crate::model::{self, Model};
+use crate::model::{self, Model, VariableId};
 use crate::units::Quantity;
 use toml::de::DeTable;
 
@@ -119,6 +120,7 @@ pub fn read(
                 step_ms: parts.stepping.step_ms,
                 tolerance: parts.stepping.tolerance,
                 largest_step_ms: parts.stepping.largest_step_ms,
+                scales: parts.stepping.scales,
                 population: parts.population,
                 protocol: parts.protocol,
                 record: parts.record,
@@ -273,6 +275,7 @@ struct Stepping {
     step_ms: Option<f64>,
     tolerance: Option<f64>,
     largest_step_ms: Option<f64>,
+    scales: Vec<(VariableId, f64)>,
 }
 
 fn stepping(reader: &mut Reader<'_>, table: &mut Table<'_>, schemes: &[SchemeName]) -> Stepping {
@@ -321,6 +324,11 @@ fn stepping(reader: &mut Reader<'_>, table: &mut Table<'_>, schemes: &[SchemeNam
     let largest_step_ms = largest_item
         .as_ref()
         .and_then(|item| largest_step(reader, item));
+    let scales_item = table.take("scales");
+    let scales = scales_item
+        .as_ref()
+        .map(|item| scales(reader, item))
+        .unwrap_or_default();
     if let (Some(item), true) = (&step, adaptive) {
         let message =
             format!("'step' has no effect: {named} is an adaptive scheme and takes 'tolerance'");
@@ -334,12 +342,39 @@ fn stepping(reader: &mut Reader<'_>, table: &mut Table<'_>, schemes: &[SchemeNam
         let message = format!("'largest_step' has no effect: {named} has a fixed 'step'");
         reader.warning(faults::NO_EFFECT, item.key, message);
     }
+    if let (Some(item), false) = (&scales_item, adaptive) {
+        let message = format!("'scales' has no effect: {named} has a fixed 'step'");
+        reader.warning(faults::NO_EFFECT, item.key, message);
+    }
     Stepping {
         scheme,
         step_ms,
         tolerance,
         largest_step_ms,
+        scales,
     }
+}
+
+/// The errors that count as one, of the states that the table names.
+fn scales(reader: &mut Reader<'_>, item: &Item<'_>) -> Vec<(VariableId, f64)> {
+    let Some(table) = reader.table(item) else {
+        return Vec::new();
+    };
+    let mut scales = Vec::new();
+    for (name, item) in table.items() {
+        let state = reader.named(&item, name, Role::Scaled);
+        let wanted = match (state, reader.model) {
+            (Some(state), Some(model)) => Wanted::like(model, state),
+            _ => Wanted {
+                unit: None,
+                what: name,
+            },
+        };
+        let scale = reader.quantity(&item, &wanted);
+        let scale = scale.and_then(|value| reader.above_zero(&item, value));
+        scales.extend(state.zip(scale));
+    }
+    scales
 }
 
 /// The bound that a study sets to the steps of an adaptive scheme, ms.

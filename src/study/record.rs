@@ -388,12 +388,20 @@ impl Reader<'_> {
         };
         if let Some(item) = table.take("fibres") {
             agreement.fibres = self.whole(&item).unwrap_or(agreement.fibres);
+            agreement.asked_for = true;
         }
-        if let Some(item) = table.take("tolerance") {
-            let pure = Wanted::pure("a share of the range");
-            agreement.tolerance = self
-                .quantity(&item, &pure)
-                .and_then(|value| self.above_zero(&item, value));
+        let mut share = |item: Option<Item<'_>>| {
+            let item = item?;
+            let share = self.quantity(&item, &Wanted::pure("a share of the range"))?;
+            self.above_zero(&item, share)
+        };
+        agreement.tolerance = share(table.take("tolerance")).unwrap_or(agreement.tolerance);
+        agreement.feature_tolerance = share(table.take("feature_tolerance"));
+        if let Some(item) = table.take("spike_shift") {
+            let shift_ms = self
+                .time(&item)
+                .and_then(|shift_ms| self.above_zero(&item, shift_ms));
+            agreement.spike_shift_ms = shift_ms.unwrap_or(agreement.spike_shift_ms);
         }
         self.finish(&table);
         agreement

@@ -75,10 +75,14 @@ def check_values(get, who):
         assert lost_variable[1] == 1 and (np.delete(lost_variable, 1) == -1).all(), who
         assert np.array_equal(get("agreement/max_difference"), [1e-4, 3e-4]), who
         assert np.array_equal(get("agreement/rms_difference"), [2e-5, 4e-5]), who
-        assert np.array_equal(get("agreement/feature_difference"), [0, 0.0625]), who
+        assert np.array_equal(get("agreement/feature_difference"), [1, 0.0625]), who
         assert np.asarray(get("agreement/spike_shift")) == 0.004, who
         assert np.array_equal(np.asarray(get("agreement/rerun_fibre"))[:2], [100, 102]), who
         assert np.array_equal(np.asarray(get("agreement/spike_count_differs"))[:2], [0, 1]), who
+        assert np.array_equal(get("agreement/drawn_feature_difference"), [0, 0.03125]), who
+        assert np.array_equal(np.asarray(get("agreement/near_threshold"))[:2], [0, 1]), who
+        assert np.array_equal(np.asarray(get("agreement/reference_spike_count"))[:2], [12, 13]), who
+        assert np.array_equal(np.asarray(get("agreement/parts_at"))[:2], [812.5, 812.5]), who
     row = np.arange(min(whole, expected["events_inside"]))
     times, fibres, features = (np.asarray(get(f"events/spike_{n}")) for n in ("time", "fibre", "feature"))
     n = len(row)

@@ -138,17 +138,33 @@ pub fn outcome(layout: &Layout, interrupted: bool) -> Outcome {
         features: vec![(0..n).map(|i| i as f64).collect(), peak],
         status,
         agreement: Some(Agreement {
-            fibres: vec![100, 102],
+            reruns: [(100, false), (102, true)]
+                .map(|(fibre, near_threshold)| Rerun {
+                    fibre,
+                    near_threshold,
+                    spikes: 12,
+                    reference_spikes: 12 + u64::from(near_threshold),
+                    count_differs: near_threshold,
+                    spike_shift_ms: 0.002,
+                    parts_at_ms: 812.5,
+                })
+                .to_vec(),
             variables: vec![
                 ("membrane.V".to_string(), 1e-4, 2e-5),
                 ("force.F".to_string(), 3e-4, 4e-5),
             ],
-            features: vec![
-                ("spikes.count".to_string(), 0.0),
-                ("peak_V".to_string(), 0.0625),
-            ],
+            features: [
+                ("spikes.count".to_string(), 1.0, 0.0),
+                ("peak_V".to_string(), 0.0625, 0.03125),
+            ]
+            .map(|(name, largest, drawn)| FeatureDifference {
+                name,
+                largest,
+                drawn,
+            })
+            .to_vec(),
             spike_shift_ms: 0.004,
-            spike_count_differs: vec![102],
+            shift_before_parting_ms: 0.002,
         }),
         interrupted,
     }

@@ -154,6 +154,10 @@ impl<T: Lane> Advance<'_, T> {
                 // Two equal steps rather than one and a sliver.
                 step = (left + 1) / 2;
             }
+            if clock.has(flag::ON_EDGE) && clock.has(flag::OPEN) {
+                // Nothing is stepped: the slopes that close the piece are those of a step of its own length.
+                step = clock.now - clock.piece_start;
+            }
             lanes.tried[l] = step;
             rows[cpu.plan.step_row * n + l] = T::of(step as f64 / cpu.plan.ticks_per_time);
             if let Some(row) = cpu.plan.last_error_row {

@@ -2,6 +2,7 @@
 
 use nalgebra::{Complex, Schur};
 
+use crate::backend::cpu::Simd;
 use crate::backend::{Experiment, course};
 use crate::feature::Piece;
 use crate::model::{VariableId, VariableKind};
@@ -156,6 +157,51 @@ impl Reference {
         on_sample: &mut dyn FnMut(usize, &[f64]),
         on_piece: &mut dyn FnMut(usize, &Piece),
     ) -> (FibreEnd, Work) {
+        match Simd::best() {
+            // SAFETY: `Simd::best` found these instructions on this machine.
+            #[cfg(target_arch = "x86_64")]
+            Simd::Avx512 => unsafe { self.run_avx512(parameters, cancel, on_sample, on_piece) },
+            // SAFETY: as above.
+            #[cfg(target_arch = "x86_64")]
+            Simd::Avx2 => unsafe { self.run_avx2(parameters, cancel, on_sample, on_piece) },
+            _ => self.run_here(parameters, cancel, on_sample, on_piece),
+        }
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl,avx2,fma")]
+    fn run_avx512(
+        &self,
+        parameters: &[f64],
+        cancel: &dyn Fn() -> bool,
+        on_sample: &mut dyn FnMut(usize, &[f64]),
+        on_piece: &mut dyn FnMut(usize, &Piece),
+    ) -> (FibreEnd, Work) {
+        self.run_here(parameters, cancel, on_sample, on_piece)
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx2,fma")]
+    fn run_avx2(
+        &self,
+        parameters: &[f64],
+        cancel: &dyn Fn() -> bool,
+        on_sample: &mut dyn FnMut(usize, &[f64]),
+        on_piece: &mut dyn FnMut(usize, &Piece),
+    ) -> (FibreEnd, Work) {
+        self.run_here(parameters, cancel, on_sample, on_piece)
+    }
+
+    /// Compiled once for each instruction set: loops over states are SIMD. Nothing is fused or reassociated, so the bits are
+    /// the same on all.
+    #[inline(always)]
+    fn run_here(
+        &self,
+        parameters: &[f64],
+        cancel: &dyn Fn() -> bool,
+        on_sample: &mut dyn FnMut(usize, &[f64]),
+        on_piece: &mut dyn FnMut(usize, &Piece),
+    ) -> (FibreEnd, Work) {
         let mut state = self.initial_state(parameters);
         let floor = self.least_scales(&state);
         let mut integrator = Integrator::new(
@@ -171,6 +217,7 @@ impl Reference {
             observed: vec![0.0; 2 * self.experiment.observables.len()],
             before: vec![0.0; 2 * self.experiment.observables.len()],
             between: vec![0.0; state.len()],
+            rates: vec![0.0; state.len()],
             on_sample,
             on_piece,
         };
@@ -242,19 +289,26 @@ struct Moving<'a> {
     ramps: Vec<(usize, f64, f64)>,
     /// Held states and their rates per ms.
     held: Vec<(usize, f64)>,
-    /// Memory of the tapes: rates, Jacobian, observables.
-    memory: [Vec<f64>; 3],
+    /// Memory of the tapes: rates, Jacobian, observables alone and with their rates.
+    memory: [Vec<f64>; 4],
     outputs: Vec<f64>,
 }
 
 impl<'a> Moving<'a> {
     fn new(reference: &'a Reference, parameters: &[f64]) -> Self {
         let formulas = &reference.formulas;
-        let mut inputs = vec![0.0; formulas.n_inputs];
+        // Behind the inputs of all programs, the rates of the states.
+        let mut inputs = vec![0.0; formulas.n_inputs + formulas.n_states];
         for &(id, place) in &formulas.parameters {
             inputs[place] = reference.experiment.own_value(id, parameters);
         }
-        let memory = [&formulas.rates, &formulas.jacobian, &formulas.observe].map(|tape| {
+        let tapes = [
+            &formulas.rates,
+            &formulas.jacobian,
+            &formulas.sample,
+            &formulas.observe,
+        ];
+        let memory = tapes.map(|tape| {
             let mut memory = tape.memory();
             tape.settle(&inputs, &mut memory);
             memory
@@ -311,12 +365,23 @@ impl<'a> Moving<'a> {
         }
     }
 
-    /// Observables, then their rates per ms.
-    fn observe(&mut self, at_ms: f64, state: &[f64], observed: &mut [f64]) {
+    /// The observables.
+    fn sample(&mut self, at_ms: f64, state: &[f64], observed: &mut [f64]) {
         self.set(at_ms, state);
         self.formulas
-            .observe
+            .sample
             .run(&self.inputs, &mut self.memory[2], observed);
+    }
+
+    /// Observables, then their rates per ms, where the states have these rates per ms.
+    fn observe(&mut self, at_ms: f64, state: &[f64], rates: &[f64], observed: &mut [f64]) {
+        self.set(at_ms, state);
+        for (input, rate) in self.inputs[self.formulas.n_inputs..].iter_mut().zip(rates) {
+            *input = rate * self.ms_per_time;
+        }
+        self.formulas
+            .observe
+            .run(&self.inputs, &mut self.memory[3], observed);
         let half = observed.len() / 2;
         for rate in &mut observed[half..] {
             *rate /= self.ms_per_time;
@@ -369,6 +434,7 @@ struct Watch<'a> {
     observed: Vec<f64>,
     before: Vec<f64>,
     between: Vec<f64>,
+    rates: Vec<f64>,
     on_sample: &'a mut dyn FnMut(usize, &[f64]),
     on_piece: &'a mut dyn FnMut(usize, &Piece),
 }
@@ -377,7 +443,8 @@ impl Watch<'_> {
     /// A segment begins: observables may jump.
     fn enter(&mut self, moving: &mut Moving<'_>, start_ms: f64, state: &[f64]) {
         if start_ms >= 0.0 {
-            moving.observe(0.0, state, &mut self.observed);
+            moving.rates(0.0, state, &mut self.rates);
+            moving.observe(0.0, state, &self.rates, &mut self.observed);
         }
     }
 
@@ -391,7 +458,7 @@ impl Watch<'_> {
             }
             let at_ms = (t - start_ms).clamp(step.from_ms, step.to_ms);
             step.at(at_ms, &mut self.between);
-            moving.observe(at_ms, &self.between, &mut self.before);
+            moving.sample(at_ms, &self.between, &mut self.before[..half]);
             (self.on_sample)(self.next_row, &self.before[..half]);
             self.next_row += 1;
         }
@@ -412,7 +479,13 @@ impl Watch<'_> {
                 (start_ms + at_ms, at_ms)
             };
             std::mem::swap(&mut self.observed, &mut self.before);
-            moving.observe(at_ms, &self.between, &mut self.observed);
+            // At the end of a step of the multistep method the rates are known from its equation.
+            if n_pieces == 1 {
+                step.end_rates(&mut self.rates);
+            } else {
+                moving.rates(at_ms, &self.between, &mut self.rates);
+            }
+            moving.observe(at_ms, &self.between, &self.rates, &mut self.observed);
             for i in 0..half {
                 let (g0, d0, g1, d1) = (
                     self.before[i],

@@ -7,8 +7,8 @@ use crate::program::{self, Input, Program, Rhs, Style, Tangents, Value, lower, p
 use crate::protocol::Target;
 
 use super::ReferenceError;
-use super::evaluate::Tape;
 use super::linear::Pattern;
+use super::tape::Tape;
 
 /// Where the driven value and its rate go.
 #[derive(Clone, Copy, Debug)]
@@ -35,7 +35,10 @@ pub(super) struct Formulas {
     pub(super) entries: Vec<usize>,
     /// States whose derivatives depend on time.
     pub(super) by_time: Vec<usize>,
-    /// Outputs: the observables, then their rates per unit of the model's time along the solution.
+    /// Outputs: the observables.
+    pub(super) sample: Tape,
+    /// Inputs: those of the others, then the rates of the states. Outputs: the observables, then their rates along the
+    /// solution. All rates are per unit of the model's time.
     pub(super) observe: Tape,
     /// The initial values of the states, from the free literals.
     pub(super) initial: Program,
@@ -92,8 +95,14 @@ impl Formulas {
         }
         let jacobian = program(&rhs.graph, &outputs);
 
-        let observe = observables(experiment, &mut rhs, &moving)?;
-        let (initial, values) = program::initial_state(model, &free)?;
+        let values: Vec<Value> = experiment
+            .observables
+            .iter()
+            .map(|id| rhs.variables[id.0])
+            .collect();
+        let sample = program(&rhs.graph, &values);
+        let observe = with_rates(&values, &mut rhs, &moving, n_states);
+        let (initial, initial_values) = program::initial_state(model, &free)?;
         let place = |input: Input| rhs.inputs.iter().position(|&known| known == input);
         let driven = experiment
             .schedule
@@ -121,8 +130,9 @@ impl Formulas {
             pattern,
             entries,
             by_time,
-            observe: Tape::new(&observe, &moves),
-            initial: program(&initial.graph, &values),
+            sample: Tape::new(&sample, &moves),
+            observe: Tape::new(&observe, &[&moves[..], &vec![true; n_states]].concat()),
+            initial: program(&initial.graph, &initial_values),
             initial_inputs: initial.inputs,
             parameters: free
                 .iter()
@@ -181,34 +191,23 @@ fn state_index(experiment: &Experiment, id: VariableId) -> Result<usize, Referen
     }
 }
 
-/// Observables and their rates while every state moves at its derivative, a held one at the clamp's slope.
-fn observables(
-    experiment: &Experiment,
+/// Observables and their rates. The rates of the states are inputs of this program alone: numbered after all others.
+fn with_rates(
+    values: &[Value],
     rhs: &mut Rhs,
     moving: &[(Value, Value)],
-) -> Result<Program, ReferenceError> {
+    n_states: usize,
+) -> Program {
     let mut seeds = moving.to_vec();
-    for i in 0..experiment.model.states.len() {
-        let id = experiment.model.states[i];
-        let mut rate = rhs.derivatives[i];
-        if experiment.schedule.targets.contains(&Target::Clamp(id)) {
-            let held = rhs.input(Input::Clamped(i));
-            let slope = rhs.input(Input::Slope(id));
-            rate = rhs
-                .graph
-                .apply(crate::ops::Op::Select, &[held, slope, rate]);
-        }
-        seeds.push((rhs.input(Input::State(i)), rate));
+    for i in 0..n_states {
+        let number = u32::try_from(rhs.inputs.len() + i).expect("a program has few inputs");
+        seeds.push((rhs.input(Input::State(i)), rhs.graph.input(number)));
     }
     let mut tangents = Tangents::new(seeds);
     let zero = rhs.graph.constant(0.0);
-    let mut outputs = Vec::new();
-    let mut rates = Vec::new();
-    for &id in &experiment.observables {
-        let value = rhs.variables[id.0];
-        outputs.push(value);
-        rates.push(tangents.of(&mut rhs.graph, value).unwrap_or(zero));
+    let mut outputs = values.to_vec();
+    for &value in values {
+        outputs.push(tangents.of(&mut rhs.graph, value).unwrap_or(zero));
     }
-    outputs.extend(rates);
-    Ok(program(&rhs.graph, &outputs))
+    program(&rhs.graph, &outputs)
 }

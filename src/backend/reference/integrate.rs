@@ -70,6 +70,11 @@ impl Accepted<'_> {
         &self.method.d[0]
     }
 
+    /// The rates (per ms) at the end of a step of the multistep method; not of the starting one.
+    pub(super) fn end_rates(&self, rates: &mut [f64]) {
+        self.method.end_rates(rates);
+    }
+
     /// The state at a time within the step, by the method's own polynomial; exact at both ends.
     pub(super) fn at(&self, ms: f64, state: &mut [f64]) {
         if ms == self.from_ms {
@@ -90,6 +95,13 @@ pub(super) enum Stop {
     Cancelled,
 }
 
+/// The bits of a number without its sign: in the order of the numbers, with NaN above all. A largest number that is found by
+/// them is NaN where one of the numbers is, and is found by SIMD.
+#[inline(always)]
+pub(super) fn ordered(x: f64) -> u64 {
+    x.abs().to_bits()
+}
+
 /// What error is allowed.
 struct Allowance {
     tolerances: Tolerances,
@@ -97,12 +109,17 @@ struct Allowance {
 }
 
 impl Allowance {
+    #[inline(always)]
     fn of(&self, i: usize, magnitude: f64) -> f64 {
-        SHARE
-            * (self.tolerances.relative * magnitude.abs()
-                + self.tolerances.absolute * self.scale[i])
+        self.share(magnitude, self.scale[i])
     }
 
+    #[inline(always)]
+    fn share(&self, magnitude: f64, scale: f64) -> f64 {
+        SHARE * (self.tolerances.relative * magnitude.abs() + self.tolerances.absolute * scale)
+    }
+
+    #[inline(always)]
     fn grow(&mut self, state: &[f64]) {
         for (s, y) in self.scale.iter_mut().zip(state) {
             *s = s.max(y.abs());
@@ -110,16 +127,15 @@ impl Allowance {
     }
 
     /// The largest error over what is allowed, NaN if one is not a number; `start` and `end` are the states about it.
+    #[inline(always)]
     fn norm(&self, error: &[f64], start: &[f64], end: &[f64]) -> f64 {
-        let mut worst = 0.0f64;
-        for (i, e) in error.iter().enumerate() {
-            let part = e.abs() / self.of(i, start[i].abs().max(end[i].abs()));
-            // A NaN stays, whatever comes after it.
-            if !(part <= worst || worst.is_nan()) {
-                worst = part;
-            }
+        let mut worst = 0;
+        let parts = error.iter().zip(start).zip(end).zip(&self.scale);
+        for (((e, a), b), scale) in parts {
+            let part = e / self.share(a.abs().max(b.abs()), *scale);
+            worst = worst.max(ordered(part));
         }
-        worst
+        f64::from_bits(worst)
     }
 }
 
@@ -179,6 +195,7 @@ impl Integrator {
     }
 
     /// Runs `state` through a stretch of `length_ms` without an edge. `each` sees every step, and says whether to go on.
+    #[inline(always)]
     pub(super) fn stretch<S: System>(
         &mut self,
         system: &mut S,
@@ -223,9 +240,9 @@ impl Integrator {
             };
             let allowance = &self.allowance;
             let order = self.method.order;
-            let solved = self
-                .method
-                .try_step(system, to_ms, |i, y| allowance.of(i, y));
+            let solved = self.method.try_step(system, to_ms, &allowance.scale, |y, scale| {
+                allowance.share(y, scale)
+            });
             let error = match solved {
                 Solved::After(_) => {
                     let norm = allowance.norm(&self.method.correction, state, &self.method.end);

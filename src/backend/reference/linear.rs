@@ -186,6 +186,7 @@ impl Factors {
     }
 
     /// Factors `shift * I - jacobian` without a search for pivots; `false` if a pivot is zero or not finite.
+    #[inline(always)]
     pub(super) fn factor(
         &mut self,
         e: &Elimination,
@@ -238,6 +239,7 @@ impl Factors {
     }
 
     /// Solves in place.
+    #[inline(always)]
     pub(super) fn solve(&mut self, e: &Elimination, x: &mut [f64]) {
         if let Some(lu) = &self.dense {
             let mut right = DVector::from_column_slice(x);

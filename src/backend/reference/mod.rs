@@ -21,6 +21,7 @@ mod integrate;
 mod linear;
 mod multistep;
 mod rodas;
+mod tape;
 
 pub use evaluate::{evaluate, evaluate_into};
 pub use fibre::{FibreEnd, Reference, ReferenceError};

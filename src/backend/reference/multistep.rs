@@ -5,6 +5,7 @@
 //! `Σ_{j=1..k} g_j D_j' - κ_k g_k (y' - y_pred) = h f(t', y')`, `g_j = 1 + 1/2 + … + 1/j`, for the new point `y'`,
 //! where `y_pred = Σ D_j`. Changing `h` interpolates the differences onto the new grid.
 
+use super::integrate::ordered;
 use super::linear::{Elimination, Factors, Pattern, backward_error};
 use super::rodas::System;
 
@@ -142,6 +143,7 @@ impl Multistep {
     }
 
     /// Changes the size of the steps by interpolation of the differences (Shampine and Reichelt, section 2.1).
+    #[inline(always)]
     pub(super) fn resize(&mut self, factor: f64) {
         let k = self.order;
         // r_ij = Π_{m=1..i} (m - 1 - factor j)/m
@@ -171,12 +173,14 @@ impl Multistep {
         self.h *= factor;
     }
 
-    /// Tries a step to `to_ms`, the end of an equal step. `allowed(i, y)` is the error allowed for a state.
+    /// Tries a step to `to_ms`, the end of an equal step. `allowed(y, scale)` is the error allowed for a state.
+    #[inline(always)]
     pub(super) fn try_step(
         &mut self,
         system: &mut impl System,
         to_ms: f64,
-        allowed: impl Fn(usize, f64) -> f64,
+        scales: &[f64],
+        allowed: impl Fn(f64, f64) -> f64,
     ) -> Solved {
         let k = self.order;
         let alpha = (1.0 - KAPPA[k]) * G[k];
@@ -197,7 +201,7 @@ impl Multistep {
             self.factor(shift);
         }
         loop {
-            match self.newton(system, to_ms, shift, &allowed) {
+            match self.newton(system, to_ms, shift, scales, &allowed) {
                 Some(iterations) => return Solved::After(iterations),
                 None if self.fresh => return Solved::No,
                 None => {
@@ -244,12 +248,14 @@ impl Multistep {
     }
 
     /// The number of iterations until the error is small enough, if it becomes so.
+    #[inline(always)]
     fn newton(
         &mut self,
         system: &mut impl System,
         to_ms: f64,
         shift: f64,
-        allowed: &impl Fn(usize, f64) -> f64,
+        scales: &[f64],
+        allowed: &impl Fn(f64, f64) -> f64,
     ) -> Option<u32> {
         self.correction.fill(0.0);
         self.end.copy_from_slice(&self.prediction);
@@ -258,8 +264,9 @@ impl Multistep {
             system.rates(to_ms, &self.end, &mut self.rates);
             self.cost.rates += 1;
             self.cost.iterations += 1;
-            for i in 0..self.residual.len() {
-                self.residual[i] = self.rates[i] - shift * (self.psi[i] + self.correction[i]);
+            let known = self.rates.iter().zip(&self.psi).zip(&self.correction);
+            for (residual, ((rate, psi), correction)) in self.residual.iter_mut().zip(known) {
+                *residual = rate - shift * (psi + correction);
             }
             let right = iteration == 1 && self.rate == 1.0;
             let b = if right {
@@ -279,15 +286,15 @@ impl Multistep {
                     self.factors.solve(&self.elimination, &mut self.residual);
                 }
             }
-            let mut size = 0.0f64;
-            for i in 0..self.residual.len() {
-                let change = self.residual[i];
-                self.correction[i] += change;
-                self.end[i] = self.prediction[i] + self.correction[i];
-                let part = change.abs() / allowed(i, self.prediction[i]);
-                // A NaN stays.
-                size = if part <= size { size } else { part };
+            let mut size = 0;
+            let moved = self.correction.iter_mut().zip(&mut self.end);
+            let by = self.residual.iter().zip(&self.prediction).zip(scales);
+            for ((correction, end), ((change, prediction), scale)) in moved.zip(by) {
+                *correction += change;
+                *end = prediction + *correction;
+                size = size.max(ordered(change / allowed(*prediction, *scale)));
             }
+            let size = f64::from_bits(size);
             if !size.is_finite() {
                 return None;
             }
@@ -306,21 +313,36 @@ impl Multistep {
     }
 
     /// Takes the tried point: the differences move on to it.
+    #[inline(always)]
     pub(super) fn accept(&mut self) {
         let k = self.order;
-        for i in 0..self.correction.len() {
-            let correction = self.correction[i];
-            self.d[k + 2][i] = correction - self.d[k + 1][i];
-            self.d[k + 1][i] = correction;
-            for j in (0..=k).rev() {
-                self.d[j][i] += self.d[j + 1][i];
+        let (lower, upper) = self.d.split_at_mut(k + 2);
+        let changed = lower[k + 1].iter_mut().zip(&mut upper[0]);
+        for ((d, next), correction) in changed.zip(&self.correction) {
+            *next = correction - *d;
+            *d = *correction;
+        }
+        for j in (0..=k).rev() {
+            let (lower, upper) = self.d.split_at_mut(j + 1);
+            for (d, next) in lower[j].iter_mut().zip(&upper[0]) {
+                *d += next;
             }
         }
         self.fresh = false;
         self.age += 1;
     }
 
+    /// The rates (per ms) at the last point, by the equation that the step solved: right to what is left of the iteration's
+    /// error, a fiftieth of what the step is allowed.
+    pub(super) fn end_rates(&self, rates: &mut [f64]) {
+        let known = self.psi.iter().zip(&self.correction);
+        for (rate, (psi, correction)) in rates.iter_mut().zip(known) {
+            *rate = self.shift * (psi + correction);
+        }
+    }
+
     /// The state at `x` steps after the last point (negative: before), by the polynomial through the last points.
+    #[inline(always)]
     pub(super) fn interpolate(&self, x: f64, state: &mut [f64]) {
         state.copy_from_slice(&self.d[0]);
         let mut weight = 1.0;

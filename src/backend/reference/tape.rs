@@ -1,0 +1,384 @@
+//! A program laid out for many evaluations: the arithmetic of [`evaluate`](super::evaluate::evaluate), and so its bits, in runs of
+//! equal ops that do not wait for each other. A run is a loop over numbers, which the compiler turns into SIMD.
+
+use crate::backend::cpu::Simd;
+use crate::ops::{Op, eval, match_op};
+use crate::program::{Node, Program, Value};
+
+/// Numbers of a vector at most: runs of costly ops are filled up to a multiple of it, so that none of them is done one by one.
+const VECTOR: usize = 8;
+
+/// Ops of one kind, none of which needs another.
+#[derive(Clone, Copy, Debug)]
+struct Run {
+    op: Op,
+    /// Place of the first result; the others follow.
+    first: usize,
+    n: usize,
+    /// Where the places of each argument begin among all places.
+    args: [usize; 3],
+}
+
+/// Runs in an order in which they can be evaluated.
+#[derive(Clone, Debug, Default)]
+struct Code {
+    runs: Vec<Run>,
+    places: Vec<u32>,
+}
+
+/// A program laid out for many evaluations: inputs, numbers and results of ops in one row of memory.
+#[derive(Clone, Debug)]
+pub(super) struct Tape {
+    simd: Simd,
+    n_inputs: usize,
+    /// The row at the start: a zero for absent arguments, inputs, numbers, results, room for the arguments of a run.
+    row: Vec<f64>,
+    /// Where that room begins.
+    room: usize,
+    /// Ops that depend on what stands still only.
+    still: Code,
+    /// The others.
+    moving: Code,
+    outputs: Vec<u32>,
+}
+
+impl Tape {
+    /// `moves` says of each input whether it may differ from one [`Tape::run`] to the next.
+    pub(super) fn new(program: &Program, moves: &[bool]) -> Self {
+        let n_inputs = moves.len();
+        let mut layout = Layout {
+            program,
+            row: vec![0.0; 1 + n_inputs],
+            places: vec![0; program.nodes.len()],
+        };
+        let mut moved = vec![false; program.nodes.len()];
+        for (i, node) in program.nodes.iter().enumerate() {
+            match *node {
+                Node::Constant(bits) => {
+                    layout.places[i] = place(layout.row.len());
+                    layout.row.push(f64::from_bits(bits));
+                }
+                Node::Input(number) => {
+                    layout.places[i] = 1 + number;
+                    moved[i] = moves[number as usize];
+                }
+                Node::Apply(..) => moved[i] = node.args().iter().any(|a| moved[a.index()]),
+            }
+        }
+        let ops = |moving: bool| {
+            let is_op = |i: &usize| matches!(program.nodes[*i], Node::Apply(..));
+            (0..program.nodes.len())
+                .filter(is_op)
+                .filter(|i| moved[*i] == moving)
+                .collect::<Vec<_>>()
+        };
+        let (still, moving) = (layout.code(&ops(false)), layout.code(&ops(true)));
+        let Layout {
+            mut row, places, ..
+        } = layout;
+        let room = row.len();
+        let runs = || still.runs.iter().chain(&moving.runs);
+        row.resize(room + 3 * runs().map(|r| r.n).max().unwrap_or(0), 0.0);
+        Tape {
+            simd: Simd::best(),
+            n_inputs,
+            row,
+            room,
+            outputs: program.outputs.iter().map(|o| places[o.index()]).collect(),
+            still,
+            moving,
+        }
+    }
+
+    /// Memory for [`Tape::run`].
+    pub(super) fn memory(&self) -> Vec<f64> {
+        self.row.clone()
+    }
+
+    /// Evaluates what stands still; `memory` was made by this tape. Inputs beyond the tape's own are left out.
+    pub(super) fn settle(&self, inputs: &[f64], memory: &mut [f64]) {
+        memory[1..=self.n_inputs].copy_from_slice(&inputs[..self.n_inputs]);
+        self.go_through(&self.still, memory);
+    }
+
+    /// Evaluates the rest into `outputs`, after [`Tape::settle`].
+    pub(super) fn run(&self, inputs: &[f64], memory: &mut [f64], outputs: &mut [f64]) {
+        memory[1..=self.n_inputs].copy_from_slice(&inputs[..self.n_inputs]);
+        self.go_through(&self.moving, memory);
+        for (output, &place) in outputs.iter_mut().zip(&self.outputs) {
+            *output = memory[place as usize];
+        }
+    }
+
+    fn go_through(&self, code: &Code, memory: &mut [f64]) {
+        let (values, room) = memory.split_at_mut(self.room);
+        match self.simd {
+            // SAFETY: `simd` is what `Simd::best` found on this machine.
+            #[cfg(target_arch = "x86_64")]
+            Simd::Avx512 => unsafe { go_avx512(code, values, room) },
+            // SAFETY: as above.
+            #[cfg(target_arch = "x86_64")]
+            Simd::Avx2 => unsafe { go_avx2(code, values, room) },
+            _ => go(code, values, room),
+        }
+    }
+}
+
+fn place(x: usize) -> u32 {
+    u32::try_from(x).expect("a program has fewer than 2^32 nodes")
+}
+
+/// Places are given out while runs are formed.
+struct Layout<'a> {
+    program: &'a Program,
+    row: Vec<f64>,
+    places: Vec<u32>,
+}
+
+impl Layout<'_> {
+    /// Forms runs of `ops` (nodes in an order in which they can be evaluated): each time the op that most nodes are ready for,
+    /// the costly ones only when nothing else is left, so that their runs are long.
+    fn code(&mut self, ops: &[usize]) -> Code {
+        let nodes = &self.program.nodes;
+        let mut waits = vec![usize::MAX; nodes.len()];
+        let mut users: Vec<Vec<usize>> = vec![Vec::new(); nodes.len()];
+        let mut ready: Vec<Vec<usize>> = vec![Vec::new(); Op::ALL.len()];
+        for &i in ops {
+            waits[i] = 0;
+        }
+        for &i in ops {
+            for a in nodes[i].args() {
+                if waits[a.index()] != usize::MAX {
+                    waits[i] += 1;
+                    users[a.index()].push(i);
+                }
+            }
+            if let (0, Node::Apply(op, _)) = (waits[i], nodes[i]) {
+                ready[op as usize].push(i);
+            }
+        }
+        let mut code = Code::default();
+        let rank = |k: usize, n: usize| (n > 0).then(|| (!is_costly(Op::ALL[k]), n));
+        while let Some(kind) = (0..ready.len())
+            .filter(|&k| !ready[k].is_empty())
+            .max_by_key(|&k| rank(k, ready[k].len()))
+        {
+            let members = std::mem::take(&mut ready[kind]);
+            self.run(Op::ALL[kind], &members, &mut code);
+            for user in members.iter().flat_map(|&i| &users[i]) {
+                waits[*user] -= 1;
+                if let (0, Node::Apply(op, _)) = (waits[*user], nodes[*user]) {
+                    ready[op as usize].push(*user);
+                }
+            }
+        }
+        code
+    }
+
+    fn run(&mut self, op: Op, members: &[usize], code: &mut Code) {
+        let first = self.row.len();
+        let n = if is_vectorised(op) && members.len() > 1 {
+            members.len().next_multiple_of(VECTOR)
+        } else {
+            members.len()
+        };
+        let mut args = [0; 3];
+        for (slot, start) in args.iter_mut().enumerate().take(op.arity()) {
+            *start = code.places.len();
+            for &i in members {
+                let a = self.program.nodes[i].args()[slot];
+                debug_assert_ne!(a, Value::NONE);
+                code.places.push(self.places[a.index()]);
+            }
+            code.places.resize(*start + n, 0);
+        }
+        for (k, &i) in members.iter().enumerate() {
+            self.places[i] = place(first + k);
+        }
+        self.row.resize(first + n, 0.0);
+        code.runs.push(Run { op, first, n, args });
+    }
+}
+
+/// Ops that take many instructions.
+fn is_costly(op: Op) -> bool {
+    use Op::{Acos, Asin, Atan, Cos, Pow, Quotient, Remainder, Sin, Tan};
+    is_vectorised(op)
+        || matches!(
+            op,
+            Pow | Sin | Cos | Tan | Asin | Acos | Atan | Quotient | Remainder
+        )
+}
+
+/// Those of them that are done a vector at a time.
+fn is_vectorised(op: Op) -> bool {
+    use Op::{Bernoulli, BernoulliSlope, BoundedExp, Div, Exp, Log, Log10, Recip, Sqrt};
+    matches!(
+        op,
+        Exp | BoundedExp | Log | Log10 | Div | Recip | Sqrt | Bernoulli | BernoulliSlope
+    )
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl,avx2,fma")]
+fn go_avx512(code: &Code, values: &mut [f64], room: &mut [f64]) {
+    go(code, values, room);
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+fn go_avx2(code: &Code, values: &mut [f64], room: &mut [f64]) {
+    go(code, values, room);
+}
+
+#[inline(always)]
+fn go(code: &Code, values: &mut [f64], room: &mut [f64]) {
+    let third = room.len() / 3;
+    let (x, rest) = room.split_at_mut(third);
+    let (y, z) = rest.split_at_mut(third);
+    for run in &code.runs {
+        let (known, results) = values.split_at_mut(run.first);
+        let results = &mut results[..run.n];
+        let places = |slot: usize| &code.places[run.args[slot]..][..run.n];
+        macro_rules! kernel {
+            (@unary $op:ident) => {
+                unary(results, known, places(0), x, |a| eval(Op::$op, a, a, a))
+            };
+            (@binary $op:ident) => {
+                binary(results, known, [places(0), places(1)], [x, y], |a, b| {
+                    eval(Op::$op, a, b, b)
+                })
+            };
+            (@ternary $op:ident) => {{
+                let from = [places(0), places(1), places(2)];
+                ternary(results, known, from, [x, y, z], |a, b, c| {
+                    eval(Op::$op, a, b, c)
+                })
+            }};
+        }
+        match_op!(run.op, kernel)
+    }
+}
+
+#[inline(always)]
+fn gather<'a>(known: &[f64], places: &[u32], room: &'a mut [f64]) -> &'a [f64] {
+    let room = &mut room[..places.len()];
+    for (x, &place) in room.iter_mut().zip(places) {
+        *x = known[place as usize];
+    }
+    room
+}
+
+#[inline(always)]
+fn unary(
+    results: &mut [f64],
+    known: &[f64],
+    from: &[u32],
+    room: &mut [f64],
+    f: impl Fn(f64) -> f64,
+) {
+    if let [result] = results {
+        *result = f(known[from[0] as usize]);
+        return;
+    }
+    let a = gather(known, from, room);
+    for (result, &a) in results.iter_mut().zip(a) {
+        *result = f(a);
+    }
+}
+
+#[inline(always)]
+fn binary(
+    results: &mut [f64],
+    known: &[f64],
+    from: [&[u32]; 2],
+    room: [&mut [f64]; 2],
+    f: impl Fn(f64, f64) -> f64,
+) {
+    if let [result] = results {
+        *result = f(known[from[0][0] as usize], known[from[1][0] as usize]);
+        return;
+    }
+    let [x, y] = room;
+    let (a, b) = (gather(known, from[0], x), gather(known, from[1], y));
+    for ((result, &a), &b) in results.iter_mut().zip(a).zip(b) {
+        *result = f(a, b);
+    }
+}
+
+#[inline(always)]
+fn ternary(
+    results: &mut [f64],
+    known: &[f64],
+    from: [&[u32]; 3],
+    room: [&mut [f64]; 3],
+    f: impl Fn(f64, f64, f64) -> f64,
+) {
+    let [x, y, z] = room;
+    let (a, b) = (gather(known, from[0], x), gather(known, from[1], y));
+    let c = gather(known, from[2], z);
+    for (((result, &a), &b), &c) in results.iter_mut().zip(a).zip(b).zip(c) {
+        *result = f(a, b, c);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::evaluate::evaluate;
+    use super::*;
+    use crate::ops::Algebra;
+    use crate::program::{Graph, Style, program};
+
+    #[test]
+    fn a_tape_finds_the_same_bits() {
+        let mut graph = Graph::new(Style::Plain);
+        let (x, y) = (graph.input(0), graph.input(2));
+        let three = graph.constant(3.0);
+        let sum = graph.apply(Op::Fma, &[x, y, three]);
+        let exp = graph.apply(Op::Exp, &[sum]);
+        let less = graph.apply(Op::Lt, &[x, y]);
+        let chosen = graph.apply(Op::Select, &[less, exp, x]);
+        let program = program(&graph, &[chosen, three, y, sum]);
+        let tape = Tape::new(&program, &[true, false, false]);
+        let mut memory = tape.memory();
+        for inputs in [[0.1, 9.0, 0.7], [0.7, 9.0, 0.1], [f64::NAN, 0.0, 1.0]] {
+            let mut found = [0.0; 4];
+            tape.settle(&inputs, &mut memory);
+            tape.run(&inputs, &mut memory, &mut found);
+            let bits = |x: &[f64]| x.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+            assert_eq!(bits(&found), bits(&evaluate(&program, &inputs)));
+        }
+    }
+
+    /// Chains of different ops whose links wait for one another, so that runs of all lengths are formed.
+    #[test]
+    fn runs_of_any_length_find_the_same_bits_with_every_instruction_set() {
+        let mut graph = Graph::new(Style::Plain);
+        let x = graph.input(0);
+        let mut outputs = Vec::new();
+        for k in 0..29 {
+            let mut link = graph.constant(f64::from(k) * 0.1);
+            let ops = [Op::Exp, Op::Div, Op::Mul, Op::Sqrt, Op::Log, Op::Sub];
+            for op in ops.iter().cycle().skip(k as usize % 5).take(7) {
+                link = match op.arity() {
+                    1 => graph.apply(*op, &[link]),
+                    _ => graph.apply(*op, &[link, x]),
+                };
+            }
+            outputs.push(link);
+        }
+        let program = program(&graph, &outputs);
+        let mut tape = Tape::new(&program, &[true]);
+        for simd in Simd::available() {
+            tape.simd = simd;
+            let (mut memory, mut found) = (tape.memory(), vec![0.0; outputs.len()]);
+            for input in [0.3, 2.5] {
+                tape.settle(&[input], &mut memory);
+                tape.run(&[input], &mut memory, &mut found);
+                for (a, b) in found.iter().zip(evaluate(&program, &[input])) {
+                    assert!(a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan()));
+                }
+            }
+        }
+    }
+}

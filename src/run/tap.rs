@@ -1,0 +1,219 @@
+//! Stands between a run and its sink: keeps what concerns the judged fibres, and chooses, while the run goes on, those next to a
+//! threshold.
+
+use crate::feature::{FeatureKind, Gathered};
+use crate::ops::Lane;
+
+use super::judge::{Judge, Sampling};
+use super::sink::{Outcome, Samples, Sink, SinkError, SpikeEvent};
+
+/// Spikes that are kept for the choice, at most: 24 bytes each.
+const MOST_SPIKES: usize = 2_000_000;
+/// Shares of the run after which fibres next to a threshold are looked for.
+const LOOKS: [f64; 2] = [0.5, 0.75];
+
+/// What a run gave of the fibres that may be judged.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Kept {
+    /// Per drawn fibre: id and samples `[variable][row]`.
+    pub samples: Vec<(u64, Vec<f64>)>,
+    /// Spikes of the judged fibres, slab by slab.
+    pub spikes: Vec<SpikeEvent>,
+}
+
+/// The tap. It leaves out the traces that were made for the judge alone, and hands on everything else as it comes.
+pub(super) struct Tap<'a> {
+    out: &'a mut dyn Sink,
+    judge: &'a Judge<'a>,
+    sampling: Sampling,
+    kept: Kept,
+    /// Column of each drawn fibre among the traces.
+    columns: Vec<usize>,
+    n_traces: usize,
+    /// Columns that the sink gets; `None` for all.
+    recorded: Option<Vec<usize>>,
+    rows_per_slab: usize,
+    slabs: usize,
+    looks: usize,
+    /// Per candidate, per feature that counts spikes: how near a turning point came to the threshold; empty if it is not known.
+    turns: Vec<Vec<f64>>,
+    /// Fibres chosen next to a threshold, and how many more are wanted.
+    near: Vec<u64>,
+    open: usize,
+}
+
+impl<'a> Tap<'a> {
+    /// `recorded` are the traces that the sink expects, `None` for all fibres.
+    pub(super) fn new(
+        out: &'a mut dyn Sink,
+        judge: &'a Judge<'a>,
+        sampling: Sampling,
+        recorded: Option<&[u64]>,
+        rows_per_slab: usize,
+    ) -> Self {
+        let experiment = judge.experiment();
+        let traces = sampling.traces(recorded);
+        let column = |id: &u64| match &traces {
+            Some(ids) => ids.binary_search(id).unwrap_or(0),
+            None => judge.place(*id),
+        };
+        let n_kept = experiment.n_recorded * experiment.n_samples;
+        let samples = |id: &u64| (*id, vec![f64::NAN; n_kept]);
+        Tap {
+            kept: Kept {
+                samples: sampling.drawn.iter().map(samples).collect(),
+                spikes: Vec::new(),
+            },
+            columns: sampling.drawn.iter().map(column).collect(),
+            n_traces: traces.as_ref().map_or(judge.n_fibres(), Vec::len),
+            recorded: match (&traces, recorded) {
+                (Some(all), Some(own)) if all.len() > own.len() => {
+                    Some(own.iter().map(column).collect())
+                }
+                _ => None,
+            },
+            rows_per_slab,
+            slabs: 0,
+            looks: 0,
+            turns: Vec::new(),
+            near: Vec::new(),
+            open: sampling.drawn.len() - sampling.at_start,
+            out,
+            judge,
+            sampling,
+        }
+    }
+
+    /// What was kept, at the end of the run. Choices that are still open are made now.
+    pub(super) fn into_kept(mut self) -> Kept {
+        self.look(f64::INFINITY, true);
+        self.kept
+    }
+
+    /// Looks for fibres next to a threshold by the spikes before `until_ms`. Where the last look finds too few, drawn ones take
+    /// their places.
+    fn look(&mut self, until_ms: f64, last: bool) {
+        if self.open == 0 {
+            return;
+        }
+        let (at_start, reserve) = self.sampling.drawn.split_at(self.sampling.at_start);
+        let known = [at_start, &self.near].concat();
+        let candidates = &self.sampling.candidates;
+        let spikes = (&self.kept.spikes[..], until_ms);
+        let near = candidates.near_threshold(&self.turns, spikes, &known, self.open);
+        self.judge.ask(&near, true);
+        self.open -= near.len();
+        self.near.extend(near);
+        if last {
+            let others = reserve.iter().filter(|id| !self.near.contains(id));
+            let others: Vec<u64> = others.copied().take(self.open).collect();
+            self.judge.ask(&others, false);
+            self.open = 0;
+        }
+        if self.open == 0 {
+            let spikes = std::mem::take(&mut self.kept.spikes);
+            self.keep(&spikes);
+        }
+    }
+
+    /// Whether it is time to look, when this share of the rows is done.
+    fn is_time(&self, share: f64) -> bool {
+        LOOKS.get(self.looks).is_some_and(|look| share >= *look)
+    }
+
+    fn keep(&mut self, spikes: &[SpikeEvent]) {
+        let Tap { sampling, near, kept, open, .. } = self;
+        let judged = |id: &u64| sampling.drawn.contains(id) || near.contains(id);
+        let candidate = |id: &u64| *open > 0 && sampling.candidates.ids.binary_search(id).is_ok();
+        let wanted = spikes.iter().filter(|s| judged(&s.fibre) || candidate(&s.fibre));
+        kept.spikes.extend(wanted);
+        if self.open > 0 && self.kept.spikes.len() > MOST_SPIKES {
+            self.sampling.candidates.halve();
+            self.turns.clear();
+            let spikes = std::mem::take(&mut self.kept.spikes);
+            self.keep(&spikes);
+        }
+    }
+
+    fn keep_rows<T: Lane>(&mut self, variable: usize, first_row: usize, rows: &[T]) {
+        let start = variable * self.judge.experiment().n_samples + first_row;
+        for ((_, samples), column) in self.kept.samples.iter_mut().zip(&self.columns) {
+            let of_fibre = rows.iter().skip(*column).step_by(self.n_traces.max(1));
+            for (kept, value) in samples[start..].iter_mut().zip(of_fibre) {
+                *kept = value.f64();
+            }
+        }
+    }
+
+    /// The columns that the sink gets.
+    fn recorded<T: Lane>(&self, columns: &[usize], rows: &[T]) -> Vec<T> {
+        let rows = rows.chunks(self.n_traces.max(1));
+        rows.flat_map(|row| columns.iter().map(|&c| row[c])).collect()
+    }
+}
+
+impl Sink for Tap<'_> {
+    fn write_rows(
+        &mut self,
+        variable: usize,
+        first_row: usize,
+        rows: Samples<'_>,
+    ) -> Result<(), SinkError> {
+        match rows {
+            Samples::F32(rows) => self.keep_rows(variable, first_row, rows),
+            Samples::F64(rows) => self.keep_rows(variable, first_row, rows),
+        }
+        match (&self.recorded, rows) {
+            (None, rows) => self.out.write_rows(variable, first_row, rows),
+            (Some(columns), Samples::F32(rows)) => {
+                let rows = self.recorded(columns, rows);
+                self.out.write_rows(variable, first_row, Samples::F32(&rows))
+            }
+            (Some(columns), Samples::F64(rows)) => {
+                let rows = self.recorded(columns, rows);
+                self.out.write_rows(variable, first_row, Samples::F64(&rows))
+            }
+        }
+    }
+
+    fn write_events(&mut self, events: &[SpikeEvent]) -> Result<(), SinkError> {
+        self.keep(events);
+        self.out.write_events(events)
+    }
+
+    fn gathered<'g>(&mut self, of_fibre: &dyn Fn(u64) -> &'g [Gathered]) {
+        let experiment = self.judge.experiment();
+        let n_rows = (self.slabs + 1) * self.rows_per_slab;
+        if self.open == 0 || !self.is_time(n_rows as f64 / experiment.n_samples as f64) {
+            return;
+        }
+        let turns = |id: &u64| {
+            let both = experiment.features.iter().zip(of_fibre(*id));
+            let spikes = both.filter(|(f, _)| f.kind == FeatureKind::Spikes);
+            spikes.map(|(f, gathered)| f.nearest_turn(gathered)).collect()
+        };
+        self.turns = self.sampling.candidates.ids.iter().map(turns).collect();
+    }
+
+    fn commit(&mut self, rows: usize) -> Result<(), SinkError> {
+        self.slabs += 1;
+        let experiment = self.judge.experiment();
+        let n_rows = (self.slabs * self.rows_per_slab).min(experiment.n_samples);
+        let share = n_rows as f64 / experiment.n_samples as f64;
+        if self.is_time(share) {
+            self.looks = LOOKS.iter().filter(|look| **look <= share).count();
+            // Every fibre is beyond the last of these rows; how far beyond differs.
+            let known_ms = (n_rows - 1) as f64 * experiment.sample_every_ms;
+            self.look(known_ms, self.looks == LOOKS.len());
+        }
+        self.out.commit(rows)
+    }
+
+    fn checkpoint(&mut self, state: &[u8]) -> Result<(), SinkError> {
+        self.out.checkpoint(state)
+    }
+
+    fn finish(&mut self, outcome: &Outcome) -> Result<u64, SinkError> {
+        self.out.finish(outcome)
+    }
+}

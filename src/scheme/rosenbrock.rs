@@ -1,0 +1,279 @@
+//! Rosenbrock methods: implicit steps that need one exact Jacobian, one factorisation and, for each stage, one linear solve.
+//! A method is a [`Table`] of numbers; the arithmetic of a step is written here for all.
+//!
+//! `(1/(h γ) I - J) U_i = f(y + Σ a_ij U_j) + Σ (c_ij/h) U_j`, `y1 = y + Σ m_i U_i`, error `Σ e_i U_i`
+//! (Hairer & Wanner, Solving Ordinary Differential Equations II, section IV.7). Stages with the same argument share its
+//! evaluation. Inputs that move linearly in time are states with a constant derivative, whose `U` are known in closed form;
+//! they enter the other rows through their column of the Jacobian.
+
+use nalgebra::{DMatrix, DVector};
+
+use crate::ops::{Algebra, Op};
+use crate::program::{Graph, Value};
+
+use super::eliminate::factor;
+use super::jacobian;
+use super::step_program::{Advance, Parts, largest_so_far};
+
+/// The numbers of a method with `m.len()` stages.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Table {
+    /// On the diagonal of every stage.
+    pub gamma: f64,
+    /// Weights of earlier stages in the argument of each stage; the first row is empty.
+    pub a: &'static [&'static [f64]],
+    /// Weights of earlier stages, over the step, in the right-hand side of each stage; the first row is empty.
+    pub c: &'static [&'static [f64]],
+    /// Weights of the stages in the step.
+    pub m: &'static [f64],
+    /// Weights of the stages in the error.
+    pub e: &'static [f64],
+    /// Power of the step with which the error falls.
+    pub error_order: f64,
+}
+
+/// A method in its classical form, in which its conditions are written: `k_i = h f(y + Σ α_ij k_j) + h J Σ γ_ij k_j`,
+/// `y1 = y + Σ b_i k_i`.
+pub(super) struct Classical {
+    /// Weights of the step.
+    #[cfg(test)]
+    pub b: DVector<f64>,
+    /// Weights of the solution with which the step is compared.
+    #[cfg(test)]
+    pub embedded: DVector<f64>,
+    /// α.
+    #[cfg(test)]
+    pub alpha: DMatrix<f64>,
+    /// α + Γ.
+    pub beta: DMatrix<f64>,
+    /// Γ, with γ on its diagonal.
+    pub gamma: DMatrix<f64>,
+}
+
+impl Table {
+    fn stages(&self) -> usize {
+        self.m.len()
+    }
+
+    /// The classical form; `None` if the table is none of a method.
+    pub(super) fn classical(&self) -> Option<Classical> {
+        let n = self.stages();
+        let lower = |rows: &[&[f64]]| {
+            DMatrix::from_fn(n, n, |i, j| {
+                rows.get(i).and_then(|r| r.get(j)).copied().unwrap_or(0.0)
+            })
+        };
+        let gamma = (DMatrix::identity(n, n) / self.gamma - lower(self.c)).try_inverse()?;
+        let alpha = lower(self.a) * &gamma;
+        #[cfg(test)]
+        let (m, e) = (
+            DVector::from_column_slice(self.m),
+            DVector::from_column_slice(self.e),
+        );
+        Some(Classical {
+            #[cfg(test)]
+            b: gamma.tr_mul(&m),
+            #[cfg(test)]
+            embedded: gamma.tr_mul(&(m - e)),
+            beta: &alpha + &gamma,
+            #[cfg(test)]
+            alpha,
+            gamma,
+        })
+    }
+
+    /// Weights `w` with which `Σ w_i U_i = h f + O(h^3)` at the start of the step, of the smallest norm.
+    ///
+    /// For a state that follows the others almost at once, `f` is the small difference of large terms: an error δ of the state
+    /// is an error `λ δ` of its slope, and over a long step the slope alone would carry an interpolation far away. The stages
+    /// have passed through the matrix, which divides by λ again, so this slope is off by some δ a step.
+    pub(super) fn slope_weights(&self) -> Vec<f64> {
+        let n = self.stages();
+        let weights = self.classical().and_then(|t| {
+            // v = Γ' w are the weights of the k: Σ v = 1, and no term in h^2 (v β 1 = 0).
+            let beta = &t.beta * DVector::repeat(n, 1.0);
+            let conditions = DMatrix::from_rows(&[
+                (&t.gamma * DVector::repeat(n, 1.0)).transpose(),
+                (&t.gamma * beta).transpose(),
+            ]);
+            let inverse = conditions.pseudo_inverse(1e-12).ok()?;
+            Some(inverse * DVector::from_column_slice(&[1.0, 0.0]))
+        });
+        weights.map_or_else(|| vec![0.0; n], |w| w.iter().copied().collect())
+    }
+}
+
+/// How far the slope of a dense output may lie from that of the stages, in errors of the step: the two differ by a term of
+/// the size of the error where the solution is smooth.
+const SLOPE_ERRORS: f64 = 4.0;
+
+/// Writes one step of the method.
+pub(super) fn advance(parts: &mut Parts, table: &Table, scales: &[f64], tolerance: f64) -> Advance {
+    let states = parts.states.clone();
+    let moving = parts.moving.clone();
+    let n = states.len();
+    let matrix = jacobian(&mut parts.rhs, &states);
+    let moving_columns = jacobian(
+        &mut parts.rhs,
+        &moving.iter().map(|m| m.0).collect::<Vec<_>>(),
+    );
+    let g = &mut parts.rhs.graph;
+    let inverse_step = g.apply(Op::Recip, &[parts.step]);
+    let over_gamma = g.constant(1.0 / table.gamma);
+    let e = g.mul(inverse_step, over_gamma);
+    let factors = factor(g, &matrix, e);
+
+    let step = parts.step;
+    // U_i of an input that moves at rate s: h s times a number.
+    let mut travel: Vec<f64> = Vec::new();
+    for row in table.c {
+        let carried: f64 = row.iter().zip(&travel).map(|(c, u)| c * u).sum();
+        travel.push(table.gamma * (1.0 + carried));
+    }
+    let moved_by = |g: &mut Graph, rate: Value, factor: f64| {
+        let c = g.constant(factor);
+        let hc = g.mul(step, c);
+        g.mul(hc, rate)
+    };
+
+    let mut evaluated: Vec<(&[f64], Vec<Value>)> = vec![(&[], parts.rhs.derivatives.clone())];
+    let mut stages: Vec<Vec<Value>> = Vec::new();
+    for (i, (a, c)) in table.a.iter().zip(table.c).enumerate() {
+        let f = match evaluated.iter().find(|(of, _)| of == a) {
+            Some((_, f)) => f.clone(),
+            None => {
+                let g = &mut parts.rhs.graph;
+                let inner: Vec<Value> = (0..n)
+                    .map(|k| weighted(g, Some(states[k]), a, &stages, k))
+                    .collect();
+                let share: f64 = a.iter().zip(&travel).map(|(a, u)| a * u).sum();
+                let moved: Vec<Value> = moving
+                    .iter()
+                    .map(|&(input, rate)| {
+                        let u = moved_by(g, rate, share);
+                        g.add(input, u)
+                    })
+                    .collect();
+                let f = parts.derivatives_at(&inner, &moved);
+                evaluated.push((a, f.clone()));
+                f
+            }
+        };
+        let g = &mut parts.rhs.graph;
+        let over_step: Vec<Value> = c
+            .iter()
+            .map(|&c| {
+                let c = g.constant(c);
+                g.mul(inverse_step, c)
+            })
+            .collect();
+        let b: Vec<Value> = (0..n)
+            .map(|k| {
+                let mut b = f[k];
+                for (j, &c) in over_step
+                    .iter()
+                    .enumerate()
+                    .filter(|&(j, _)| table.c[i][j] != 0.0)
+                {
+                    let t = g.mul(stages[j][k], c);
+                    b = g.add(b, t);
+                }
+                for &(column, entry) in &moving_columns.rows[k] {
+                    let u = moved_by(g, moving[column].1, travel[i]);
+                    let product = g.mul(entry, u);
+                    b = g.add(b, product);
+                }
+                b
+            })
+            .collect();
+        stages.push(factors.solve(g, &b));
+    }
+
+    let g = &mut parts.rhs.graph;
+    let change = (0..n)
+        .map(|k| weighted(g, None, table.m, &stages, k))
+        .collect();
+    let order = factors.order();
+    let mut errors = vec![step; n];
+    for &k in &order {
+        let error = weighted(g, None, table.e, &stages, k);
+        errors[k] = g.apply(Op::Abs, &[error]);
+    }
+    let slopes = slopes(
+        g,
+        table,
+        &stages,
+        &parts.rhs.derivatives,
+        &errors,
+        inverse_step,
+    );
+    let judged: Vec<Value> = order
+        .iter()
+        .map(|&k| {
+            let w = g.constant(1.0 / (tolerance * scales[k]));
+            g.mul(errors[k], w)
+        })
+        .collect();
+    let judged = largest_so_far(&mut parts.rhs, &judged);
+    let zero = parts.rhs.graph.constant(0.0);
+    Advance {
+        change,
+        error: Some(judged.last().copied().unwrap_or(zero)),
+        order: order
+            .into_iter()
+            .zip(judged.into_iter().map(Some))
+            .collect(),
+        slopes: Some(slopes),
+    }
+}
+
+/// The slope of each state at the start of the step, as an interpolation may use it: the derivative, held near the slope that
+/// the stages give.
+fn slopes(
+    g: &mut Graph,
+    table: &Table,
+    stages: &[Vec<Value>],
+    derivatives: &[Value],
+    errors: &[Value],
+    inverse_step: Value,
+) -> Vec<Value> {
+    let weights = table.slope_weights();
+    let allowed = g.constant(SLOPE_ERRORS);
+    derivatives
+        .iter()
+        .zip(errors)
+        .enumerate()
+        .map(|(k, (&f, &error))| {
+            let along = weighted(g, None, &weights, stages, k);
+            let error = g.mul(error, allowed);
+            let (least, most) = (g.sub(along, error), g.add(along, error));
+            let (least, most) = (g.mul(least, inverse_step), g.mul(most, inverse_step));
+            let held = g.apply(Op::Max, &[least, f]);
+            g.apply(Op::Min, &[most, held])
+        })
+        .collect()
+}
+
+/// `start + Σ w_j U_j` of one state.
+fn weighted(
+    g: &mut Graph,
+    start: Option<Value>,
+    weights: &[f64],
+    stages: &[Vec<Value>],
+    state: usize,
+) -> Value {
+    let mut sum = start;
+    for (&w, stage) in weights.iter().zip(stages).filter(|(w, _)| **w != 0.0) {
+        let term = if w == 1.0 {
+            stage[state]
+        } else {
+            let w = g.constant(w);
+            g.mul(stage[state], w)
+        };
+        sum = Some(match sum {
+            Some(sum) => g.add(sum, term),
+            None => term,
+        });
+    }
+    sum.unwrap_or_else(|| g.constant(0.0))
+}
