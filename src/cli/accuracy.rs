@@ -52,7 +52,10 @@ fn differences(a: &Agreement) -> String {
     let shifts = a.reruns.iter().filter(|r| !r.near_threshold);
     let shift_ms = shifts.map(|r| r.spike_shift_ms).fold(f64::NAN, f64::max);
     if shift_ms.is_finite() {
-        parts.push(format!("at most {} ms in the time of a spike", short(shift_ms)));
+        parts.push(format!(
+            "at most {} ms in the time of a spike",
+            short(shift_ms)
+        ));
     }
     if let Some((name, largest, rms)) = a.variables.iter().max_by(|x, y| x.2.total_cmp(&y.2)) {
         parts.push(format!(
@@ -74,7 +77,10 @@ fn in_common(a: &Agreement, batch: &Batch, near_threshold: bool) -> String {
         return String::new();
     }
     let lead = if near_threshold { "" } else { "; " };
-    let of_kind = a.reruns.iter().filter(|r| r.near_threshold == near_threshold);
+    let of_kind = a
+        .reruns
+        .iter()
+        .filter(|r| r.near_threshold == near_threshold);
     let parting: Vec<&Rerun> = of_kind.filter(|r| r.parts_at_ms.is_finite()).collect();
     if parting.is_empty() {
         return if near_threshold {
@@ -88,7 +94,11 @@ fn in_common(a: &Agreement, batch: &Batch, near_threshold: bool) -> String {
         0 => String::new(),
         n => format!("; and {n} more"),
     };
-    format!("{lead}{} part from the reference: {}{more}", parting.len(), told.join("; "))
+    format!(
+        "{lead}{} part from the reference: {}{more}",
+        parting.len(),
+        told.join("; ")
+    )
 }
 
 /// A fibre that parts from the reference.
@@ -98,7 +108,11 @@ fn told(r: &Rerun) -> String {
     } else {
         format!("{} spikes in both, at other times", r.spikes)
     };
-    format!("fibre {}: {what}, parts at {} ms", r.fibre, short(r.parts_at_ms))
+    format!(
+        "fibre {}: {what}, parts at {} ms",
+        r.fibre,
+        short(r.parts_at_ms)
+    )
 }
 
 /// The same for programs.

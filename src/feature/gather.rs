@@ -172,7 +172,11 @@ fn cross(threshold: f64, g: &mut [f64; 4], piece: &Piece, spike: &mut impl FnMut
 /// further away than the nearest one so far.
 #[inline]
 fn nearest_turn(threshold: f64, so_far: f64, piece: &Piece, (low, high): (f64, f64)) -> f64 {
-    let so_far = if so_far.is_nan() { f64::INFINITY } else { so_far };
+    let so_far = if so_far.is_nan() {
+        f64::INFINITY
+    } else {
+        so_far
+    };
     let turns = piece.d0 * piece.d1 < 0.0;
     if !turns || low - threshold >= so_far || threshold - high >= so_far {
         return so_far;

@@ -282,6 +282,9 @@ mod tests {
         assert_eq!(none.common(1.0), (0, Some(5.0)));
         assert!(none.largest_shift_ms(0).is_nan());
         // As many spikes, and still other ones.
-        assert_eq!(train(&[10.0, 40.0], &[10.0, 44.0]).common(1.0), (1, Some(40.0)));
+        assert_eq!(
+            train(&[10.0, 40.0], &[10.0, 44.0]).common(1.0),
+            (1, Some(40.0))
+        );
     }
 }

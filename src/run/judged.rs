@@ -89,7 +89,9 @@ impl Batch {
             let kept = tap.into_kept();
             judge.close();
             // The threads of the run are free now.
-            rayon::scope(|pool| (0..threads.min(wanted)).for_each(|_| pool.spawn(|_| judge.work())));
+            rayon::scope(|pool| {
+                (0..threads.min(wanted)).for_each(|_| pool.spawn(|_| judge.work()))
+            });
             (done, kept, stepped)
         });
         let done = done?;

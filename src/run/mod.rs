@@ -30,8 +30,8 @@ pub use batch::{
 pub use bench::{Case, Measure, bench, bench_wgsl, check_protocol};
 pub use defaults::{AUTO, DEFAULT_TOLERANCE, TUNED, auto, default_tolerance};
 pub use driver::{Done, Job, Progress, drive};
-pub use judge::JUDGE_TOLERANCE;
 pub use gpu::{DeviceRunError, drive_gpu};
+pub use judge::JUDGE_TOLERANCE;
 pub use layout::sha256;
 pub use limiting::{Limit, Steps, limiting, limiting_json};
 pub use one_fibre::Kept;

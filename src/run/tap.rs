@@ -122,10 +122,18 @@ impl<'a> Tap<'a> {
     }
 
     fn keep(&mut self, spikes: &[SpikeEvent]) {
-        let Tap { sampling, near, kept, open, .. } = self;
+        let Tap {
+            sampling,
+            near,
+            kept,
+            open,
+            ..
+        } = self;
         let judged = |id: &u64| sampling.drawn.contains(id) || near.contains(id);
         let candidate = |id: &u64| *open > 0 && sampling.candidates.ids.binary_search(id).is_ok();
-        let wanted = spikes.iter().filter(|s| judged(&s.fibre) || candidate(&s.fibre));
+        let wanted = spikes
+            .iter()
+            .filter(|s| judged(&s.fibre) || candidate(&s.fibre));
         kept.spikes.extend(wanted);
         if self.open > 0 && self.kept.spikes.len() > MOST_SPIKES {
             self.sampling.candidates.halve();
@@ -148,7 +156,8 @@ impl<'a> Tap<'a> {
     /// The columns that the sink gets.
     fn recorded<T: Lane>(&self, columns: &[usize], rows: &[T]) -> Vec<T> {
         let rows = rows.chunks(self.n_traces.max(1));
-        rows.flat_map(|row| columns.iter().map(|&c| row[c])).collect()
+        rows.flat_map(|row| columns.iter().map(|&c| row[c]))
+            .collect()
     }
 }
 
@@ -167,11 +176,13 @@ impl Sink for Tap<'_> {
             (None, rows) => self.out.write_rows(variable, first_row, rows),
             (Some(columns), Samples::F32(rows)) => {
                 let rows = self.recorded(columns, rows);
-                self.out.write_rows(variable, first_row, Samples::F32(&rows))
+                self.out
+                    .write_rows(variable, first_row, Samples::F32(&rows))
             }
             (Some(columns), Samples::F64(rows)) => {
                 let rows = self.recorded(columns, rows);
-                self.out.write_rows(variable, first_row, Samples::F64(&rows))
+                self.out
+                    .write_rows(variable, first_row, Samples::F64(&rows))
             }
         }
     }
@@ -190,7 +201,9 @@ impl Sink for Tap<'_> {
         let turns = |id: &u64| {
             let both = experiment.features.iter().zip(of_fibre(*id));
             let spikes = both.filter(|(f, _)| f.kind == FeatureKind::Spikes);
-            spikes.map(|(f, gathered)| f.nearest_turn(gathered)).collect()
+            spikes
+                .map(|(f, gathered)| f.nearest_turn(gathered))
+                .collect()
         };
         self.turns = self.sampling.candidates.ids.iter().map(turns).collect();
     }

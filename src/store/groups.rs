@@ -171,11 +171,30 @@ fn per_rerun() -> Vec<Dataset> {
     vec![
         number(fibre, "fibre that was run again by the reference"),
         flag(near, "how the fibre was found", "drawn near_threshold"),
-        flag(differs, "whether the fibre's number of spikes differs", "same differs"),
-        number(count, "spikes of the fibre in this run, of all features that count them"),
+        flag(
+            differs,
+            "whether the fibre's number of spikes differs",
+            "same differs",
+        ),
+        number(
+            count,
+            "spikes of the fibre in this run, of all features that count them",
+        ),
         number(reference_count, "spikes of the fibre by the reference"),
-        new(shift, Kind::F64, "ms", "largest shift of a spike before the fibre parts from the reference").nan(),
-        new(parts, Kind::F64, "ms", "time of the first spike that only one of the two has").nan(),
+        new(
+            shift,
+            Kind::F64,
+            "ms",
+            "largest shift of a spike before the fibre parts from the reference",
+        )
+        .nan(),
+        new(
+            parts,
+            Kind::F64,
+            "ms",
+            "time of the first spike that only one of the two has",
+        )
+        .nan(),
     ]
 }
 

@@ -14,8 +14,8 @@ use super::offsets::{self, Map, Place};
 use super::skeleton::RUN_STATUS;
 use super::{StoreError, disk, events};
 use crate::run::sink::{
-    Agreement, Attribute, Column, FeatureDifference, FibreStatus, Layout, Precision, Rerun, SpikeEvent,
-    Traces,
+    Agreement, Attribute, Column, FeatureDifference, FibreStatus, Layout, Precision, Rerun,
+    SpikeEvent, Traces,
 };
 
 /// What a result file says of its run.
@@ -470,7 +470,14 @@ impl ResultReader {
         let reference: Vec<i64> = self.all("agreement/reference_spike_count")?;
         let shift: Vec<f64> = self.all("agreement/spike_shift_of_fibre")?;
         let parts: Vec<f64> = self.all("agreement/parts_at")?;
-        let columns = [near.len(), differs.len(), spikes.len(), reference.len(), shift.len(), parts.len()];
+        let columns = [
+            near.len(),
+            differs.len(),
+            spikes.len(),
+            reference.len(),
+            shift.len(),
+            parts.len(),
+        ];
         let n = columns.into_iter().fold(fibre.len(), usize::min);
         let count = |x: i64| u64::try_from(x).unwrap_or(0);
         let reruns: Vec<Rerun> = (0..n)

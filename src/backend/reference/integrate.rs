@@ -240,9 +240,11 @@ impl Integrator {
             };
             let allowance = &self.allowance;
             let order = self.method.order;
-            let solved = self.method.try_step(system, to_ms, &allowance.scale, |y, scale| {
-                allowance.share(y, scale)
-            });
+            let solved = self
+                .method
+                .try_step(system, to_ms, &allowance.scale, |y, scale| {
+                    allowance.share(y, scale)
+                });
             let error = match solved {
                 Solved::After(_) => {
                     let norm = allowance.norm(&self.method.correction, state, &self.method.end);
