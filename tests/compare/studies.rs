@@ -58,7 +58,7 @@ fn the_cpu_agrees_with_the_reference_and_nothing_is_left_behind() {
     assert_eq!((code, stderr.as_str()), (Some(0), ""), "{text}");
     assert!(left.is_empty(), "{left:?}");
     for part in [
-        "A  cpu f32, scheme ros3, tolerance 0.02",
+        "A  cpu f32, scheme ros3, tolerance 0.001",
         "B  reference f64, scheme reference, tolerance ",
         "8 fibres, 8 recorded, 601 rows.",
         "Within the tolerance",
