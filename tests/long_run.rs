@@ -139,7 +139,7 @@ fn on_device(case: &Case, summation: Summation) -> Option<Changes> {
         residence: Residence::Registers,
     };
     let e = &batch.experiment;
-    let gpu = Gpu::<f32>::with_form(&device, e, &batch.stepping(), form).unwrap();
+    let gpu = Gpu::<f32>::new(&device, e, &batch.stepping(), form).unwrap();
     let job = Job {
         first_fibre: 0,
         parameters: batch.parameters().to_vec(),
