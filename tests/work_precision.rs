@@ -6,11 +6,14 @@
 mod judge;
 
 use judge::{Engine, run, study};
+use sarcolemma::backend::reference::evaluate;
 use sarcolemma::diag::Source;
 use sarcolemma::model::{self, Model};
+use sarcolemma::program::Input;
 use sarcolemma::run::accuracy::{Occasion, SUBJECTS, Subject, TARGETS, Trial};
 use sarcolemma::run::sink::Precision;
 use sarcolemma::run::{AUTO, default_tolerance, general_tolerance};
+use sarcolemma::scheme::{Control, Request, Scheme, Summation, build};
 
 fn shipped(name: &str) -> Model {
     let path = format!("{}/models/{name}.mmt", env!("CARGO_MANIFEST_DIR"));
@@ -196,5 +199,55 @@ fn a_model_without_units_and_labels_runs_as_accurately() {
             most - least > 1.0 && share < TARGETS.potential,
             "{name}: {share}"
         );
+    }
+}
+
+/// Grows faster than any step of some length can follow.
+const GROWS: &str = "[[model]]\nname: grows\nc.x = 1\n[c]\ndot(x) = x + exp(x) - 1\n";
+
+#[test]
+fn the_slope_at_the_start_of_a_step_is_finite_whatever_becomes_of_its_stages() {
+    let model = model::read(&Source::new("grows.mmt", GROWS)).unwrap().0;
+    for scheme in Scheme::ALL {
+        let program = build(&Request {
+            model: &model,
+            free: &[],
+            ramped: &[],
+            clamped: &[],
+            observables: &model.states,
+            scheme,
+            summation: Summation::Plain,
+            scales: &[1.0],
+            tolerance: 0.01,
+        })
+        .unwrap();
+        let mut beyond = 0;
+        for k in 1..4000 {
+            let h = f64::from(k) * 1e-3;
+            let inputs: Vec<f64> = program
+                .inputs
+                .iter()
+                .map(|input| match input {
+                    Input::State(_) => 1.0,
+                    Input::Step => h,
+                    _ => 0.0,
+                })
+                .collect();
+            let outputs = evaluate(&program.program, &inputs);
+            beyond += u32::from(!outputs[program.error_output()].is_finite());
+            let (value, slope) = (
+                outputs[program.observable_output(0)],
+                outputs[program.observable_output(0) + 1],
+            );
+            assert!(
+                value == 1.0 && slope.is_finite(),
+                "{}, h {h}: {slope}",
+                scheme.name()
+            );
+        }
+        println!("{}: {beyond} steps beyond all numbers", scheme.name());
+        // Near one length the matrix is singular for an implicit method.
+        let implicit = matches!(scheme.control(), Control::Adaptive { .. });
+        assert!(beyond > 0 || !implicit, "{}", scheme.name());
     }
 }

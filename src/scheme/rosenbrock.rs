@@ -258,7 +258,10 @@ fn slopes(
             let (least, most) = (g.sub(along, error), g.add(along, error));
             let (least, most) = (g.mul(least, inverse_step), g.mul(most, inverse_step));
             let held = g.apply(Op::Max, &[least, f]);
-            g.apply(Op::Min, &[most, held])
+            let held = g.apply(Op::Min, &[most, held]);
+            // A step that is about to be rejected may have stages beyond all numbers; its start, where the last piece ends, is sound.
+            let sound = g.apply(Op::Le, &[least, most]);
+            g.apply(Op::Select, &[sound, held, f])
         })
         .collect()
 }

@@ -439,9 +439,16 @@ fn courses<T: Lane>(
     Ok(blocks.into_iter().flatten().collect())
 }
 
+/// The root mean square difference; infinite where a value is missing.
 fn rms(pairs: impl Iterator<Item = (f64, f64)>) -> f64 {
     let (sum, n) = pairs.fold((0.0, 0u64), |(sum, n), (x, y)| {
-        (sum + (x - y) * (x - y), n + 1)
+        let square = (x - y) * (x - y);
+        let square = if square.is_nan() {
+            f64::INFINITY
+        } else {
+            square
+        };
+        (sum + square, n + 1)
     });
     (sum / n.max(1) as f64).sqrt()
 }
