@@ -8,7 +8,7 @@ use sarcolemma::backend::gpu::{Choice, DeviceKind, Residence, adapters, choose};
 use sarcolemma::diag::Source;
 use sarcolemma::model::{self, Model};
 use sarcolemma::run::sink::Precision;
-use sarcolemma::run::{Backend, Case, DEFAULT_STEP_MS, DEFAULT_TOLERANCE, Pilot, bench};
+use sarcolemma::run::{Backend, Case, DEFAULT_STEP_MS, Pilot, bench, general_tolerance};
 use sarcolemma::scheme::{Request, Scheme, Summation, build};
 
 fn source(name: &str) -> Source {
@@ -140,7 +140,7 @@ fn compiling(c: &mut Criterion) {
                     scheme: Scheme::Ros3,
                     summation: Summation::Compensated,
                     scales: &scales,
-                    tolerance: DEFAULT_TOLERANCE,
+                    tolerance: general_tolerance(Scheme::Ros3),
                 })
             });
         });

@@ -107,6 +107,7 @@ fn a_device_gives_what_the_cpu_gives() {
     for (scheme, record) in [
         ("scheme = 'ros3'\ntolerance = 1e-3", RECORD),
         ("scheme = 'ros3'\ntolerance = 1e-3", ""),
+        ("scheme = 'ros4'\ntolerance = 1e-3", RECORD),
         ("scheme = 'rush_larsen'\nstep = '0.02 ms'", RECORD),
         ("scheme = 'euler'\nstep = '0.013 ms'", RECORD),
     ] {

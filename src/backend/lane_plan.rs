@@ -27,8 +27,6 @@ pub struct Stepping {
 
 /// Smallest step of an adaptive scheme, ms: a fifth of what the fastest upstrokes need at the default tolerance.
 pub const SMALLEST_STEP_MS: f64 = 0.000_5;
-/// First step, and first step after an edge, ms: a pulse acts within some 0.02 ms.
-pub const FIRST_STEP_MS: f64 = 0.02;
 /// Largest step from time 0 on where nothing else is asked for, ms.
 ///
 /// An implicit method that damps the fastest modes damps a growing one too, once its step is long beside the time in which
@@ -41,7 +39,7 @@ const LARGEST_SETTLING_STEP: i64 = 1 << 29;
 pub const LARGEST_STEPS_MS: std::ops::RangeInclusive<f64> =
     SMALLEST_STEP_MS..=LARGEST_SETTLING_STEP as f64 / TICKS_PER_MS;
 /// Largest step where the formulas name the time, ms, settling included: a model's own stimulus has no edge in the schedule.
-/// Stages lie in the first 0.44 of a step, so a stimulus may begin 0.56 of a step late; one shorter than a step may be missed.
+/// Stages of ROS3 lie in the first 0.44 of a step (ROS4: 0.75), so a stimulus may begin 0.56 of a step late; one shorter than a step may be missed.
 const LARGEST_TIMED_STEP_MS: f64 = 0.1;
 
 /// A driven input's place among the program's inputs.
@@ -185,7 +183,7 @@ impl LanePlan {
             smallest_step: tick(SMALLEST_STEP_MS),
             first_step: match stepping.scheme.control() {
                 Control::Fixed => tick(stepping.step_ms).max(1),
-                Control::Adaptive { .. } => tick(FIRST_STEP_MS),
+                Control::Adaptive { first_step_ms, .. } => tick(first_step_ms),
             },
             largest_step: tick(stepping.largest_step_ms),
             tolerance: stepping.tolerance,

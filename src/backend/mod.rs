@@ -12,9 +12,7 @@ pub mod loss;
 pub mod reference;
 
 pub use initial::InitialStates;
-pub use lane_plan::{
-    DEFAULT_LARGEST_STEP_MS, FIRST_STEP_MS, LARGEST_STEPS_MS, SMALLEST_STEP_MS, Stepping,
-};
+pub use lane_plan::{DEFAULT_LARGEST_STEP_MS, LARGEST_STEPS_MS, SMALLEST_STEP_MS, Stepping};
 
 use crate::feature::FeatureSpec;
 use crate::model::{Model, VariableId, VariableKind};

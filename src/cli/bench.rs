@@ -37,7 +37,7 @@ pub struct Args {
     #[arg(long, value_enum)]
     pub precision: Option<Precision>,
 
-    /// The scheme: euler, rush_larsen, ros3 [default: the one that 'auto' means in a study]
+    /// The scheme: euler, rush_larsen, ros3, ros4 [default: the one that 'auto' means in a study]
     #[arg(long, value_name = "SCHEME")]
     pub scheme: Option<String>,
 

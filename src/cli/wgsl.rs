@@ -22,7 +22,7 @@ pub struct Args {
     #[arg(value_name = "MODEL|STUDY.toml", value_hint = clap::ValueHint::FilePath)]
     pub model: String,
 
-    /// The scheme: euler, rush_larsen, ros3 [default: the one that 'auto' means in a study]
+    /// The scheme: euler, rush_larsen, ros3, ros4 [default: the one that 'auto' means in a study]
     #[arg(long, value_name = "S")]
     pub scheme: Option<String>,
 

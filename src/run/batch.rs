@@ -263,7 +263,9 @@ pub fn prepare(study: &Study, choices: &Choices) -> Result<Batch, PrepareError> 
         scheme,
         scheme_reason,
         step_ms: study.step_ms.unwrap_or(DEFAULT_STEP_MS),
-        tolerance: study.tolerance.unwrap_or(default_tolerance(model)),
+        tolerance: study
+            .tolerance
+            .unwrap_or_else(|| default_tolerance(scheme.unwrap_or(AUTO), model)),
         largest_step_ms: study.largest_step_ms.unwrap_or(DEFAULT_LARGEST_STEP_MS),
         pilot,
         n_fibres,

@@ -110,7 +110,9 @@ fn stepping(model: &Model, case: &Case) -> Result<Stepping, PilotError> {
     Ok(Stepping {
         scheme,
         step_ms: case.step_ms,
-        tolerance: case.tolerance.unwrap_or_else(|| default_tolerance(model)),
+        tolerance: case
+            .tolerance
+            .unwrap_or_else(|| default_tolerance(scheme, model)),
         scales: pilot.scales,
         largest_step_ms: case.largest_step_ms,
     })

@@ -6,7 +6,7 @@
 use serde_json::{Value, json};
 
 use crate::backend::reference::evaluate_into;
-use crate::backend::{Experiment, FIRST_STEP_MS, InitialStates, SMALLEST_STEP_MS, course};
+use crate::backend::{Experiment, InitialStates, SMALLEST_STEP_MS, course};
 use crate::model::Model;
 use crate::program::Input;
 use crate::protocol::{Segment, TICKS_PER_MS, Target, ms, tick};
@@ -42,9 +42,9 @@ pub struct Steps<'a> {
 /// # Errors
 /// If the scheme cannot be built for the model.
 pub fn limiting(model: &Model, steps: &Steps<'_>) -> Result<Vec<Limit>, BuildError> {
-    if steps.scheme.control() == Control::Fixed {
+    let Control::Adaptive { first_step_ms, .. } = steps.scheme.control() else {
         return Ok(Vec::new());
-    }
+    };
     let (program, order) = build_with_errors(&Request {
         model,
         free: &[],
@@ -84,10 +84,11 @@ pub fn limiting(model: &Model, steps: &Steps<'_>) -> Result<Vec<Limit>, BuildErr
     let mut accepted = 0u64;
     let per_time = TICKS_PER_MS * model.ms_per_time;
     let (largest, smallest) = (tick(steps.largest_step_ms), tick(SMALLEST_STEP_MS));
-    let mut wanted = tick(FIRST_STEP_MS);
+    let first = tick(first_step_ms);
+    let mut wanted = first;
     for segment in &experiment.schedule.segments {
         let mut now = segment.start;
-        wanted = wanted.min(tick(FIRST_STEP_MS));
+        wanted = wanted.min(first);
         if let Some(place) = pace {
             inputs[place] = pacing(&experiment.schedule.targets, segment);
         }

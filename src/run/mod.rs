@@ -28,7 +28,7 @@ pub use batch::{
     prepare,
 };
 pub use bench::{Case, Measure, bench, bench_wgsl, check_protocol};
-pub use defaults::{AUTO, DEFAULT_TOLERANCE, TUNED, auto, default_tolerance};
+pub use defaults::{AUTO, TUNED, auto, default_tolerance, general_tolerance};
 pub use driver::{Done, Job, Progress, drive};
 pub use gpu::{DeviceRunError, drive_gpu};
 pub use judge::JUDGE_TOLERANCE;

@@ -8,6 +8,7 @@ mod eliminate;
 mod euler;
 mod jacobian;
 mod ros3;
+mod ros4;
 mod rosenbrock;
 mod rush_larsen;
 mod step_program;

@@ -30,4 +30,5 @@ pub(super) const TABLE: Table = Table {
         0.223_540_698_978_115_696_273_609_092_761_99,
     ],
     error_order: 3.0,
+    first_step_ms: 0.02,
 };

@@ -30,6 +30,8 @@ pub(super) struct Table {
     pub e: &'static [f64],
     /// Power of the step with which the error falls.
     pub error_order: f64,
+    /// First step, and first step after an edge, ms: one that a pulse of the usual strength leaves within the tolerance.
+    pub first_step_ms: f64,
 }
 
 /// A method in its classical form, in which its conditions are written: `k_i = h f(y + Σ α_ij k_j) + h J Σ γ_ij k_j`,
@@ -42,7 +44,6 @@ pub(super) struct Classical {
     #[cfg(test)]
     pub embedded: DVector<f64>,
     /// α.
-    #[cfg(test)]
     pub alpha: DMatrix<f64>,
     /// α + Γ.
     pub beta: DMatrix<f64>,
@@ -76,30 +77,38 @@ impl Table {
             #[cfg(test)]
             embedded: gamma.tr_mul(&(m - e)),
             beta: &alpha + &gamma,
-            #[cfg(test)]
             alpha,
             gamma,
         })
     }
 
-    /// Weights `w` with which `Σ w_i U_i = h f + O(h^3)` at the start of the step, of the smallest norm.
+    /// Weights `w` with which `Σ w_i U_i = h f + O(h^4)` at the start of the step, or `O(h^3)` where the stages are too few for
+    /// that; of the smallest norm.
     ///
     /// For a state that follows the others almost at once, `f` is the small difference of large terms: an error δ of the state
     /// is an error `λ δ` of its slope, and over a long step the slope alone would carry an interpolation far away. The stages
     /// have passed through the matrix, which divides by λ again, so this slope is off by some δ a step.
     pub(super) fn slope_weights(&self) -> Vec<f64> {
         let n = self.stages();
+        let one = DVector::repeat(n, 1.0);
         let weights = self.classical().and_then(|t| {
-            // v = Γ' w are the weights of the k: Σ v = 1, and no term in h^2 (v β 1 = 0).
-            let beta = &t.beta * DVector::repeat(n, 1.0);
-            let conditions = DMatrix::from_rows(&[
-                (&t.gamma * DVector::repeat(n, 1.0)).transpose(),
-                (&t.gamma * beta).transpose(),
-            ]);
-            let inverse = conditions.pseudo_inverse(1e-12).ok()?;
-            Some(inverse * DVector::from_column_slice(&[1.0, 0.0]))
+            // v = Γ' w are the weights of the k: Σ v = 1, no term in h^2 (v β 1 = 0), and none in h^3 (v β β 1 = 0, v α² = 0).
+            let beta = &t.beta * &one;
+            let alpha = &t.alpha * &one;
+            let squares = alpha.component_mul(&alpha);
+            let rows = [one.clone(), beta.clone(), &t.beta * &beta, squares]
+                .map(|condition| (&t.gamma * condition).transpose());
+            [4, 2].into_iter().find_map(|count| {
+                let conditions = DMatrix::from_rows(&rows[..count]);
+                let mut wanted = DVector::zeros(count);
+                wanted[0] = 1.0;
+                let w = conditions.clone().pseudo_inverse(1e-12).ok()? * &wanted;
+                ((conditions * &w - wanted).amax() < 1e-9).then_some(w)
+            })
         });
-        weights.map_or_else(|| vec![0.0; n], |w| w.iter().copied().collect())
+        // What rounding leaves of a weight of 0 would be an instruction a state.
+        let tidy = |w: &f64| if w.abs() < 1e-12 { 0.0 } else { *w };
+        weights.map_or_else(|| vec![0.0; n], |w| w.iter().map(tidy).collect())
     }
 }
 

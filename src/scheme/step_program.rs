@@ -10,7 +10,7 @@ use crate::program::{
 };
 
 use super::rosenbrock::Table;
-use super::{euler, ros3, rosenbrock, rush_larsen};
+use super::{euler, ros3, ros4, rosenbrock, rush_larsen};
 
 /// A method of integration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -21,11 +21,18 @@ pub enum Scheme {
     RushLarsen,
     /// Third-order L-stable Rosenbrock method with embedded error estimate (Sandu et al. 1997); every fibre its own step.
     Ros3,
+    /// Fourth-order L-stable Rosenbrock method with two evaluations a step and embedded error estimate; every fibre its own step.
+    Ros4,
 }
 
 impl Scheme {
     /// Every scheme, in the order in which they are listed to users.
-    pub const ALL: [Scheme; 3] = [Scheme::Euler, Scheme::RushLarsen, Scheme::Ros3];
+    pub const ALL: [Scheme; 4] = [
+        Scheme::Euler,
+        Scheme::RushLarsen,
+        Scheme::Ros3,
+        Scheme::Ros4,
+    ];
 
     /// As studies spell it.
     pub fn name(self) -> &'static str {
@@ -33,6 +40,7 @@ impl Scheme {
             Scheme::Euler => "euler",
             Scheme::RushLarsen => "rush_larsen",
             Scheme::Ros3 => "ros3",
+            Scheme::Ros4 => "ros4",
         }
     }
 
@@ -47,6 +55,7 @@ impl Scheme {
             None => Control::Fixed,
             Some(table) => Control::Adaptive {
                 order: table.error_order,
+                first_step_ms: table.first_step_ms,
             },
         }
     }
@@ -56,6 +65,7 @@ impl Scheme {
         match self {
             Scheme::Euler | Scheme::RushLarsen => None,
             Scheme::Ros3 => Some(&ros3::TABLE),
+            Scheme::Ros4 => Some(&ros4::TABLE),
         }
     }
 }
@@ -69,6 +79,8 @@ pub enum Control {
     Adaptive {
         /// Power of the step with which the error falls.
         order: f64,
+        /// First step, and first step after an edge, ms.
+        first_step_ms: f64,
     },
 }
 
@@ -242,6 +254,9 @@ fn assemble(
         Scheme::Ros3 => {
             rosenbrock::advance(&mut parts, &ros3::TABLE, request.scales, request.tolerance)
         }
+        Scheme::Ros4 => {
+            rosenbrock::advance(&mut parts, &ros4::TABLE, request.scales, request.tolerance)
+        }
     };
     let Parts {
         mut rhs,
@@ -352,7 +367,7 @@ const SMALLEST_ERROR: f64 = 1e-6;
 /// The proportional-integral controller (Gustafsson 1991): after an accepted step `0.85 last^(0.4/p) error^(-0.7/p)`, after a
 /// rejected one `0.85 error^(-1/p)`. Gives the error, its logarithm and the growth.
 fn growth(rhs: &mut Rhs, error: Value, control: Control) -> [Value; 3] {
-    let Control::Adaptive { order } = control else {
+    let Control::Adaptive { order, .. } = control else {
         unreachable!("only adaptive schemes estimate an error")
     };
     let last = rhs.input(Input::LastError);

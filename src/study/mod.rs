@@ -96,7 +96,7 @@ pub struct SchemeName {
 }
 
 /// The schemes there are.
-pub const SCHEMES: [SchemeName; 4] = [
+pub const SCHEMES: [SchemeName; 5] = [
     SchemeName {
         name: "euler",
         adaptive: false,
@@ -107,6 +107,10 @@ pub const SCHEMES: [SchemeName; 4] = [
     },
     SchemeName {
         name: "ros3",
+        adaptive: true,
+    },
+    SchemeName {
+        name: "ros4",
         adaptive: true,
     },
     SchemeName {

@@ -362,17 +362,14 @@ fn scales(reader: &mut Reader<'_>, item: &Item<'_>) -> Vec<(VariableId, f64)> {
     };
     let mut scales = Vec::new();
     for (name, item) in table.items() {
-        let state = reader.named(&item, name, Role::Scaled);
-        let wanted = match (state, reader.model) {
-            (Some(state), Some(model)) => Wanted::like(model, state),
-            _ => Wanted {
-                unit: None,
-                what: name,
-            },
+        // Without the state, or the model, there is no unit to read the scale in.
+        let (Some(state), Some(model)) = (reader.named(&item, name, Role::Scaled), reader.model)
+        else {
+            continue;
         };
-        let scale = reader.quantity(&item, &wanted);
+        let scale = reader.quantity(&item, &Wanted::like(model, state));
         let scale = scale.and_then(|value| reader.above_zero(&item, value));
-        scales.extend(state.zip(scale));
+        scales.extend(scale.map(|scale| (state, scale)));
     }
     scales
 }

@@ -43,12 +43,14 @@ pub const TARGETS: Targets = Targets {
 /// Errors and costs.
 #[derive(Clone, Debug)]
 pub struct Measured {
-    /// Fibres that were compared: neither lost nor with another number of spikes.
+    /// Fibres that were compared: neither lost, nor next to a threshold, nor with another number of spikes.
     pub compared: usize,
     /// Fibres that the lanes lost.
     pub lost: usize,
-    /// Fibres with another number of spikes than the reference's: next to a threshold, any error decides.
+    /// Fibres with another number of spikes than the reference's that are not next to a threshold.
     pub other_spikes: usize,
+    /// Fibres next to a threshold, and how many of them have another number of spikes.
+    pub on_a_hair: (usize, usize),
     /// Root mean square error of the potential as a share of its range: mean over the fibres that were compared, and worst.
     pub potential: (f64, f64),
     /// Largest shift of a spike, ms; NaN without spikes.
@@ -99,6 +101,7 @@ impl Measured {
     pub fn meets(&self, targets: &Targets) -> bool {
         let within = |x: f64, limit: f64| x.is_nan() || x <= limit;
         self.lost == 0
+            && self.other_spikes == 0
             && self.compared > 0
             && self.potential.1 <= targets.potential
             && within(self.shift_ms, targets.shift_ms)
@@ -118,6 +121,8 @@ impl Row {
             "compared": m.compared,
             "lost": m.lost,
             "other_spikes": m.other_spikes,
+            "on_a_hair": m.on_a_hair.0,
+            "on_a_hair_other_spikes": m.on_a_hair.1,
             "potential_rms_mean": m.potential.0,
             "potential_rms_worst": m.potential.1,
             "shift_ms": m.shift_ms,
@@ -205,6 +210,9 @@ impl Trial {
             .into_iter()
             .filter(|&i| !fine[i].lost)
             .partition(|&i| fine[i].spikes.len() == truth.spikes[i].len());
+        let steady = |i: &usize| truth.steady[*i];
+        let (compared, same): (Vec<usize>, Vec<usize>) = compared.into_iter().partition(steady);
+        let (others, other): (Vec<usize>, Vec<usize>) = others.into_iter().partition(steady);
 
         let n = self.watched.len();
         let course = |i: usize, k: usize| {
@@ -273,6 +281,7 @@ impl Trial {
             compared: compared.len(),
             lost,
             other_spikes: others.len(),
+            on_a_hair: (same.len() + other.len(), other.len()),
             potential: (
                 potential.iter().sum::<f64>() / potential.len().max(1) as f64,
                 potential.iter().copied().fold(f64::NAN, f64::max),

@@ -5,6 +5,10 @@
 //! [`Trial::measure`] runs the same fibres with any scheme, step and precision and gives a [`Row`] of a work-precision
 //! table. All fibres start where the reference says that they rest, so that nothing but the occasion is measured.
 //!
+//! A fibre next to a threshold amplifies any error, of any method: whether it fires hangs on a hair. Such fibres are found by the
+//! reference alone, from what a slightly weaker pulse does to their spikes, and only counted: their errors say nothing of a
+//! scheme.
+//!
 //! `benches/accuracy.rs` prints the table; which models, which fibres and which quantities is data, in [`SUBJECTS`].
 
 mod measure;
@@ -31,6 +35,11 @@ use super::sink::SinkError;
 const FINE_MS: f64 = 0.01;
 /// Time between two instants at which all states are compared, in fine ones: 1 ms.
 const COARSE: usize = 100;
+/// A fibre is next to a threshold if pulses that are weaker by this share ...
+const WEAKER: f64 = 1e-3;
+/// ... shift one of its spikes by more than this, ms, or change their number. Far from one, the weak pulses of the Hodgkin-Huxley
+/// axon shift a spike by some 0.002 ms.
+const HAIR_MS: f64 = 0.05;
 /// Coefficient of variation of what varies.
 const CV: f64 = 0.1;
 /// Start of the draws.
@@ -170,12 +179,17 @@ impl Trial {
 
     /// The occasion with these quantities sampled this often; every fibre brings its literals and its initial state.
     fn experiment(&self, observables: Vec<VariableId>, every_ms: f64) -> Experiment {
+        self.experiment_at(1.0, observables, every_ms)
+    }
+
+    /// The same with pulses of another level.
+    fn experiment_at(&self, level: f64, observables: Vec<VariableId>, every_ms: f64) -> Experiment {
         let duration_ms = self.occasion.duration_ms();
         let ours = self.literals.iter().chain(&self.model.states);
         Experiment {
             model: self.model.clone(),
             varied: ours.copied().map(Some).collect(),
-            schedule: self.schedule(&self.occasion.protocol(), duration_ms),
+            schedule: self.schedule(&self.occasion.protocol(level), duration_ms),
             n_recorded: observables.len(),
             features: vec![FeatureSpec {
                 threshold: self.threshold,

@@ -58,7 +58,7 @@ impl Occasion {
         }
     }
 
-    pub(super) fn protocol(self) -> Protocol {
+    pub(super) fn protocol(self, level: f64) -> Protocol {
         let (period_ms, count) = match self {
             Occasion::Twitch => (None, 1),
             Occasion::TenHertz => (Some(100.0), 3),
@@ -73,7 +73,7 @@ impl Occasion {
                 length_ms: PULSE_MS,
                 period_ms,
                 count: Some(count),
-                level: Level::Number(1.0),
+                level: Level::Number(level),
             }],
             ..Protocol::default()
         }

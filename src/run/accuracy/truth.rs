@@ -9,10 +9,10 @@ use sha2::{Digest, Sha256};
 use crate::backend::reference::{FibreEnd, Reference, Tolerances};
 use crate::model::VariableKind;
 
-use super::{COARSE, FINE_MS, Trial, TrialError};
+use super::{COARSE, FINE_MS, HAIR_MS, Trial, TrialError, WEAKER};
 
 /// Changes when what a file holds does.
-const FORM: &str = "truth 1";
+const FORM: &str = "truth 2";
 
 /// The reference's courses of all fibres.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,6 +27,8 @@ pub struct Truth {
     pub(super) spikes: Vec<Vec<f64>>,
     /// Whether the reference reached the end.
     pub(super) finished: Vec<bool>,
+    /// Whether its spikes do not hang on a hair.
+    pub(super) steady: Vec<bool>,
 }
 
 impl Trial {
@@ -62,6 +64,12 @@ impl Trial {
         let experiment = self.experiment(observables, FINE_MS);
         let reference = Reference::new(&experiment, Tolerances::default())?;
         let spikes_of = &experiment.features[0];
+        let weaker = self.experiment_at(
+            1.0 - WEAKER,
+            self.watched[..1].to_vec(),
+            self.occasion.duration_ms(),
+        );
+        let weaker = Reference::new(&weaker, Tolerances::default())?;
         let runs: Vec<_> = self
             .drawn
             .par_iter()
@@ -97,7 +105,15 @@ impl Trial {
                         }
                     },
                 );
-                (parameters, fine, coarse, spikes, end == FibreEnd::Finished)
+                let mut gathered = spikes_of.start();
+                let mut shifted = Vec::new();
+                weaker.run_fibre(&parameters, &|| false, &mut |_, _| {}, &mut |_, piece| {
+                    spikes_of.feed(&mut gathered, piece, &mut |at| shifted.push(at));
+                });
+                let near = |(a, b): (&f64, &f64)| (a - b).abs() <= HAIR_MS;
+                let steady = spikes.len() == shifted.len() && spikes.iter().zip(&shifted).all(near);
+                let finished = end == FibreEnd::Finished;
+                (parameters, fine, coarse, spikes, finished, steady)
             })
             .collect();
         let mut truth = Truth {
@@ -106,13 +122,15 @@ impl Trial {
             coarse: Vec::new(),
             spikes: Vec::new(),
             finished: Vec::new(),
+            steady: Vec::new(),
         };
-        for (parameters, fine, coarse, spikes, finished) in runs {
+        for (parameters, fine, coarse, spikes, finished, steady) in runs {
             truth.parameters.push(parameters);
             truth.fine.push(fine);
             truth.coarse.push(coarse);
             truth.spikes.push(spikes);
             truth.finished.push(finished);
+            truth.steady.push(steady);
         }
         Ok(truth)
     }
@@ -136,7 +154,7 @@ impl Trial {
             "{:?}{names:?}{:?}{:?}{:?}{}{}{:?}",
             literals.collect::<Vec<f64>>(),
             self.drawn,
-            self.occasion.protocol(),
+            self.occasion.protocol(1.0),
             self.occasion.duration_ms(),
             self.rest_ms,
             self.threshold,
@@ -171,13 +189,15 @@ impl Trial {
         let fine = lists(4)?.iter().map(|b| singles(b)).collect();
         let coarse = numbers(lists(8)?);
         let spikes = numbers(lists(8)?);
-        let finished = lists(1)?.iter().map(|b| b.first() == Some(&1)).collect();
+        let yes = |lists: Vec<Vec<u8>>| lists.iter().map(|b| b.first() == Some(&1)).collect();
+        let (finished, steady) = (yes(lists(1)?), yes(lists(1)?));
         let truth = Truth {
             parameters,
             fine,
             coarse,
             spikes,
             finished,
+            steady,
         };
         rest.is_empty().then_some(truth)
     }
@@ -212,8 +232,8 @@ fn write(truth: &Truth, file: &Path) -> std::io::Result<()> {
     for list in truth.coarse.iter().chain(&truth.spikes) {
         put(list.len(), of(list))?;
     }
-    for &finished in &truth.finished {
-        put(1, vec![u8::from(finished)])?;
+    for &yes in truth.finished.iter().chain(&truth.steady) {
+        put(1, vec![u8::from(yes)])?;
     }
     file.flush()
 }
