@@ -248,6 +248,53 @@ fn a_lost_fibre_is_compared_in_nothing_else() {
     );
 }
 
+/// Fibre 3 has another number of spikes, fibre 0 a spike 0.25 ms late (5 times the limit), fibre 2 a peak off by 7 % of its range (7
+/// times), fibre 1 a potential off by 0.1 of 53 mV in one of six rows: less than allowed, and still named.
+#[test]
+fn the_worst_fibres_are_named_with_the_command_that_replays_each() {
+    let (mut a, mut b) = (Made::new(), Made::new());
+    a.spikes = vec![spike(0, 1.0), spike(3, 1.5), spike(3, 2.0)];
+    b.spikes = vec![spike(0, 1.25), spike(3, 1.5)];
+    b.features[1][2] = 32.1;
+    *b.sample(0, 4, 1) += 0.1;
+    let (text, json) = compared(&a, &b, &[]);
+    let worst = json["worst"].as_array().unwrap();
+    let found: Vec<_> = worst
+        .iter()
+        .map(|w| (w["fibre"].as_u64().unwrap(), w["by"].as_str().unwrap()))
+        .collect();
+    let expected = [
+        (3, "spike_count"),
+        (2, "feature"),
+        (0, "spike_shift"),
+        (1, "variable"),
+    ];
+    assert_eq!(found, expected);
+    assert_eq!(worst[0]["text"], "2 spikes of 'spikes' in A, 1 in B");
+    // 2.1 of the range of 30 mV is 7 %.
+    near(&worst[1]["times"], 7.0);
+    near(&worst[3]["times"], (0.01f64 / 6.0).sqrt() / 53.0 / 0.01);
+    assert!(worst.iter().all(|w| w["needs"].is_null()));
+    for fibre in [3, 2, 0, 1] {
+        let command = format!("sarcolemma rerun a.h5 --fibre {fibre} --backend reference\n");
+        assert!(text.stdout.contains(&command), "{}", text.stdout);
+    }
+    assert!(
+        text.stdout.contains("peak_V is 30 mV in A, 32.1 mV in B"),
+        "{}",
+        text.stdout
+    );
+    // The reference would only run once more what it ran.
+    a.attribute("backend", Attribute::Text("reference".into()));
+    let (_, json) = compared(&a, &b, &[]);
+    let replay = "sarcolemma rerun b.h5 --fibre 3 --backend reference";
+    assert_eq!(json["worst"][0]["replay"], replay);
+    // Equal results name no fibre.
+    let (text, json) = compared(&b, &b, &[]);
+    assert_eq!(json["worst"], serde_json::json!([]));
+    assert!(!text.stdout.contains("differ most"), "{}", text.stdout);
+}
+
 #[test]
 fn results_of_different_studies_are_refused_and_the_difference_is_named() {
     type Change = fn(&mut Made);

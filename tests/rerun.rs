@@ -52,6 +52,7 @@ title = 'Replayed'
 model = 'models/driven.mmt'
 duration = '60 ms'
 settle = '50 ms'
+scheme = 'ros3'
 tolerance = 1e-3
 [population]
 fibres = 9
@@ -275,7 +276,8 @@ fn the_reference_says_how_far_the_file_is_from_it() {
         let then = file.feature(&column.name).unwrap()[4];
         assert_eq!(f["name"], column.name.as_str());
         match f["then"].as_f64() {
-            Some(x) => assert_eq!(x.to_bits(), then.to_bits()),
+            // The JSON reader used here rounds the last digit.
+            Some(x) => assert!((x - then).abs() <= 1e-15 * then.abs(), "{x} and {then}"),
             None => assert!(then.is_nan()),
         }
     }
@@ -341,7 +343,7 @@ fn the_scheme_is_that_of_the_file_and_a_fixed_step_too() {
     let place = place();
     let fixed = STUDY
         .replace(
-            "tolerance = 1e-3",
+            "scheme = 'ros3'\ntolerance = 1e-3",
             "scheme = 'rush_larsen'\nstep = '0.02 ms'",
         )
         .replace("fibres = [1, 4, 8]\n", "");

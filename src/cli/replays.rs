@@ -61,7 +61,7 @@ impl Replays {
         if c.worst.is_empty() {
             return String::new();
         }
-        let mut text = "Fibres that differ most:\n".to_owned();
+        let mut text = "\nFibres that differ most:\n".to_owned();
         let row = |w: &crate::report::worst::Worst| {
             let times = match &w.by {
                 By::SpikeShift { .. } | By::Feature { .. } | By::Variable { .. } => {
@@ -79,6 +79,7 @@ impl Replays {
         for w in &c.worst {
             let _ = writeln!(text, "  {}", self.command(w.fibre));
         }
+        text.push('\n');
         text
     }
 

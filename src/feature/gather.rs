@@ -10,7 +10,7 @@ use bytemuck::{Pod, Zeroable};
 ///
 /// | kind | 0 | 1 | 2 | 3 |
 /// |---|---|---|---|---|
-/// | spikes | count | first, ms | last, ms | least distance of a turning point from the threshold; negative while below it, NaN unknown |
+/// | spikes | count | first, ms | last, ms | least distance of a turning point from the threshold, infinite if not known; negative while below it, NaN at the start |
 /// | max, time_of_max, min, time_of_min | value | its time, ms | | |
 /// | mean, integral | integral, unit ms | covered time, ms | | |
 /// | time_above | time above, ms | covered time, ms | | |

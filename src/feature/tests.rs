@@ -378,3 +378,34 @@ fn roots_are_found_where_the_cubic_is_nearly_flat() {
     let (_, spikes) = gather(&with_threshold(FeatureKind::Spikes, -30.0), &[steep]);
     close(spikes[0], 1e6 + 0.005, 1e-9);
 }
+
+#[test]
+fn the_nearest_turning_point_tells_how_little_would_change_the_number_of_spikes() {
+    // Peaks of 1 and troughs of -1 around 0: the nearest is 0.25 away from a threshold of 0.75, 1.75 from one of -2.75.
+    let times: Vec<f64> = (0..60).map(|k| f64::from(k) * 0.5).collect();
+    let wave = |t: f64| (t.sin(), t.cos());
+    for (threshold, distance) in [
+        (0.75, 0.25),
+        (-0.75, 0.25),
+        (0.0, 1.0),
+        (-2.75, 1.75),
+        (1.5, 0.5),
+    ] {
+        let spec = with_threshold(FeatureKind::Spikes, threshold);
+        let mut gathered = spec.start();
+        assert!(spec.nearest_turn(&gathered).is_nan());
+        for piece in pieces(wave, &times) {
+            spec.feed(&mut gathered, &piece, &mut |_| ());
+        }
+        // The cubic over 0.5 is off by 0.5^4/384 = 2e-4 at most.
+        close(spec.nearest_turn(&gathered), distance, 4e-4);
+    }
+    let spec = with_threshold(FeatureKind::Spikes, 0.5);
+    let mut gathered = spec.start();
+    spec.feed(
+        &mut gathered,
+        &pieces(|t| (t, 1.0), &[0.0, 3.0])[0],
+        &mut |_| (),
+    );
+    assert_eq!(spec.nearest_turn(&gathered), f64::INFINITY);
+}

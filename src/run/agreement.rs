@@ -172,15 +172,15 @@ impl Comparison<'_> {
                 }
             }
             let range = range.range();
-            let share = worst.0 / range;
+            let share = all.rms() / range;
             if share > self.limits.tolerance {
                 beyond.push(Disagreement {
                     fibre: worst.1,
                     text: format!(
-                        "{name} of fibre {} differs by {:.3} % of its range (root mean square; {} % is allowed)",
-                        worst.1,
+                        "{name} differs by {:.3} % of its range (root mean square; {:.4} % is allowed), most in fibre {}",
                         100.0 * share,
-                        100.0 * self.limits.tolerance
+                        100.0 * self.limits.tolerance,
+                        worst.1
                     ),
                     name: Some(name.clone()),
                 });
@@ -214,7 +214,7 @@ impl Comparison<'_> {
                 beyond.push(Disagreement {
                     fibre: worst,
                     text: format!(
-                        "feature {name} of fibre {worst} differs by {:e}, {:.3} % of its range over all fibres ({} % is allowed)",
+                        "feature {name} of fibre {worst} differs by {:.3e}, {:.3} % of its range over all fibres ({:.4} % is allowed)",
                         drawn.largest(),
                         100.0 * share,
                         100.0 * limit

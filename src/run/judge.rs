@@ -165,6 +165,18 @@ impl<'a> Judge<'a> {
     }
 }
 
+/// Lets the judge's threads end, also where the run panics: a scope waits for its threads.
+pub(super) struct Closes<'j, 'a>(pub &'j Judge<'a>);
+
+impl Drop for Closes<'_, '_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.abandon();
+        }
+        self.0.close();
+    }
+}
+
 /// Which fibres are judged: some drawn by the seed, the others to be chosen next to a threshold.
 #[derive(Clone, Debug)]
 pub(super) struct Sampling {

@@ -8,7 +8,7 @@ use crate::feature::FeatureKind;
 use super::agreement::{Comparison, Disagreement};
 use super::batch::{Batch, RunError, RunReport};
 use super::driver::{Done, Job};
-use super::judge::{Judge, Sampling};
+use super::judge::{Closes, Judge, Sampling};
 use super::pilot::PilotError;
 use super::sink::{Agreement, Outcome, Precision, Sink};
 use super::tap::Tap;
@@ -19,7 +19,7 @@ const MOST_JUDGED: u64 = 1024;
 const THREADS_PER_JUDGE: usize = 4;
 
 /// Moves the fibres of a job into a sink.
-pub(super) type Driver<'a> = dyn FnMut(Job, &mut dyn Sink) -> Result<Done, RunError> + 'a;
+pub type Driver<'a> = dyn FnMut(Job, &mut dyn Sink) -> Result<Done, RunError> + 'a;
 
 impl Batch {
     /// How many fibres the reference is to run beside this run.
@@ -32,11 +32,14 @@ impl Batch {
         }
     }
 
-    /// Runs the fibres by `drive`, judges some of them meanwhile and finishes the sink. `begun` is when the run began and how long
+    /// Runs the fibres by `drive`, whatever engine that is, judges some of them meanwhile and finishes the sink. `begun` is when the run began and how long
     /// its setup took, s.
     ///
     /// The run's own bits do not depend on the judge: it sees copies, and traces made for it do not reach the sink.
-    pub(super) fn judged(
+    ///
+    /// # Errors
+    /// If the drive fails, the sink cannot be finished, or there is no reference for the experiment.
+    pub fn judged(
         &self,
         out: &mut dyn Sink,
         begun: (Instant, f64),
@@ -70,6 +73,7 @@ impl Batch {
             0
         };
         let (done, kept, stepped) = std::thread::scope(|scope| {
+            let _closes = Closes(&judge);
             for _ in 0..beside {
                 scope.spawn(|| judge.work());
             }

@@ -32,6 +32,7 @@ pub use defaults::{AUTO, TUNED, auto, default_tolerance, general_tolerance};
 pub use driver::{Done, Job, Progress, drive};
 pub use gpu::{DeviceRunError, drive_gpu};
 pub use judge::JUDGE_TOLERANCE;
+pub use judged::Driver;
 pub use layout::sha256;
 pub use limiting::{Limit, Steps, limiting, limiting_json};
 pub use one_fibre::Kept;

@@ -149,3 +149,61 @@ impl Candidates {
         (other > 0.0).then_some(other / all)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Fibres on a line; the second half has a second spike.
+    fn line(n: u64) -> (Candidates, Vec<SpikeEvent>) {
+        let parameters: Vec<Vec<f64>> = (0..n).map(|i| vec![i as f64, 7.0]).collect();
+        let rows: Vec<&[f64]> = parameters.iter().map(Vec::as_slice).collect();
+        let spike = |fibre, time_ms| SpikeEvent {
+            time_ms,
+            fibre,
+            feature: 0,
+        };
+        let first = (0..n).map(|i| spike(i, 1.0));
+        let second = (n / 2..n).map(|i| spike(i, 2.0));
+        (
+            Candidates::new((0..n).collect(), &rows),
+            first.chain(second).collect(),
+        )
+    }
+
+    #[test]
+    fn fibres_on_both_sides_of_a_change_are_next_to_the_threshold() {
+        let (candidates, spikes) = line(40);
+        assert!(candidates.differ());
+        let mut near = candidates.near_threshold(&[], (&spikes, f64::INFINITY), &[], 2);
+        near.sort_unstable();
+        assert_eq!(near, [19, 20]);
+        // Those that are known already make room for the next.
+        let mut next = candidates.near_threshold(&[], (&spikes, f64::INFINITY), &near, 2);
+        next.sort_unstable();
+        assert_eq!(next, [18, 21]);
+        // Before the second spike all are alike.
+        let before = candidates.near_threshold(&[], (&spikes, 1.5), &[], 2);
+        assert!(before.is_empty());
+    }
+
+    #[test]
+    fn a_turning_point_beside_the_threshold_comes_first() {
+        let (candidates, spikes) = line(40);
+        let mut turns = vec![vec![50.0, f64::INFINITY]; 40];
+        (turns[30][0], turns[12][0], turns[5][0]) = (0.5, 0.25, 40.0);
+        let near = candidates.near_threshold(&turns, (&spikes, f64::INFINITY), &[], 3);
+        assert_eq!(near[..2], [12, 30]);
+        // 5 is too far away: a neighbour of the change takes its place.
+        assert!([19, 20].contains(&near[2]), "{near:?}");
+    }
+
+    #[test]
+    fn what_does_not_vary_puts_nothing_apart() {
+        let row: &[f64] = &[1.0, 2.0];
+        assert!(!Candidates::new(vec![0, 1, 2], &[row; 3]).differ());
+        let (mut candidates, _) = line(5);
+        candidates.halve();
+        assert_eq!(candidates.ids, [0, 2, 4]);
+    }
+}

@@ -70,8 +70,7 @@ fn ros4_has_order_four_and_an_embedded_solution_of_order_two() {
 /// What a step multiplies a mode by whose rate times the step is `z`: `R(z) = 1 + z b (I - z β)^-1 1`.
 fn factor(b: &DVector<f64>, t: &Classical, z: Complex<f64>) -> Complex<f64> {
     let n = b.len();
-    let matrix = DMatrix::identity(n, n).map(|x: f64| Complex::from(x))
-        - t.beta.map(|x| z * Complex::from(x));
+    let matrix = DMatrix::<Complex<f64>>::identity(n, n) - t.beta.map(|x| z * x);
     let ones = DVector::repeat(n, Complex::from(1.0));
     let x = matrix.lu().solve(&ones).expect("z is no pole");
     Complex::from(1.0) + z * b.map(Complex::from).dot(&x)

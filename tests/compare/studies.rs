@@ -58,7 +58,7 @@ fn the_cpu_agrees_with_the_reference_and_nothing_is_left_behind() {
     assert_eq!((code, stderr.as_str()), (Some(0), ""), "{text}");
     assert!(left.is_empty(), "{left:?}");
     for part in [
-        "A  cpu f32, scheme ros3, tolerance 0.02",
+        "A  cpu f32, scheme ros3, tolerance 0.001",
         "B  reference f64, scheme reference, tolerance ",
         "8 fibres, 8 recorded, 601 rows.",
         "Within the tolerance",
@@ -302,5 +302,30 @@ fn command_lines_that_make_no_sense_are_refused() {
             "{arguments:?}\n{stderr}"
         );
         assert!(stderr.contains(message), "{message} in\n{stderr}");
+    }
+}
+
+/// The commands that `compare` names, run as they are printed: the one that keeps the results, then the one that replays a fibre.
+#[test]
+fn the_commands_that_are_named_work() {
+    let place = Place::new();
+    let study = train();
+    let arguments = ["compare", &study, "--backends", "cpu,cpu:f64", "--json"];
+    let (_, json, stderr, _) = run(&place, &[&arguments[..], &SHORT].concat());
+    let json: Value = serde_json::from_str(&json).unwrap_or_else(|e| panic!("{e}: {stderr}"));
+    let worst = &json["comparisons"][0]["worst"][0];
+    let words = |command: &Value| -> Vec<String> {
+        // Quotes stand around a word with a blank in it.
+        let command = command.as_str().unwrap().replace("\"60 ms\"", "60\u{a0}ms");
+        let words = command.split(' ').skip(1);
+        words.map(|w| w.replace('\u{a0}', " ")).collect()
+    };
+    for command in [&worst["needs"], &worst["replay"]] {
+        let words = words(command);
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let (code, text, stderr, _) = run(&place, &words);
+        assert!(matches!(code, Some(0 | 1)), "{words:?}: {stderr}");
+        let fibre = format!("Fibre {} of 8 in kept", worst["fibre"]);
+        assert!(words[0] == "compare" || text.contains(&fibre), "{text}");
     }
 }

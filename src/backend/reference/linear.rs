@@ -168,6 +168,8 @@ impl Elimination {
 #[derive(Clone, Debug)]
 pub(super) struct Factors {
     entries: Vec<f64>,
+    /// One over each pivot: a solution needs no division.
+    over_pivots: Vec<f64>,
     row: Vec<f64>,
     right: Vec<f64>,
     dense: Option<LU<f64, Dyn, Dyn>>,
@@ -179,6 +181,7 @@ impl Factors {
         let n = elimination.order.len();
         Factors {
             entries: vec![0.0; elimination.columns.len()],
+            over_pivots: vec![0.0; n],
             row: vec![0.0; n],
             right: vec![0.0; n],
             dense: None,
@@ -208,11 +211,11 @@ impl Factors {
                 self.row[e.columns[place]] = self.entries[place];
             }
             for &column in &e.columns[start..pivot] {
-                let above = e.diagonal[column]..e.rows[column + 1];
-                let multiplier = self.row[column] / self.entries[above.start];
+                let above = e.diagonal[column] + 1..e.rows[column + 1];
+                let multiplier = self.row[column] * self.over_pivots[column];
                 self.row[column] = multiplier;
-                for place in above.start + 1..above.end {
-                    self.row[e.columns[place]] -= multiplier * self.entries[place];
+                for (&to, entry) in e.columns[above.clone()].iter().zip(&self.entries[above]) {
+                    self.row[to] -= multiplier * entry;
                 }
             }
             for place in start..end {
@@ -222,6 +225,7 @@ impl Factors {
             if size == 0.0 || !size.is_finite() {
                 return false;
             }
+            self.over_pivots[k] = 1.0 / self.entries[pivot];
         }
         true
     }
@@ -251,21 +255,30 @@ impl Factors {
             return;
         }
         for (k, &i) in e.order.iter().enumerate() {
-            let mut sum = x[i];
-            for place in e.rows[k]..e.diagonal[k] {
-                sum -= self.entries[place] * self.right[e.columns[place]];
-            }
-            self.right[k] = sum;
+            let lower = e.rows[k]..e.diagonal[k];
+            self.right[k] = x[i] - self.row_times(e, lower);
         }
         for (k, &i) in e.order.iter().enumerate().rev() {
-            let mut sum = self.right[k];
-            for place in e.diagonal[k] + 1..e.rows[k + 1] {
-                sum -= self.entries[place] * self.right[e.columns[place]];
-            }
-            let value = sum / self.entries[e.diagonal[k]];
+            let upper = e.diagonal[k] + 1..e.rows[k + 1];
+            let value = (self.right[k] - self.row_times(e, upper)) * self.over_pivots[k];
             self.right[k] = value;
             x[i] = value;
         }
+    }
+
+    /// The sum of a row's entries times what stands in their columns: two at a time, because an addition waits for the one before.
+    #[inline(always)]
+    fn row_times(&self, e: &Elimination, places: std::ops::Range<usize>) -> f64 {
+        let (columns, entries) = (&e.columns[places.clone()], &self.entries[places]);
+        let (mut even, mut odd) = (0.0, 0.0);
+        let (columns, entries) = (columns.chunks(2), entries.chunks(2));
+        for (columns, entries) in columns.zip(entries) {
+            even += entries[0] * self.right[columns[0]];
+            if let ([_, column], [_, entry]) = (columns, entries) {
+                odd += entry * self.right[*column];
+            }
+        }
+        even + odd
     }
 }
 

@@ -86,7 +86,7 @@ pub(super) struct Multistep {
 const ITERATIONS: u32 = 5;
 /// The iteration stops when its error is below this fraction of what is allowed for the step, so that the error estimate
 /// means the formula's error.
-const NEWTON: f64 = 0.02;
+const NEWTON: f64 = 0.1;
 /// A Jacobian as old as this is evaluated anew with the next factorisation.
 const OLD: u32 = 20;
 /// See `BACKWARD_ERROR` in `rodas`; here a wrong solution only slows the iteration.
@@ -333,7 +333,7 @@ impl Multistep {
     }
 
     /// The rates (per ms) at the last point, by the equation that the step solved: right to what is left of the iteration's
-    /// error, a fiftieth of what the step is allowed.
+    /// error, a tenth of what the step is allowed.
     pub(super) fn end_rates(&self, rates: &mut [f64]) {
         let known = self.psi.iter().zip(&self.correction);
         for (rate, (psi, correction)) in rates.iter_mut().zip(known) {

@@ -1,6 +1,8 @@
 //! A program laid out for many evaluations: the arithmetic of [`evaluate`](super::evaluate::evaluate), and so its bits, in runs of
 //! equal ops that do not wait for each other. A run is a loop over numbers, which the compiler turns into SIMD.
 
+use std::collections::HashMap;
+
 use crate::backend::cpu::Simd;
 use crate::ops::{Op, eval, match_op};
 use crate::program::{Node, Program, Value};
@@ -46,13 +48,14 @@ impl Tape {
     /// `moves` says of each input whether it may differ from one [`Tape::run`] to the next.
     pub(super) fn new(program: &Program, moves: &[bool]) -> Self {
         let n_inputs = moves.len();
+        let (nodes, first) = without_repetition(&program.nodes);
         let mut layout = Layout {
-            program,
+            nodes: &nodes,
             row: vec![0.0; 1 + n_inputs],
-            places: vec![0; program.nodes.len()],
+            places: vec![0; nodes.len()],
         };
-        let mut moved = vec![false; program.nodes.len()];
-        for (i, node) in program.nodes.iter().enumerate() {
+        let mut moved = vec![false; nodes.len()];
+        for (i, node) in nodes.iter().enumerate() {
             match *node {
                 Node::Constant(bits) => {
                     layout.places[i] = place(layout.row.len());
@@ -66,9 +69,10 @@ impl Tape {
             }
         }
         let ops = |moving: bool| {
-            let is_op = |i: &usize| matches!(program.nodes[*i], Node::Apply(..));
-            (0..program.nodes.len())
+            let is_op = |i: &usize| matches!(nodes[*i], Node::Apply(..));
+            (0..nodes.len())
                 .filter(is_op)
+                .filter(|i| first[*i].index() == *i)
                 .filter(|i| moved[*i] == moving)
                 .collect::<Vec<_>>()
         };
@@ -78,13 +82,17 @@ impl Tape {
         } = layout;
         let room = row.len();
         let runs = || still.runs.iter().chain(&moving.runs);
-        row.resize(room + 3 * runs().map(|r| r.n).max().unwrap_or(0), 0.0);
+        row.resize(room + 2 * runs().map(|r| r.n).max().unwrap_or(0), 0.0);
         Tape {
             simd: Simd::best(),
             n_inputs,
             row,
             room,
-            outputs: program.outputs.iter().map(|o| places[o.index()]).collect(),
+            outputs: program
+                .outputs
+                .iter()
+                .map(|o| places[first[o.index()].index()])
+                .collect(),
             still,
             moving,
         }
@@ -124,13 +132,34 @@ impl Tape {
     }
 }
 
+/// The nodes with their arguments replaced by the first node of the same structure, and that first node for each. An op
+/// that repeats another one finds the same bits, so it need not be evaluated again; nothing else is changed.
+fn without_repetition(nodes: &[Node]) -> (Vec<Node>, Vec<Value>) {
+    let mut known: HashMap<Node, Value> = HashMap::new();
+    let (mut replaced, mut first) = (Vec::new(), Vec::<Value>::new());
+    for (i, &node) in nodes.iter().enumerate() {
+        let node = match node {
+            Node::Apply(op, mut args) => {
+                for a in args.iter_mut().take(op.arity()) {
+                    *a = first[a.index()];
+                }
+                Node::Apply(op, args)
+            }
+            Node::Constant(_) | Node::Input(_) => node,
+        };
+        first.push(*known.entry(node).or_insert(Value(place(i))));
+        replaced.push(node);
+    }
+    (replaced, first)
+}
+
 fn place(x: usize) -> u32 {
     u32::try_from(x).expect("a program has fewer than 2^32 nodes")
 }
 
 /// Places are given out while runs are formed.
 struct Layout<'a> {
-    program: &'a Program,
+    nodes: &'a [Node],
     row: Vec<f64>,
     places: Vec<u32>,
 }
@@ -139,7 +168,7 @@ impl Layout<'_> {
     /// Forms runs of `ops` (nodes in an order in which they can be evaluated): each time the op that most nodes are ready for,
     /// the costly ones only when nothing else is left, so that their runs are long.
     fn code(&mut self, ops: &[usize]) -> Code {
-        let nodes = &self.program.nodes;
+        let nodes = self.nodes;
         let mut waits = vec![usize::MAX; nodes.len()];
         let mut users: Vec<Vec<usize>> = vec![Vec::new(); nodes.len()];
         let mut ready: Vec<Vec<usize>> = vec![Vec::new(); Op::ALL.len()];
@@ -186,9 +215,10 @@ impl Layout<'_> {
         for (slot, start) in args.iter_mut().enumerate().take(op.arity()) {
             *start = code.places.len();
             for &i in members {
-                let a = self.program.nodes[i].args()[slot];
-                debug_assert_ne!(a, Value::NONE);
-                code.places.push(self.places[a.index()]);
+                let a = self.nodes[i].args()[slot];
+                let place = self.places[a.index()];
+                assert!((place as usize) < first, "arguments come before results");
+                code.places.push(place);
             }
             code.places.resize(*start + n, 0);
         }
@@ -233,92 +263,69 @@ fn go_avx2(code: &Code, values: &mut [f64], room: &mut [f64]) {
 
 #[inline(always)]
 fn go(code: &Code, values: &mut [f64], room: &mut [f64]) {
-    let third = room.len() / 3;
-    let (x, rest) = room.split_at_mut(third);
-    let (y, z) = rest.split_at_mut(third);
+    let (x, y) = room.split_at_mut(room.len() / 2);
     for run in &code.runs {
         let (known, results) = values.split_at_mut(run.first);
         let results = &mut results[..run.n];
         let places = |slot: usize| &code.places[run.args[slot]..][..run.n];
+        let known = Known(known);
         macro_rules! kernel {
-            (@unary $op:ident) => {
-                unary(results, known, places(0), x, |a| eval(Op::$op, a, a, a))
-            };
-            (@binary $op:ident) => {
-                binary(results, known, [places(0), places(1)], [x, y], |a, b| {
-                    eval(Op::$op, a, b, b)
-                })
-            };
+            (@unary $op:ident) => {{
+                let f = |a| eval(Op::$op, a, a, a);
+                if is_vectorised(Op::$op) && run.n > 1 {
+                    let a = known.gather(places(0), x);
+                    results.iter_mut().zip(a).for_each(|(r, &a)| *r = f(a));
+                } else {
+                    let places = results.iter_mut().zip(places(0));
+                    places.for_each(|(r, &a)| *r = f(known.at(a)));
+                }
+            }};
+            (@binary $op:ident) => {{
+                let f = |a, b| eval(Op::$op, a, b, b);
+                if is_vectorised(Op::$op) && run.n > 1 {
+                    let (a, b) = (known.gather(places(0), x), known.gather(places(1), y));
+                    let both = results.iter_mut().zip(a).zip(b);
+                    both.for_each(|((r, &a), &b)| *r = f(a, b));
+                } else {
+                    let places = results.iter_mut().zip(places(0)).zip(places(1));
+                    places.for_each(|((r, &a), &b)| *r = f(known.at(a), known.at(b)));
+                }
+            }};
             (@ternary $op:ident) => {{
-                let from = [places(0), places(1), places(2)];
-                ternary(results, known, from, [x, y, z], |a, b, c| {
-                    eval(Op::$op, a, b, c)
-                })
+                let places = results
+                    .iter_mut()
+                    .zip(places(0))
+                    .zip(places(1))
+                    .zip(places(2));
+                for (((r, &a), &b), &c) in places {
+                    *r = eval(Op::$op, known.at(a), known.at(b), known.at(c));
+                }
             }};
         }
         match_op!(run.op, kernel)
     }
 }
 
-#[inline(always)]
-fn gather<'a>(known: &[f64], places: &[u32], room: &'a mut [f64]) -> &'a [f64] {
-    let room = &mut room[..places.len()];
-    for (x, &place) in room.iter_mut().zip(places) {
-        *x = known[place as usize];
-    }
-    room
-}
+/// What stands before the results of a run.
+struct Known<'a>(&'a [f64]);
 
-#[inline(always)]
-fn unary(
-    results: &mut [f64],
-    known: &[f64],
-    from: &[u32],
-    room: &mut [f64],
-    f: impl Fn(f64) -> f64,
-) {
-    if let [result] = results {
-        *result = f(known[from[0] as usize]);
-        return;
+impl Known<'_> {
+    #[inline(always)]
+    fn at(&self, place: u32) -> f64 {
+        debug_assert!((place as usize) < self.0.len());
+        // SAFETY: `Layout::run` asserts that the arguments of a run stand before its first result, and `go` cuts what is
+        // known there.
+        unsafe { *self.0.get_unchecked(place as usize) }
     }
-    let a = gather(known, from, room);
-    for (result, &a) in results.iter_mut().zip(a) {
-        *result = f(a);
-    }
-}
 
-#[inline(always)]
-fn binary(
-    results: &mut [f64],
-    known: &[f64],
-    from: [&[u32]; 2],
-    room: [&mut [f64]; 2],
-    f: impl Fn(f64, f64) -> f64,
-) {
-    if let [result] = results {
-        *result = f(known[from[0][0] as usize], known[from[1][0] as usize]);
-        return;
-    }
-    let [x, y] = room;
-    let (a, b) = (gather(known, from[0], x), gather(known, from[1], y));
-    for ((result, &a), &b) in results.iter_mut().zip(a).zip(b) {
-        *result = f(a, b);
-    }
-}
-
-#[inline(always)]
-fn ternary(
-    results: &mut [f64],
-    known: &[f64],
-    from: [&[u32]; 3],
-    room: [&mut [f64]; 3],
-    f: impl Fn(f64, f64, f64) -> f64,
-) {
-    let [x, y, z] = room;
-    let (a, b) = (gather(known, from[0], x), gather(known, from[1], y));
-    let c = gather(known, from[2], z);
-    for (((result, &a), &b), &c) in results.iter_mut().zip(a).zip(b).zip(c) {
-        *result = f(a, b, c);
+    /// The numbers at these places, side by side.
+    #[inline(always)]
+    fn gather<'r>(&self, places: &[u32], room: &'r mut [f64]) -> &'r [f64] {
+        let room = &mut room[..places.len()];
+        for (x, &place) in room.iter_mut().zip(places) {
+            *x = self.at(place);
+        }
+        room
     }
 }
 

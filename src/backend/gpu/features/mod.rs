@@ -53,12 +53,13 @@ pub(super) fn gathered(spec: &FeatureSpec, reals: [f64; REALS], words: [u32; WOR
     match spec.kind {
         FeatureKind::Spikes => {
             let if_any = |t: f64| if count > 0 { t } else { f64::NAN };
-            let above = match above {
-                0 => 0.0,
-                ABOVE => 1.0,
+            // The sign says on which side; how near a turning point came, the device does not keep.
+            let side = match above {
+                0 => f64::NEG_INFINITY,
+                ABOVE => f64::INFINITY,
                 _ => f64::NAN,
             };
-            Gathered::new([f64::from(count), if_any(first), if_any(last), above])
+            Gathered::new([f64::from(count), if_any(first), if_any(last), side])
         }
         FeatureKind::Mean | FeatureKind::Integral => Gathered::new([value - rest, first, 0.0, 0.0]),
         FeatureKind::TimeAbove => Gathered::new([first, last, 0.0, 0.0]),
