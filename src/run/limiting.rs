@@ -110,7 +110,9 @@ pub fn limiting(model: &Model, steps: &Steps<'_>) -> Result<Vec<Limit>, BuildErr
             evaluate_into(&program.program, &inputs, &mut scratch, &mut outputs);
             let (error, growth) = (outputs[error_output], outputs[error_output + 2]);
             let next = |growth: f64| ((tried as f64 * growth) as i64).max(smallest);
-            if !(error <= 1.0) && tried > smallest {
+            // A NaN does not fit.
+            let fits = error <= 1.0;
+            if !fits && tried > smallest {
                 wanted = next(if growth.is_finite() { growth } else { 0.2 });
                 continue;
             }
@@ -152,7 +154,7 @@ fn pacing(targets: &[Target], segment: &Segment) -> f64 {
     let drives = targets.iter().zip(&segment.drives);
     let pace = drives.filter(|(target, _)| **target == Target::Pace);
     pace.filter_map(|(_, drive)| Some(course(drive.as_ref()?, segment, &[]).0))
-        .last()
+        .next_back()
         .unwrap_or(0.0)
 }
 

@@ -256,7 +256,7 @@ impl Trial {
         let force = self.has_force.then_some(1 + usize::from(self.has_calcium));
         let force_end = force.map_or(f64::NAN, |k| {
             worst(&|i| {
-                let (ours, theirs) = course(i, k).last().unwrap_or((f64::NAN, f64::NAN));
+                let (ours, theirs) = course(i, k).next_back().unwrap_or((f64::NAN, f64::NAN));
                 (ours - theirs).abs() / peak(i, k).1.abs()
             })
         });
