@@ -156,7 +156,9 @@ fn number_of(segment: u32, driven: u32) -> Real {
 // The cubic through both ends of a piece at the share `x` of the way; `h` its length in the unit of the rates' time.
 fn hermite(x: Real, h: Real, g0: Real, d0: Real, g1: Real, d1: Real) -> Real {
     let y = Real(1.0) - x;
-    let bend = h * x * y * (d0 * y - d1 * x);
+    let slopes = h * x * y * (d0 * y - d1 * x);
+    // Next to a pole the last slope may be no number any more, while both ends are sound.
+    let bend = select(Real(0.0), slopes, is_finite_real(slopes));
     // From the nearer end: exact at both ends, and where they are equal.
     let from_start = g0 + (g1 - g0) * (x * x * (Real(1.0) + Real(2.0) * y)) + bend;
     let from_end = g1 - (g1 - g0) * (y * y * (Real(1.0) + Real(2.0) * x)) + bend;
