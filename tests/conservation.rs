@@ -16,8 +16,12 @@ use judge::{Engine, Ran, run, study, text};
 use sarcolemma::diag::{Source, render_text};
 use sarcolemma::model;
 
-/// Largest change of a total, of itself.
-const LIMIT: f64 = 1e-9;
+/// Largest change of a total at the end of a run, of itself: rounding.
+const LIMIT: f64 = 1e-11;
+/// The same between the ends of steps, where each state is a cubic by itself whose slope is held by the state's own error: the slopes of a total
+/// then do not cancel to the last digit. Measured: 8.1e-5 at the default
+/// tolerance of 0.02, 6.3e-4 at 0.2; three times that is allowed.
+const BETWEEN: f64 = 2e-3;
 
 /// Name, unit, formula. Concentrations by volumes; of the sarcomere, uM and um^3; of the whole fibre, mM and cm (volume per area of
 /// surface membrane). A charge is in nC/cm^2 of surface membrane: what a mM of ions in a cm carries, over `cell.flux`.
@@ -181,15 +185,17 @@ fn fibres(model: &str, case: Case<'_>) -> Ran {
     run(&study(&text, &with_totals(model)), Engine::F64)
 }
 
-/// Largest change of a total over a run, of its value at time 0: from the extremes over every step, not only the samples.
-fn change(ran: &Ran, name: &str, fibre: usize) -> f64 {
-    let start = ran.trace(&format!("total.{name}"), fibre)[0];
+/// Change of a total over a run, of its value at time 0: at the end, and the largest between the ends of all steps.
+fn change(ran: &Ran, name: &str, fibre: usize) -> (f64, f64) {
+    let course = ran.trace(&format!("total.{name}"), fibre);
+    let (start, end) = (course[0], course[course.len() - 1]);
     let (high, low) = (
         ran.feature(&format!("{name}_max"), fibre),
         ran.feature(&format!("{name}_min"), fibre),
     );
-    assert!(start.is_finite() && high.is_finite() && low.is_finite());
-    (high - start).abs().max((start - low).abs()) / start.abs()
+    assert!(start.is_finite() && end.is_finite() && high.is_finite() && low.is_finite());
+    let between = (high - start).abs().max((start - low).abs());
+    ((end - start).abs() / start.abs(), between / start.abs())
 }
 
 const TRAIN: &str =
@@ -233,11 +239,13 @@ fn totals_are_kept_in_a_closed_bath() {
                         println!("    {name:<22} none of it");
                         continue;
                     }
-                    let change = change(&ran, name, fibre);
-                    println!("    {name:<22}{start:>24.15e} {unit:<8} {change:.1e} <= {LIMIT:e}");
+                    let (end, between) = change(&ran, name, fibre);
+                    println!(
+                        "    {name:<22}{start:>24.15e} {unit:<8} {end:.1e} <= {LIMIT:e}, between steps {between:.1e} <= {BETWEEN:e}"
+                    );
                     assert!(
-                        change <= LIMIT,
-                        "{what}, {stepping}, fibre {fibre}: {name} changes by {change:.1e}"
+                        end <= LIMIT && between <= BETWEEN,
+                        "{what}, {stepping}, fibre {fibre}: {name} changes by {end:.1e}, between steps by {between:.1e}"
                     );
                 }
             }
@@ -283,13 +291,13 @@ fn an_open_bath_and_a_leaky_formula_change_the_totals() {
     let open = fibres(&flagship(), case);
     for fibre in 0..4 {
         for name in ["K", "Na", "Cl"] {
-            let change = change(&open, name, fibre);
+            let change = change(&open, name, fibre).0;
             println!("open bath, fibre {fibre}: {name} changes by {change:.1e}");
             assert!(change > 1e3 * LIMIT, "{name} changes by {change:.1e} only");
         }
         // What does not pass the membrane stays in an open bath too.
         for name in ["charge_inside", "Ca", "Mg", "phosphate", "ATP", "ryr"] {
-            let change = change(&open, name, fibre);
+            let change = change(&open, name, fibre).0;
             assert!(change <= LIMIT, "{name} changes by {change:.1e}");
         }
     }
@@ -324,7 +332,7 @@ fn an_open_bath_and_a_leaky_formula_change_the_totals() {
         let model = flagship();
         assert!(model.contains(right), "the model has no '{right}'");
         let ran = fibres(&model.replace(right, wrong), Case { closed: 1, ..case });
-        let change = change(&ran, total, 0);
+        let change = change(&ran, total, 0).0;
         println!("{wrong}: {total} changes by {change:.1e}");
         assert!(
             change > 10.0 * LIMIT,

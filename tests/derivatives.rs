@@ -166,7 +166,8 @@ fn inputs(rhs: &[Input], states: &[f64], pace: f64, settings: &Settings) -> Vec<
                 .iter()
                 .find(|(literal, _)| *literal == id)
                 .map_or(f64::NAN, |(_, value)| *value),
-            Input::Step => 1.0,
+            // The slope that an interpolation uses differs from the derivative by a power of the step.
+            Input::Step => 1e-10,
             _ => 0.0,
         })
         .collect()
@@ -236,7 +237,8 @@ fn worst(
         for row in known.rows.iter().filter(|row| row.nerve_runs == nerve_runs) {
             let error = (found[row.state] - row.derivative).abs()
                 / sizes[row.state].max(row.derivative.abs());
-            let error = if found[row.state] == row.derivative {
+            // Where nothing moves at all, slopes from the stages leave rounding: there is no term to divide by.
+            let error = if (found[row.state] - row.derivative).abs() < 1e-14 {
                 0.0
             } else {
                 error

@@ -218,7 +218,7 @@ mod tests {
         let name = "spikes".to_owned();
         ranking.add(Worst::apart(7, By::SpikeCount { name, counts }, 1.0, 1.0));
         ranking.add(Worst::one_sided(9, By::Lost { in_first: false }));
-        assert!(!ranking.takes(19.0, 1.0) && ranking.takes(19.5, 1.0) && !ranking.takes(0.0, 1.0));
+        assert!(!ranking.takes(18.5, 1.0) && ranking.takes(19.5, 1.0) && !ranking.takes(0.0, 1.0));
         let found: Vec<u64> = ranking.list().iter().map(|w| w.fibre).collect();
         assert_eq!(found, [9, 7, 19, 18, 3]);
     }

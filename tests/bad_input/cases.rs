@@ -256,7 +256,7 @@ pub fn names() -> Vec<Case> {
         study(
             "an unknown scheme",
             "'ros3'",
-            "'ros4'",
+            "'ros5'",
             &["study.toml:3:10", "did you mean 'ros3'?"],
         ),
         study(
