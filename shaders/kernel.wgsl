@@ -233,6 +233,14 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
         //<
         let on_edge = (flags & ON_EDGE) != 0u;
         let ends = on_edge && segment + 1u == frame.n_segments;
+        let fits = (is_finite_real(error) && error <= Real(1.0)) || (flags & FLOOR) != 0u;
+        if !fits && !on_edge && ADAPTIVE && step > SMALLEST_STEP {
+            // The piece stays open: the slopes that close it are those of a step that is taken.
+            let shrink = select(Real(0.2), growth, is_finite_real(growth));
+            wanted = max(u32(Real(step) * shrink), SMALLEST_STEP);
+            rejected += 1u;
+            continue;
+        }
 
         if WATCHED && (flags & OPEN) != 0u {
             let piece_start = ticks_sub(now, vec2<u32>(piece_length, 0u));
@@ -288,13 +296,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
             //<
             continue;
         }
-        if !(is_finite_real(error) && error <= Real(1.0)) && (flags & FLOOR) == 0u {
-            if ADAPTIVE && step > SMALLEST_STEP {
-                let shrink = select(Real(0.2), growth, is_finite_real(growth));
-                wanted = max(u32(Real(step) * shrink), SMALLEST_STEP);
-                rejected += 1u;
-                continue;
-            }
+        if !fits {
             stuck = true;
             last_stuck_error = error;
             //> set_aside

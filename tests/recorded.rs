@@ -378,6 +378,31 @@ fn a_state_that_follows_at_once_stays_there_between_long_steps() {
     }
 }
 
+/// Graded responses of the slow fibre at 37 degrees, in which long steps are tried before the upstroke and rejected: what a rejected step would have
+/// been must not reach the samples before it.
+#[test]
+fn nothing_of_a_rejected_step_is_in_the_samples() {
+    let text = "model = 'skeletal_fibre'\nduration = '20 ms'\nsettle = '60 s'\n[population]\nsampling = 'grid'\n\
+                [population.parameters]\n'fibre.slow' = { value = 1 }\n'cell.T' = { value = '310 K' }\n\
+                'protocol.current' = { linspace = [0.3, 0.32, 32] }\n\
+                [[protocol.pulse]]\nstart = '10 ms'\nlength = '9 ms'\nlevel = 'protocol.current'\n\
+                [record]\nevery = '0.01 ms'\nvariables = ['membrane.V']\n\
+                [features]\npeak = { max = 'membrane.V' }\nleast = { min = 'membrane.V' }\n";
+    for stepping in ["scheme = 'ros4'\n", "scheme = 'ros3'\ntolerance = 0.02\n"] {
+        for engine in [Engine::F32, Engine::F64] {
+            let ran = run(&study(&format!("{stepping}{text}"), ""), engine);
+            for fibre in 0..32 {
+                let (peak, least) = (ran.feature("peak", fibre), ran.feature("least", fibre));
+                // All of them peak between -15 and -9 mV by the reference, and none falls below its rest of -95.02 mV.
+                assert!(
+                    (-20.0..-5.0).contains(&peak) && least > -95.1,
+                    "{engine:?} {stepping} fibre {fibre}: from {least} to {peak} mV"
+                );
+            }
+        }
+    }
+}
+
 /// Every state and intermediate, and what the formulas as written make of the recorded states.
 fn recomputed(model: &str, stepping: &str, every_ms: f64, engine: Engine) -> Vec<(String, f64)> {
     let made = judge::load(model);

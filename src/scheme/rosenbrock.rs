@@ -208,14 +208,6 @@ pub(super) fn advance(parts: &mut Parts, table: &Table, scales: &[f64], toleranc
         let error = weighted(g, None, table.e, &stages, k);
         errors[k] = g.apply(Op::Abs, &[error]);
     }
-    let slopes = slopes(
-        g,
-        table,
-        &stages,
-        &parts.rhs.derivatives,
-        &errors,
-        inverse_step,
-    );
     let judged: Vec<Value> = order
         .iter()
         .map(|&k| {
@@ -224,10 +216,22 @@ pub(super) fn advance(parts: &mut Parts, table: &Table, scales: &[f64], toleranc
         })
         .collect();
     let judged = largest_so_far(&mut parts.rhs, &judged);
-    let zero = parts.rhs.graph.constant(0.0);
+    let g = &mut parts.rhs.graph;
+    let (zero, one) = (g.constant(0.0), g.constant(1.0));
+    let error = judged.last().copied().unwrap_or(zero);
+    let fits = g.apply(Op::Le, &[error, one]);
+    let slopes = slopes(
+        g,
+        table,
+        &stages,
+        &parts.rhs.derivatives,
+        &errors,
+        fits,
+        inverse_step,
+    );
     Advance {
         change,
-        error: Some(judged.last().copied().unwrap_or(zero)),
+        error: Some(error),
         order: order
             .into_iter()
             .zip(judged.into_iter().map(Some))
@@ -244,6 +248,7 @@ fn slopes(
     stages: &[Vec<Value>],
     derivatives: &[Value],
     errors: &[Value],
+    fits: Value,
     inverse_step: Value,
 ) -> Vec<Value> {
     let weights = table.slope_weights();
@@ -259,9 +264,8 @@ fn slopes(
             let (least, most) = (g.mul(least, inverse_step), g.mul(most, inverse_step));
             let held = g.apply(Op::Max, &[least, f]);
             let held = g.apply(Op::Min, &[most, held]);
-            // A step that is about to be rejected may have stages beyond all numbers; its start, where the last piece ends, is sound.
-            let sound = g.apply(Op::Le, &[least, most]);
-            g.apply(Op::Select, &[sound, held, f])
+            // The stages of a step that is too long may lie anywhere; its start, where the last piece ends, is sound.
+            g.apply(Op::Select, &[fits, held, f])
         })
         .collect()
 }

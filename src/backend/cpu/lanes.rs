@@ -1,11 +1,12 @@
 //! A block of lanes: fibres that are stepped together, each at its own time with its own step.
 //!
 //! One iteration runs the step program over all lanes; then every lane is looked at by itself. A lane
+//! - tries a shorter step if the one that the program has tried is rejected; else
 //! - closes the piece behind its last accepted step, now that the program has given value and rate at its end: features
 //!   are fed, samples are interpolated (cubic Hermite);
 //! - if it stands on an edge, enters the next segment (this iteration only served to close the piece with the inputs that
 //!   held up to the edge);
-//! - else accepts or rejects the step that the program has tried, and chooses the next one;
+//! - else accepts the step, and chooses the next one;
 //! - gives its place to the next fibre of the group when it has filled all rows asked for, is lost or has finished.
 //!
 //! So no fibre's steps depend on its neighbours, on the number of lanes, or on where a slab of rows ends: a fibre that is
@@ -185,6 +186,18 @@ impl<T: Lane> Advance<'_, T> {
         let output = |rows: &[T], k: usize| rows[(cpu.first_output + k) * n + l];
         let clock = &mut lanes.clock[l];
         let ends = clock.has(flag::ON_EDGE) && clock.segment as usize + 1 == n_segments;
+        let error = output(rows, cpu.error_output).f64();
+        let growth = output(rows, cpu.error_output + 2).f64();
+        let tried = lanes.tried[l];
+        let fits = error <= 1.0;
+        if !fits && !clock.has(flag::ON_EDGE) && cpu.is_adaptive() && tried > cpu.plan.smallest_step
+        {
+            // The piece stays open: the slopes that close it are those of a step that is taken.
+            let growth = if growth.is_finite() { growth } else { 0.2 };
+            clock.wanted = ((tried as f64 * growth) as i64).max(cpu.plan.smallest_step);
+            clock.rejected += 1;
+            return Verdict::Kept;
+        }
         if clock.has(flag::OPEN) {
             clock.set(flag::OPEN, false);
             let observable = |k: usize| {
@@ -229,17 +242,7 @@ impl<T: Lane> Advance<'_, T> {
             self.drive(lanes, rows, l, fibre, true);
             return Verdict::Kept;
         }
-        let error = output(rows, cpu.error_output).f64();
-        let growth = output(rows, cpu.error_output + 2).f64();
-        let tried = lanes.tried[l];
-        let fits = error <= 1.0;
         if !fits {
-            if cpu.is_adaptive() && tried > cpu.plan.smallest_step {
-                let growth = if growth.is_finite() { growth } else { 0.2 };
-                clock.wanted = ((tried as f64 * growth) as i64).max(cpu.plan.smallest_step);
-                clock.rejected += 1;
-                return Verdict::Kept;
-            }
             let (most_moved, moved) = self.most_moved(rows, n, l);
             // A smallest step that moves a state by more than all of it, with an error to match, does not follow the
             // solution any more: it jumps over a pole, and would come back from the other side.
