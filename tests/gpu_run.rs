@@ -188,8 +188,8 @@ fn neither_slabs_nor_batches_change_a_bit() {
     for (summation, residence) in [
         (Summation::Compensated, Residence::Registers),
         (Summation::Compensated, Residence::Memory),
-        (Summation::FromOrigin, Residence::Registers),
-        (Summation::FromOrigin, Residence::Memory),
+        (Summation::Quanta, Residence::Registers),
+        (Summation::Quanta, Residence::Memory),
     ] {
         let form = Form {
             summation,
@@ -293,7 +293,7 @@ fn slow_states_keep_their_changes_in_either_form_of_the_sums() {
     let text = "model = 'made'\nduration = '2 s'\nscheme = 'euler'\nstep = '0.01 ms'\n[population]\nfibres = 8\n\
                 [features]\nend = { final = 'c.K' }\nstart = { value_at = 'c.K', at = '0 ms' }\n";
     let study = study(text, model);
-    for form in [Summation::Compensated, Summation::FromOrigin] {
+    for form in [Summation::Compensated, Summation::Quanta] {
         let Some((batch, gpu)) = compiled::<f32>(&study, Some(form.into())) else {
             return;
         };
@@ -308,14 +308,9 @@ fn slow_states_keep_their_changes_in_either_form_of_the_sums() {
             &AtomicBool::new(false),
         )
         .unwrap();
-        // 0.03 of 150, whose last place is 1.5e-5: the features see it rounded once. The distance itself is a plain sum: its last
-        // place, 1.9e-9, is up to half off in each change of 1.5e-7.
-        let within = match form {
-            Summation::FromOrigin => 0.03 * 0.5 * 1.9e-9 / 1.5e-7,
-            _ => 2e-5,
-        };
+        // 0.03 of 150, whose last place is 1.5e-5: the features see it rounded once.
         let change = done.features[1][0] - done.features[0][0];
-        assert!((change - 0.03).abs() < within, "{form:?}: {change}");
+        assert!((change - 0.03).abs() < 2e-5, "{form:?}: {change}");
         // Every step was taken: a driver that stops long loops would have left some out.
         assert_eq!(done.accepted, 8 * 200_000, "{form:?}");
     }

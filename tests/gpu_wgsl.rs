@@ -84,7 +84,7 @@ fn every_program_of_every_shipped_model_is_valid() {
                 };
                 for (real, form) in [
                     (Real::F32, Summation::Compensated),
-                    (Real::F32, Summation::FromOrigin),
+                    (Real::F32, Summation::Quanta),
                     (Real::F64, Summation::Plain),
                 ] {
                     let text =

@@ -15,7 +15,7 @@ use super::{output, shipped};
 ///
 /// For a model: stepped by the scheme, under its own protocol or pulses at 50 Hz, its spikes counted. For a study: with all that it
 /// records, gathers and drives. The text is whole WGSL and exactly what is handed to the driver; what varies between fibres is in
-/// buffers. A device on which compensated sums do not survive its compiler runs the form that --summation from-origin prints.
+/// buffers. A device on which compensated sums do not survive its compiler runs the form that --summation quanta prints.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// A shipped model's name, a path to a .mmt file, or a study
@@ -46,8 +46,8 @@ pub enum Sums {
     Plain,
     /// Beside each state, what rounding has taken from it.
     Compensated,
-    /// Each state as its distance from where it began.
-    FromOrigin,
+    /// Each state in whole quanta, and beside it the rest.
+    Quanta,
 }
 
 /// Prints the program.
@@ -60,7 +60,7 @@ pub fn execute(args: Args) -> Result<Exit, Failure> {
         (Precision::F64, _) => (Real::F64, Summation::Plain),
         (Precision::F32, Sums::Plain) => (Real::F32, Summation::Plain),
         (Precision::F32, Sums::Compensated) => (Real::F32, Summation::Compensated),
-        (Precision::F32, Sums::FromOrigin) => (Real::F32, Summation::FromOrigin),
+        (Precision::F32, Sums::Quanta) => (Real::F32, Summation::Quanta),
     };
     let form = gpu::Form {
         summation,

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use crate::model::{Model, VariableId};
 use crate::ops::{Algebra, Op};
 use crate::program::{
-    Input, LowerError, Program, Rhs, Style, Tangents, Value, bound_exponentials, fuse, lower,
-    program_in_order,
+    Graph, Input, LowerError, Program, Rhs, Style, Tangents, Value, bound_exponentials, fuse,
+    lower, program_in_order,
 };
 
 use super::rosenbrock::Table;
@@ -91,9 +91,10 @@ pub enum Summation {
     Plain,
     /// Kahan's: beside the state, what rounding has taken from it.
     Compensated,
-    /// The state where the run began, which stays, and beside it the distance travelled since. For machines on which a
+    /// The state in whole quanta, and beside it the rest, less than one of them. A quantum is a power of two so large that sums of
+    /// whole ones are exact in any order, and so small that the rest has digits to spare. For machines on which a
     /// compensated sum does not survive the compiler.
-    FromOrigin,
+    Quanta,
 }
 
 impl Summation {
@@ -102,7 +103,7 @@ impl Summation {
         match self {
             Summation::Plain => "plain",
             Summation::Compensated => "compensated",
-            Summation::FromOrigin => "from_origin",
+            Summation::Quanta => "quanta",
         }
     }
 }
@@ -124,7 +125,7 @@ pub struct Request<'a> {
     pub scheme: Scheme,
     /// How steps are summed up.
     pub summation: Summation,
-    /// Size of each state against which errors are judged; adaptive schemes only.
+    /// Size of each state against which errors are judged, by adaptive schemes; at least 1e-5 of what the state reaches.
     pub scales: &'a [f64],
     /// Error allowed in a step, relative to the scales; adaptive schemes only.
     pub tolerance: f64,
@@ -154,7 +155,7 @@ impl StepProgram {
     pub fn error_output(&self) -> usize {
         match self.summation {
             Summation::Plain => self.n_states,
-            Summation::Compensated | Summation::FromOrigin => 2 * self.n_states,
+            Summation::Compensated | Summation::Quanta => 2 * self.n_states,
         }
     }
 
@@ -274,9 +275,33 @@ fn assemble(
         let rate = along.of(&mut rhs.graph, value).unwrap_or(zero);
         observed.extend([value, rate]);
     }
+    let Advance {
+        mut change,
+        mut error,
+        mut order,
+        ..
+    } = advance;
+    if request.summation == Summation::Quanta {
+        // All is computed at whole quanta plus rest; the sums below take them apart again.
+        let by: HashMap<Value, Value> = states
+            .iter()
+            .enumerate()
+            .map(|(i, &whole)| {
+                let rest = rhs.input(Input::Lost(i));
+                (whole, rhs.graph.add(whole, rest))
+            })
+            .collect();
+        let mut at_sum = |values: &[Value]| crate::program::substitute(&mut rhs.graph, values, &by);
+        change = at_sum(&change);
+        observed = at_sum(&observed);
+        error = error.map(|e| at_sum(&[e])[0]);
+        for (_, e) in &mut order {
+            *e = e.map(|e| at_sum(&[e])[0]);
+        }
+    }
     let mut outputs = Vec::new();
     let mut lost_after = Vec::new();
-    for (i, (&state, &change)) in states.iter().zip(&advance.change).enumerate() {
+    for (i, (&state, &change)) in states.iter().zip(&change).enumerate() {
         match request.summation {
             Summation::Compensated => {
                 // Kahan: what the sum could not take this time is taken off the next change.
@@ -288,39 +313,26 @@ fn assemble(
                 lost_after.push(g.sub(taken, due));
                 outputs.push(sum);
             }
-            Summation::FromOrigin => {
-                let travelled = rhs.input(Input::Lost(i));
-                lost_after.push(rhs.graph.add(travelled, change));
-                outputs.push(state);
+            Summation::Quanta => {
+                let rest = rhs.input(Input::Lost(i));
+                let quantum = quantum(request, i);
+                let (sum, rest) = add_quanta(&mut rhs.graph, (state, rest), change, quantum);
+                outputs.push(sum);
+                lost_after.push(rest);
             }
             Summation::Plain => outputs.push(rhs.graph.add(state, change)),
         }
     }
-    let control = match advance.error {
+    let control = match error {
         Some(error) => growth(&mut rhs, error, request.scheme.control()),
-        None if request.summation == Summation::FromOrigin => finite_check(&mut rhs, &lost_after),
         None => finite_check(&mut rhs, &outputs),
     };
     let n_sums = outputs.len() + lost_after.len();
     outputs.extend(lost_after);
     outputs.extend(control);
     outputs.extend(observed);
-    if request.summation == Summation::FromOrigin {
-        // Everything but the sums themselves is computed at origin plus distance.
-        let by: HashMap<Value, Value> = states
-            .iter()
-            .enumerate()
-            .map(|(i, &origin)| {
-                let travelled = rhs.input(Input::Lost(i));
-                (origin, rhs.graph.add(origin, travelled))
-            })
-            .collect();
-        let computed = outputs.split_off(n_states);
-        outputs.extend(crate::program::substitute(&mut rhs.graph, &computed, &by));
-    }
     // Block by block: a state's sums and its share of the error come as soon as its block is solved.
-    let first: Vec<Value> = advance
-        .order
+    let first: Vec<Value> = order
         .iter()
         .flat_map(|&(i, error)| {
             [
@@ -334,7 +346,7 @@ fn assemble(
     debug_assert_eq!(outputs.len(), n_sums + 3 + 2 * request.observables.len());
     let mut judged = Vec::new();
     if with_errors {
-        for &(state, error) in &advance.order {
+        for &(state, error) in &order {
             if let Some(error) = error {
                 judged.push(state);
                 outputs.push(error);
@@ -350,6 +362,43 @@ fn assemble(
         n_observables: request.observables.len(),
     };
     Ok((program, judged))
+}
+
+/// The quantum of a state: a power of two. A scale is at least 1e-5 of what the state reaches, see [`Request::scales`]; so whole
+/// quanta of 2^-12 of a hundred scales have 22 bits, and two to spare. The rest beside them has 24 bits of its own, to
+/// 2^-36 of a hundred scales.
+fn quantum(request: &Request<'_>, state: usize) -> f64 {
+    let scale = request.scales.get(state).copied().unwrap_or(1.0);
+    let exponent = (100.0 * scale).log2().ceil() - 12.0;
+    // Within the range of single precision, the inverse included.
+    exponent.clamp(-100.0, 100.0).exp2()
+}
+
+/// Whole quanta and the rest after a change. No compiler can undo it: rounding down stands between every difference and what it is
+/// taken from, and sums of whole quanta are exact. A state that was set from outside is taken apart first.
+fn add_quanta(
+    g: &mut Graph,
+    (state, rest): (Value, Value),
+    change: Value,
+    quantum: f64,
+) -> (Value, Value) {
+    let (size, inverse, half) = (
+        g.constant(quantum),
+        g.constant(1.0 / quantum),
+        g.constant(0.5),
+    );
+    let whole = |g: &mut Graph, x: Value| {
+        let x = g.mul(x, inverse);
+        let x = g.add(x, half);
+        let x = g.apply(Op::Floor, &[x]);
+        g.mul(x, size)
+    };
+    let base = whole(g, state);
+    let beside = g.sub(state, base);
+    let due = g.add(rest, change);
+    let due = g.add(beside, due);
+    let moved = whole(g, due);
+    (g.add(base, moved), g.sub(due, moved))
 }
 
 /// What is summed beside a state, if anything is.

@@ -109,7 +109,7 @@ impl Places {
         let aside = gathered + features::REALS * plan.features.len();
         let n_aside = match (residence, plan.step.summation) {
             (Residence::Memory, _) | (_, Summation::Compensated) => 0,
-            (_, Summation::Plain | Summation::FromOrigin) => plan.n_states,
+            (_, Summation::Plain | Summation::Quanta) => plan.n_states,
         };
         let (other_side, width) = match residence {
             Residence::Registers => (0, 0),

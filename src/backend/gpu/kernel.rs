@@ -227,7 +227,7 @@ pub fn saved_bytes_per_fibre(
     let n_states = experiment.model.states.len();
     let (width, n_aside) = match summation {
         Summation::Compensated => (2 * n_states, 0),
-        Summation::FromOrigin => (2 * n_states, n_states),
+        Summation::Quanta => (2 * n_states, n_states),
         Summation::Plain => (n_states, n_states),
     };
     let n_features = experiment.features.len();

@@ -73,7 +73,7 @@ impl Probe {
         if self.sum_ulps < 1.0 {
             Summation::Compensated
         } else {
-            Summation::FromOrigin
+            Summation::Quanta
         }
     }
 

@@ -509,9 +509,10 @@ impl Emitter<'_> {
                         self.output(i)
                     )
                 }
-                Summation::FromOrigin => format!(
-                    "reals[real_at({}u)] = s{i} + {};",
+                Summation::Quanta => format!(
+                    "reals[real_at({}u)] = {} + {};",
                     self.places.aside + i,
+                    self.output(i),
                     self.output(n + i)
                 ),
             })
@@ -524,7 +525,7 @@ impl Emitter<'_> {
         for i in 0..self.plan.n_states {
             let n = self.plan.n_states;
             let (old, new) = match self.plan.step.summation {
-                Summation::FromOrigin if self.residence == Residence::Memory => (
+                Summation::Quanta if self.residence == Residence::Memory => (
                     format!("({} + {})", self.side(i), self.side(n + i)),
                     format!("({} + {})", self.next_side(i), self.next_side(n + i)),
                 ),
@@ -534,7 +535,7 @@ impl Emitter<'_> {
                     format!("s{i}"),
                     format!("reals[real_at({}u)]", self.places.aside + i),
                 ),
-                Summation::FromOrigin => (
+                Summation::Quanta => (
                     format!("(s{i} + l{i})"),
                     format!("reals[real_at({}u)]", self.places.aside + i),
                 ),
