@@ -31,34 +31,45 @@ const FIBRES: usize = 3;
 #[test]
 fn the_default_settings_meet_their_targets_at_50_hz() {
     for subject in SUBJECTS {
-        let model = shipped(subject.model);
-        let trial = Trial::new(&subject, &model, Occasion::FiftyHertz, FIBRES)
+        defaults_meet_their_targets(&subject, Occasion::FiftyHertz);
+    }
+}
+
+/// The occasion that asks for most: spikes that a fibre makes by itself amplify every error.
+#[test]
+fn the_default_settings_meet_their_targets_where_fibres_fire_by_themselves() {
+    let mut found = 0;
+    for subject in SUBJECTS.iter().filter(|s| s.discharges.is_some()) {
+        found += 1;
+        defaults_meet_their_targets(subject, Occasion::AfterDischarge);
+    }
+    assert!(found > 0, "no subject has an after-discharge");
+}
+
+fn defaults_meet_their_targets(subject: &Subject<'_>, occasion: Occasion) {
+    let model = shipped(subject.model);
+    let trial = Trial::new(subject, &model, occasion, FIBRES)
+        .unwrap()
+        .unwrap();
+    let truth = trial.truth(None).unwrap();
+    let setting = (AUTO, default_tolerance(AUTO, &model));
+    for precision in [Precision::F32, Precision::F64] {
+        let m = trial
+            .measure(&truth, setting, precision, false)
             .unwrap()
-            .unwrap();
-        let truth = trial.truth(None).unwrap();
-        let setting = (AUTO, default_tolerance(AUTO, &model));
-        for precision in [Precision::F32, Precision::F64] {
-            let m = trial
-                .measure(&truth, setting, precision, false)
-                .unwrap()
-                .measured;
-            println!("{} {}: {m:?}", subject.name, precision.name());
-            assert!(
-                m.meets(&TARGETS),
-                "{} {}: {m:?}",
-                subject.name,
-                precision.name()
-            );
-            assert_eq!(m.other_spikes, 0, "{}", subject.name);
-            // Ions, by their own changes. In single precision a sample of 150 mM has 1.5e-5 mM, 0.1 % of what ten action
-            // potentials change.
-            let allowed = if precision == Precision::F64 {
-                2e-3
-            } else {
-                4e-3
-            };
-            assert!(m.worst_slow_state.1 < allowed, "{}: {m:?}", subject.name);
-        }
+            .measured;
+        let what = format!("{} {} {}", subject.name, occasion.name(), precision.name());
+        println!("{what}: {m:?}");
+        assert!(m.meets(&TARGETS), "{what}: {m:?}");
+        assert_eq!(m.other_spikes, 0, "{what}");
+        // Ions, by their own changes. In single precision a sample of 150 mM has 1.5e-5 mM, 0.1 % of what ten action
+        // potentials change.
+        let allowed = if precision == Precision::F64 {
+            2e-3
+        } else {
+            4e-3
+        };
+        assert!(m.worst_slow_state.1 < allowed, "{what}: {m:?}");
     }
 }
 

@@ -22,16 +22,18 @@ pub fn general_tolerance(scheme: Scheme) -> f64 {
     }
 }
 
-/// Tolerances of shipped models whose pulses are strong, by scheme and name: the largest of the ladder with which 32 varied fibres meet
-/// [`crate::run::accuracy::TARGETS`] with something to spare. The work is half of that at the general tolerance, or less.
-pub const TUNED: [(Scheme, &str, f64); 6] = [
+/// Tolerances of shipped models that need another, by scheme and name: the largest of the ladder with which 32 varied fibres meet
+/// [`crate::run::accuracy::TARGETS`] with something to spare, on every occasion of the table that the model has.
+///
+/// The pulses of the fibres of 2007 are strong, and nothing fires by itself there: large steps do. `skeletal_fibre` can fire on after a
+/// train, and spikes that a fibre makes by itself amplify errors, so it needs the smallest of all. Where every spike has its pulse it
+/// would meet the targets at 0.02, for a third of the work.
+pub const TUNED: [(Scheme, &str, f64); 5] = [
     (Scheme::Ros3, "shorten_2007_fast", 0.04),
     (Scheme::Ros3, "shorten_2007_slow", 0.04),
-    // Calcium of the slow set asks for it; the fast set would do with 0.02.
-    (Scheme::Ros3, "skeletal_fibre", 0.01),
     (Scheme::Ros4, "shorten_2007_fast", 0.04),
     (Scheme::Ros4, "shorten_2007_slow", 0.02),
-    (Scheme::Ros4, "skeletal_fibre", 0.02),
+    (Scheme::Ros4, "skeletal_fibre", 0.0005),
 ];
 
 /// The tolerance of a model's runs where the study names none.
