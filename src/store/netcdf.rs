@@ -7,6 +7,7 @@ use std::collections::HashSet;
 use super::StoreError;
 use super::chunks;
 use super::groups;
+use super::part;
 use crate::run::sink::{Attribute, Column, Layout, Precision, Traces};
 
 /// Runs of the reference that `/agreement` has room for.
@@ -353,6 +354,7 @@ pub(super) fn contents(layout: &Layout, created: &str) -> Result<Contents, Store
     groups::events(layout, &mut list);
     groups::agreement(layout, &mut list);
     groups::checkpoint(layout, &mut list);
+    part::datasets(layout, &mut list);
     check_names(&list)?;
     Ok(Contents {
         datasets: list,
@@ -395,12 +397,16 @@ fn root_attributes(layout: &Layout, created: &str) -> Vec<(String, Value)> {
         }
         attributes.retain(|(known, _)| known != name);
         let value = match value {
+            Attribute::Text(text) if name == "history" => {
+                Value::Text(format!("{created} {text} by sarcolemma {version}"))
+            }
             Attribute::Text(text) => Value::Text(text.clone()),
             Attribute::Integer(number) => Value::I64(*number),
             Attribute::Real(number) => Value::F64(*number),
         };
         attributes.push((name.clone(), value));
     }
+    attributes.extend(part::attributes(layout));
     attributes
 }
 
@@ -417,7 +423,9 @@ fn check(layout: &Layout) -> Result<(), StoreError> {
         ));
     };
     if let Traces::Some(ids) = &layout.traces {
-        if ids.is_empty() && !layout.variables.is_empty() && !layout.time_ms.is_empty() {
+        // A part may have none of the recorded fibres.
+        let records = !layout.variables.is_empty() && !layout.time_ms.is_empty();
+        if ids.is_empty() && records && layout.part.is_none() {
             return bad("variables are recorded, but of no fibre".to_string());
         }
         if !ids.is_sorted_by(|a, b| a < b) {
@@ -456,7 +464,7 @@ fn check(layout: &Layout) -> Result<(), StoreError> {
 }
 
 fn check_names(list: &[Dataset]) -> Result<(), StoreError> {
-    let mut seen: HashSet<String> = ["events", "agreement", "checkpoint"]
+    let mut seen: HashSet<String> = ["events", "agreement", "checkpoint", "shard"]
         .map(String::from)
         .into();
     for dataset in list {

@@ -430,6 +430,8 @@ pub(super) fn set_length(
     length: u64,
     at: Option<u64>,
 ) -> Result<(), StoreError> {
+    // The C library takes nothing at a place for a damaged file.
+    let at = if length == 0 { Some(u64::MAX) } else { at };
     edit(file, path, place.header, |kind, body| match kind {
         MSG_DATASPACE => {
             overwrite_tail(body, &length.to_le_bytes());

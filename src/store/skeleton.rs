@@ -252,7 +252,8 @@ impl Builder<'_> {
                 address.unwrap_or(0),
             ),
             None => DataLayoutMessage::contiguous(
-                if dataset.stored {
+                // The C library takes nothing at a place for a damaged file.
+                if dataset.stored && !dataset.dims.contains(&0) {
                     address.unwrap_or(0)
                 } else {
                     UNDEF_ADDR
@@ -462,7 +463,7 @@ fn pass(contents: &Contents, places: &Places) -> Result<(Images, Places), Format
         let bytes = dataset
             .stored_bytes()
             .map_err(|e| FormatError::InvalidData(e.to_string()))?;
-        if !dataset.stored {
+        if !dataset.stored || bytes == 0 {
             next.storage.push(None);
             continue;
         }
