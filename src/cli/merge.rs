@@ -34,6 +34,10 @@ pub struct Args {
     #[arg(long)]
     pub force: bool,
 
+    /// Compress the traces when they are joined (deflate, 1 to 9): smaller, slower to read in part
+    #[arg(long, value_name = "LEVEL", value_parser = clap::value_parser!(u32).range(1..=9))]
+    pub compress: Option<u32>,
+
     /// Print one JSON object with the outcome
     #[arg(long)]
     pub json: bool,
@@ -41,13 +45,16 @@ pub struct Args {
 
 /// Joins the parts.
 pub fn execute(args: Args) -> Result<Exit, Failure> {
-    let joined = join(
+    let mut joined = join(
         &args.output,
         &args.parts,
         args.force,
         &super::run::progress_bar(!args.json),
         super::run::interrupt_flag(),
     )?;
+    if let Some(bytes) = super::run::compressed(&args.output, args.compress)? {
+        joined.report.bytes_written = bytes;
+    }
     match args.json {
         true => output::json(&joined.json())?,
         false => output::data(&joined.text())?,

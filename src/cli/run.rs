@@ -9,7 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use crate::backend::gpu::Adapter;
 use crate::run::sink::{self, Attribute, FibreStatus};
 use crate::run::{self, Batch, Choices, PrepareError, RunError, RunReport, prepare_part};
-use crate::store::{CreateOptions, ResultFile, StoreError};
+use crate::store::{self, CreateOptions, ResultFile, StoreError};
 use crate::study::{self, Overrides, SCHEMES, Study};
 
 use super::choices::{Backend, Precision, Shard};
@@ -61,6 +61,10 @@ pub struct Args {
     #[arg(long)]
     pub force: bool,
 
+    /// Compress the traces when the run is over (deflate, 1 to 9): smaller, slower to read in part
+    #[arg(long, value_name = "LEVEL", value_parser = clap::value_parser!(u32).range(1..=9))]
+    pub compress: Option<u32>,
+
     /// End with code 1 if a fibre is lost, or the run differs from the reference by more than the study's [agreement] allows
     #[arg(long)]
     pub strict: bool,
@@ -96,8 +100,11 @@ pub fn execute(args: Args) -> Result<Exit, Failure> {
     if let Some(devices) = all_devices(&args)? {
         let bar = progress_bar(!args.quiet && !args.json);
         let out = (output.as_path(), args.force);
-        let (batch, report) =
+        let (batch, mut report) =
             super::all_devices::run_on(&devices, &study, &choices, &overrides, out, &bar)?;
+        if let Some(bytes) = compressed(&output, args.compress)? {
+            report.bytes_written = bytes;
+        }
         return tell(&args, &study, (&batch, &report), &output);
     }
     let whole = run::least_memory_bytes(&study, choices.precision);
@@ -119,7 +126,7 @@ pub fn execute(args: Args) -> Result<Exit, Failure> {
     if let (Some(note), false, false) = (note, args.quiet, args.json) {
         output::note(&note);
     }
-    let report = into_file(
+    let mut report = into_file(
         &study,
         &batch,
         &overrides,
@@ -127,7 +134,16 @@ pub fn execute(args: Args) -> Result<Exit, Failure> {
         args.force,
         &progress_bar(!args.quiet && !args.json),
     )?;
+    if let Some(bytes) = compressed(&output, args.compress)? {
+        report.bytes_written = bytes;
+    }
     tell(&args, &study, (&batch, &report), &output)
+}
+
+/// Compresses a finished file where it is asked for; the bytes that it then has.
+pub(super) fn compressed(path: &Path, level: Option<u32>) -> Result<Option<u64>, Failure> {
+    let bytes = level.map(|level| store::compress(path, level)).transpose();
+    bytes.map_err(store_failure)
 }
 
 /// Tells how the run went, and what `--strict` makes of it.

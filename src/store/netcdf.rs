@@ -7,6 +7,7 @@ use std::collections::HashSet;
 use super::StoreError;
 use super::chunks;
 use super::groups;
+use super::packed;
 use super::part;
 use crate::run::sink::{Attribute, Column, Layout, Precision, Traces};
 
@@ -72,6 +73,8 @@ pub(super) struct Dataset {
     pub kind: Kind,
     pub dims: Vec<u64>,
     pub chunk: Option<[u64; 2]>,
+    /// Level at which the chunks are compressed.
+    pub deflate: Option<u32>,
     /// Paths of the dimension scales of the axes; a scale has none.
     pub axes: Vec<String>,
     /// Whether this dataset is itself a dimension scale.
@@ -106,6 +109,7 @@ impl Dataset {
             kind,
             dims: Vec::new(),
             chunk: None,
+            deflate: None,
             axes: Vec::new(),
             is_scale: false,
             stored: true,
@@ -184,12 +188,22 @@ impl Dataset {
         }
     }
 
+    /// Number of its chunks.
+    pub(super) fn stored_chunks(&self) -> u64 {
+        let [rows, columns] = self.chunk.unwrap_or([1, 1]);
+        self.dims[0].div_ceil(rows) * self.dims[1].div_ceil(columns)
+    }
+
     /// Bytes of its storage; an error where the size is beyond all bounds.
     pub(super) fn stored_bytes(&self) -> Result<u64, StoreError> {
         if !self.stored {
             return Ok(0);
         }
         let size = match self.chunk {
+            Some([rows, columns]) if self.deflate.is_some() => Some(packed::index_bytes(
+                self.stored_chunks(),
+                rows * columns * self.kind.bytes(),
+            )),
             Some(chunk) => {
                 chunks::stored_bytes([self.dims[0], self.dims[1]], chunk, self.kind.bytes())
             }

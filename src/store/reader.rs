@@ -2,11 +2,12 @@
 //!
 //! Everything is checked when the file is opened: its structure by checksums, every dataset's extent against the file's length. So
 //! no reading allocates more than the file has bytes, and a truncated, foreign or damaged file is an error that says so. Files
-//! that other tools wrote anew (compressed, repacked) are refused too.
+//! that other tools wrote anew (compressed, repacked) are refused too; what [`super::compress`] made is read.
 
 use std::fs::File;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
 use super::attributes::Found;
 use super::checkpoint::{Checkpoint, newest};
@@ -46,6 +47,8 @@ pub struct ResultReader {
     status: RunStatus,
     /// Whole rows, whole events.
     pub(super) committed: (u64, u64),
+    /// The last chunk that was unpacked: its address, its bytes.
+    last: Mutex<(u64, Vec<u8>)>,
 }
 
 /// Opens a result file.
@@ -58,6 +61,7 @@ pub fn open(path: &Path) -> Result<ResultReader, StoreError> {
         map,
         status: RunStatus::Running,
         committed: (0, 0),
+        last: Mutex::default(),
     };
     if reader.text("sarcolemma_version").is_none() {
         return Err(reader.wrong("it was not written by sarcolemma"));
@@ -180,6 +184,35 @@ impl ResultReader {
 
     pub(super) fn read(&self, at: u64, bytes: &mut [u8]) -> Result<(), StoreError> {
         disk::read_at(&self.file, at, bytes).map_err(StoreError::io("cannot read", &self.path))
+    }
+
+    /// Reads bytes of a dataset's storage, at an address as if it were not compressed. They lie within one chunk.
+    pub(super) fn read_of(
+        &self,
+        place: &Place,
+        at: u64,
+        bytes: &mut [u8],
+    ) -> Result<(), StoreError> {
+        let (Some(packed), Some([rows, columns])) = (&place.packed, place.chunk) else {
+            return self.read(at, bytes);
+        };
+        let size = rows * columns * place.bytes;
+        let offset = at - place.at.unwrap_or(0);
+        let damaged = || self.wrong("a compressed chunk is damaged");
+        let (number, within) = (offset / size, (offset % size) as usize);
+        let chunk = packed.chunks.get(number as usize).ok_or_else(damaged)?;
+        let mut last = self.last.lock().unwrap_or_else(|e| e.into_inner());
+        if last.0 != chunk.0 {
+            let mut stored = vec![0; chunk.1 as usize];
+            self.read(chunk.0, &mut stored)?;
+            *last = (
+                chunk.0,
+                packed.unpack(&stored, size as usize).ok_or_else(damaged)?,
+            );
+        }
+        let from = last.1.get(within..within + bytes.len());
+        bytes.copy_from_slice(from.ok_or_else(damaged)?);
+        Ok(())
     }
 
     fn named(&self, role: &str) -> impl Iterator<Item = &String> {

@@ -29,6 +29,7 @@ features() { printf '[features]\nspikes = { of = "membrane.V", threshold = "%s m
 { study; record '[0]'; features 500; printf '[agreement]\nfibres = 0\n'; } > quiet.toml
 run() { "$program" run "$1" --backend cpu --quiet --fibres "${fibres:-400}" "${@:2}"; }
 run all.toml
+run all.toml -o packed.h5 --compress 4
 fibres=40 run some.toml -o double.h5 --precision f64 --duration "100 ms"
 run some.toml
 fibres=40 run none.toml
