@@ -127,7 +127,7 @@ mod tests {
     fn parts_on_several_devices_are_the_whole() {
         let Ok(device) = devices().map(|d| d[0].clone()) else {
             assert!(std::env::var_os("CI").is_none(), "there is no device");
-            eprintln!("NOT TESTED: there is no device here");
+            super::super::output::note("NOT TESTED: there is no device here");
             return;
         };
         let folder = tempfile::tempdir().expect("a folder");
