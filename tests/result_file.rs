@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+#[path = "store/compressed.rs"]
+mod compressed;
 #[path = "store/damaged.rs"]
 mod damaged;
 #[path = "store/durable.rs"]

@@ -103,7 +103,7 @@ mean = { mean = "sodium.I" }
     let columns = study.feature_columns();
     assert_eq!(
         (columns[0].units.as_str(), columns[0].cell_methods.as_str()),
-        ("mV", "time: maximum (comment: after 5 ms)")
+        ("mV", "time: maximum (after 5 ms)")
     );
     assert_eq!(columns[1].cell_methods, "time: mean");
 }

@@ -5,6 +5,7 @@
 //! what an outcome means as an exit code stands in `exit` alone.
 
 mod accuracy;
+mod all_devices;
 mod anatomy;
 mod bench;
 mod check;
@@ -16,6 +17,7 @@ mod differences;
 mod engine;
 mod exit;
 mod lost;
+mod merge;
 mod models;
 mod new;
 mod output;
@@ -75,6 +77,7 @@ enum Verb {
     Check(check::Args),
     Step(step::Args),
     Rerun(rerun::Args),
+    Merge(merge::Args),
     Bench(bench::Args),
     Wgsl(wgsl::Args),
     Devices(devices::Args),
@@ -92,6 +95,7 @@ impl Verb {
             Verb::Check(args) => check::execute(args),
             Verb::Step(args) => step::execute(args),
             Verb::Rerun(args) => rerun::execute(args),
+            Verb::Merge(args) => merge::execute(args),
             Verb::Bench(args) => bench::execute(args),
             Verb::Wgsl(args) => wgsl::execute(args),
             Verb::Devices(args) => devices::execute(args),

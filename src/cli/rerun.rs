@@ -179,7 +179,7 @@ pub(super) fn read_failure(error: StoreError) -> Failure {
     }
 }
 
-fn replay_failure(error: ReplayError) -> Failure {
+pub(super) fn replay_failure(error: ReplayError) -> Failure {
     let message = error.to_string();
     match error {
         ReplayError::Store(error) => read_failure(error),

@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::backend::gpu::Adapter;
 use crate::run::sink::{self, Attribute, FibreStatus};
-use crate::run::{self, Batch, Choices, PrepareError, RunError, RunReport, prepare};
-use crate::store::{CreateOptions, ResultFile, StoreError};
+use crate::run::{self, Batch, Choices, PrepareError, RunError, RunReport, prepare_part};
+use crate::store::{self, CreateOptions, ResultFile, StoreError};
 use crate::study::{self, Overrides, SCHEMES, Study};
 
 use super::choices::{Backend, Precision, Shard};
@@ -36,8 +37,8 @@ pub struct Args {
     #[arg(long, value_enum)]
     pub precision: Option<Precision>,
 
-    /// A GPU, by its number in 'sarcolemma devices' or by part of its name
-    #[arg(long, value_name = "N|NAME")]
+    /// A GPU, by its number in 'sarcolemma devices' or by part of its name; 'all': one part of the study on each GPU that is like the best
+    #[arg(long, value_name = "N|NAME|all")]
     pub device: Option<String>,
 
     /// Number of CPU threads [default: as many as the machine has]
@@ -59,6 +60,10 @@ pub struct Args {
     /// Overwrite an existing output
     #[arg(long)]
     pub force: bool,
+
+    /// Compress the traces when the run is over (deflate, 1 to 9): smaller, slower to read in part
+    #[arg(long, value_name = "LEVEL", value_parser = clap::value_parser!(u32).range(1..=9))]
+    pub compress: Option<u32>,
 
     /// End with code 1 if a fibre is lost, or the run differs from the reference by more than the study's [agreement] allows
     #[arg(long)]
@@ -85,15 +90,27 @@ pub fn execute(args: Args) -> Result<Exit, Failure> {
     let output = args
         .output
         .clone()
-        .unwrap_or_else(|| default_output(&args.study));
+        .unwrap_or_else(|| default_output(&args.study, args.shard));
     if output.exists() && !args.force {
         return Err(Failure::Usage(format!(
             "'{}' exists already\nhelp: --force overwrites it, -o names another output",
             output.display()
         )));
     }
-    check_memory(run::least_memory_bytes(&study, choices.precision))?;
-    let (batch, note) = match (prepare(&study, &choices), args.backend) {
+    if let Some(devices) = all_devices(&args)? {
+        let bar = progress_bar(!args.quiet && !args.json);
+        let out = (output.as_path(), args.force);
+        let (batch, mut report) =
+            super::all_devices::run_on(&devices, &study, &choices, &overrides, out, &bar)?;
+        if let Some(bytes) = compressed(&output, args.compress)? {
+            report.bytes_written = bytes;
+        }
+        return tell(&args, &study, (&batch, &report), &output);
+    }
+    let whole = run::least_memory_bytes(&study, choices.precision);
+    check_memory(args.shard.map_or(whole, |s| whole.div_ceil(s.of)))?;
+    let shard = args.shard.map(|s| (s.index, s.of));
+    let (batch, note) = match (prepare_part(&study, &choices, shard), args.backend) {
         // What was taken because it was there is left where it cannot be used.
         (Err(PrepareError::Gpu(error)), Backend::Auto) if args.device.is_none() => {
             let choices = Choices {
@@ -101,7 +118,7 @@ pub fn execute(args: Args) -> Result<Exit, Failure> {
                 adapter: None,
                 ..choices
             };
-            let batch = prepare(&study, &choices).map_err(prepare_failure)?;
+            let batch = prepare_part(&study, &choices, shard).map_err(prepare_failure)?;
             (batch, Some(engine::on_cpu(&error)))
         }
         (batch, _) => (batch.map_err(prepare_failure)?, note),
@@ -109,7 +126,7 @@ pub fn execute(args: Args) -> Result<Exit, Failure> {
     if let (Some(note), false, false) = (note, args.quiet, args.json) {
         output::note(&note);
     }
-    let report = into_file(
+    let mut report = into_file(
         &study,
         &batch,
         &overrides,
@@ -117,6 +134,25 @@ pub fn execute(args: Args) -> Result<Exit, Failure> {
         args.force,
         &progress_bar(!args.quiet && !args.json),
     )?;
+    if let Some(bytes) = compressed(&output, args.compress)? {
+        report.bytes_written = bytes;
+    }
+    tell(&args, &study, (&batch, &report), &output)
+}
+
+/// Compresses a finished file where it is asked for; the bytes that it then has.
+pub(super) fn compressed(path: &Path, level: Option<u32>) -> Result<Option<u64>, Failure> {
+    let bytes = level.map(|level| store::compress(path, level)).transpose();
+    bytes.map_err(store_failure)
+}
+
+/// Tells how the run went, and what `--strict` makes of it.
+fn tell(
+    args: &Args,
+    study: &Study,
+    (batch, report): (&Batch, &RunReport),
+    output: &Path,
+) -> Result<Exit, Failure> {
     let lost = report
         .done
         .status
@@ -124,14 +160,28 @@ pub fn execute(args: Args) -> Result<Exit, Failure> {
         .filter(|s| matches!(s, FibreStatus::Lost { .. }))
         .count();
     if args.json {
-        output::json(&summary::json(&study, &batch, &report, &output))?;
+        output::json(&summary::json(study, batch, report, output))?;
     } else if !args.quiet {
-        output::data(&summary::text(&study, &batch, &report, &output))?;
+        output::data(&summary::text(study, batch, report, output))?;
     }
-    match strict_fault(&report, lost, batch.n_fibres) {
+    match strict_fault(report, lost, batch.n_fibres) {
         Some(fault) if args.strict => Err(Failure::Tolerance(fault)),
         _ => Ok(Exit::Done),
     }
+}
+
+/// The devices of `--device all`, where there are several.
+fn all_devices(args: &Args) -> Result<Option<Vec<Adapter>>, Failure> {
+    if args.device.as_deref() != Some("all") {
+        return Ok(None);
+    }
+    if args.shard.is_some() {
+        return Err(Failure::Usage(
+            "'--device all' makes parts of its own: leave out '--shard', or name one device for each part".to_owned(),
+        ));
+    }
+    let devices = super::all_devices::devices()?;
+    Ok((devices.len() > 1).then_some(devices))
 }
 
 /// What `--strict` does not let pass.
@@ -188,10 +238,11 @@ pub(super) fn into_file(
 
 /// What the command line says of the run, and what is to be said of it.
 fn choices(args: &Args) -> Result<(Choices, Option<String>), Failure> {
-    let engine = engine::engine(args.backend, args.device.as_deref())?;
-    if args.shard.is_some() {
-        return Err(not_yet("'--shard'"));
-    }
+    let engine = match (args.backend, args.device.as_deref()) {
+        // The best of them stands for all; with one there is no more to it.
+        (Backend::Auto | Backend::Gpu, Some("all")) => engine::engine(Backend::Gpu, None)?,
+        (backend, device) => engine::engine(backend, device)?,
+    };
     let choices = Choices {
         backend: engine.backend,
         precision: precision(args.precision, engine.backend)?,
@@ -226,10 +277,6 @@ fn with_scheme(choices: Choices, args: &Args, study: &Study) -> Result<Choices, 
         adapter: None,
         ..choices
     })
-}
-
-fn not_yet(what: &str) -> Failure {
-    Failure::Usage(format!("{what} is not available in this version"))
 }
 
 /// The precision that the command line means.
@@ -293,8 +340,11 @@ fn said(overrides: &Overrides) -> Vec<(String, Attribute)> {
     fibres.into_iter().chain(duration).collect()
 }
 
-fn default_output(study: &Path) -> PathBuf {
+fn default_output(study: &Path, shard: Option<Shard>) -> PathBuf {
     let mut name = study.file_stem().unwrap_or_default().to_owned();
+    if let Some(Shard { index, of }) = shard {
+        name.push(format!(".shard-{index}-of-{of}"));
+    }
     name.push(".h5");
     PathBuf::from(name)
 }

@@ -66,6 +66,18 @@ pub fn text(study: &Study, batch: &Batch, report: &RunReport, output: &Path) -> 
         study.model.name,
         duration(study.duration_ms / 1e3)
     );
+    if let Some(part) = batch.part() {
+        let ids = part.fibres();
+        let _ = writeln!(
+            text,
+            "This is part {} of {}: the fibres {} to {} of {}. 'sarcolemma merge' joins the parts.",
+            part.index,
+            part.of,
+            ids.start,
+            ids.end - 1,
+            part.population
+        );
+    }
     if study.settle_ms > 0.0 {
         let _ = writeln!(
             text,
@@ -352,6 +364,7 @@ pub fn json(study: &Study, batch: &Batch, report: &RunReport, output: &Path) -> 
         "largest_step_ms": batch.chosen_largest_step_ms(),
         "limiting": limiting_json(&batch.limiting().unwrap_or_default()),
         "fibres": batch.n_fibres,
+        "shard": batch.part().map(|p| json!({ "index": p.index, "of": p.of, "first_fibre": p.fibres().start, "population": p.population })),
         "steps": steps / batch.n_fibres.max(1) as u64,
         "rejected_steps": done.rejected,
         "lost": n_lost(report),

@@ -221,9 +221,9 @@ impl FeatureSpec {
             };
             let comment = match (comment.is_empty(), window.is_empty()) {
                 (true, true) => String::new(),
-                (false, true) => format!(" (comment: {comment})"),
-                (true, false) => format!(" (comment: {})", window.trim_start()),
-                (false, false) => format!(" (comment: {comment}{window})"),
+                (false, true) => format!(" ({comment})"),
+                (true, false) => format!(" ({})", window.trim_start()),
+                (false, false) => format!(" ({comment}{window})"),
             };
             FeatureColumn {
                 name,

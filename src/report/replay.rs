@@ -112,40 +112,11 @@ pub fn recorded(file: &ResultReader, fibre: u64) -> Result<Recorded, ReplayError
     let Some(place) = ids.iter().position(|&id| id == fibre) else {
         return Err(no_fibre(path, fibre, &ids));
     };
-    let text = |name: &str| {
-        file.text(name)
-            .map(str::to_owned)
-            .ok_or_else(|| wrong(format!("it does not say its '{name}'")))
-    };
-    let (study_text, model_text) = (text("study")?, text("model")?);
-    for (what, text, hash) in [
-        ("study", &study_text, file.text("study_sha256")),
-        ("model", &model_text, file.text("model_sha256")),
-    ] {
-        if hash.is_some_and(|hash| hash != sha256(text)) {
-            return Err(wrong(format!(
-                "its {what}'s text has not the hash that it gives"
-            )));
-        }
-    }
-    let mut values = Vec::new();
-    for column in file.parameters() {
-        let value = file.parameter(&column.name)?[place];
-        if !value.is_finite() {
-            let why = format!("'{}' of fibre {fibre} is {value}", column.name);
-            return Err(wrong(why));
-        }
-        values.push((column, value));
-    }
-    let duration = file.text("duration_override").map(str::to_owned);
-    let mut study = alone(
-        path,
-        &study_text,
-        &model_text,
-        &text("model_name")?,
-        &values,
-        duration,
-    )?;
+    let text = |name: &str| required(file, name);
+    let (study_text, model_text) = texts(file)?;
+    let values = values(file, place)?;
+    let one = ["summary", "agreement"];
+    let mut study = alone(file, &study_text, &model_text, &values, &one)?;
     let backend = text("backend")?;
     let scheme = text("scheme")?;
     computed_as(file, &scheme, &mut study)?;
@@ -231,6 +202,55 @@ pub fn recorded(file: &ResultReader, fibre: u64) -> Result<Recorded, ReplayError
     })
 }
 
+/// The study of a file, with one fibre and that fibre's numbers in the place of rules, but with all that it says of
+/// the comparison with the reference.
+pub(super) fn study_of(file: &ResultReader) -> Result<Study, ReplayError> {
+    let (study, model) = texts(file)?;
+    let values = values(file, 0)?;
+    let mut study = alone(file, &study, &model, &values, &["summary"])?;
+    computed_as(file, &required(file, "scheme")?, &mut study)?;
+    fits(file, &study, &file.layout()?.state_names)?;
+    Ok(study)
+}
+
+/// A root attribute's text, which must be there.
+fn required(file: &ResultReader, name: &str) -> Result<String, ReplayError> {
+    let missing = || contradiction(file.path(), format!("it does not say its '{name}'"));
+    file.text(name).map(str::to_owned).ok_or_else(missing)
+}
+
+/// The texts of study and model, checked against their hashes.
+fn texts(file: &ResultReader) -> Result<(String, String), ReplayError> {
+    let (study, model) = (required(file, "study")?, required(file, "model")?);
+    for (what, text, hash) in [
+        ("study", &study, file.text("study_sha256")),
+        ("model", &model, file.text("model_sha256")),
+    ] {
+        if hash.is_some_and(|hash| hash != sha256(text)) {
+            return Err(contradiction(
+                file.path(),
+                format!("its {what}'s text has not the hash that it gives"),
+            ));
+        }
+    }
+    Ok((study, model))
+}
+
+/// The varied parameters of the fibre at a place in the file.
+fn values(file: &ResultReader, place: usize) -> Result<Vec<(Column, f64)>, ReplayError> {
+    let mut values = Vec::new();
+    for column in file.parameters() {
+        let value = file.parameter(&column.name)?[place];
+        if !value.is_finite() {
+            let id = file.fibre_ids()?[place];
+            let why = format!("'{}' of fibre {id} is {value}", column.name);
+            return Err(contradiction(file.path(), why));
+        }
+        values.push((column, value));
+    }
+    Ok(values)
+}
+
 fn contradiction(path: &Path, why: String) -> ReplayError {
     ReplayError::Contradiction {
         path: path.to_owned(),
@@ -260,22 +280,24 @@ fn precision(file: &ResultReader) -> Precision {
     }
 }
 
-/// Reads the study with this one fibre and its values.
+/// Reads the study with one fibre and its values, without the keys of `left_out`.
 fn alone(
-    path: &Path,
+    file: &ResultReader,
     text: &str,
     model: &str,
-    model_name: &str,
     values: &[(Column, f64)],
-    duration: Option<String>,
+    left_out: &[&str],
 ) -> Result<Study, ReplayError> {
+    let path = file.path();
+    let model_name = required(file, "model_name")?;
+    let duration = file.text("duration_override").map(str::to_owned);
     let table: Table = text
         .parse()
         .map_err(|_| contradiction(path, "its study is no TOML".to_owned()))?;
-    let rewritten = toml::to_string(&with_values(table, values))
+    let rewritten = toml::to_string(&with_values(table, values, left_out))
         .map_err(|error| contradiction(path, format!("its study cannot be written: {error}")))?;
     let name = match model_name.ends_with(".mmt") {
-        true => model_name.to_owned(),
+        true => model_name,
         false => format!("{model_name}.mmt"),
     };
     let loader = |wish: Wish, wanted: &str| match wish {
@@ -299,10 +321,10 @@ fn alone(
     }
 }
 
-/// The study's table for one fibre, recorded, whose parameters are these numbers; without what speaks of many fibres.
-fn with_values(mut study: Table, values: &[(Column, f64)]) -> Table {
-    for key in ["summary", "agreement"] {
-        study.remove(key);
+/// The study's table for one fibre, recorded, whose parameters are these numbers; without the keys of `left_out`.
+fn with_values(mut study: Table, values: &[(Column, f64)], left_out: &[&str]) -> Table {
+    for key in left_out {
+        study.remove(*key);
     }
     if let Some(Value::Table(record)) = study.get_mut("record") {
         record.remove("fibres");
@@ -425,7 +447,7 @@ mod tests {
             (column("c.g"), 2.0),
             (column("protocol.level"), 1e-300),
         ];
-        let table = with_values(text.parse().expect("TOML"), &values);
+        let table = with_values(text.parse().expect("TOML"), &values, &["summary"]);
         let back: Table = toml::to_string(&table)
             .expect("a table")
             .parse()

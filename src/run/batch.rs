@@ -7,6 +7,7 @@ use crate::backend::cpu::{Cpu, Simd};
 use crate::backend::gpu::{self, Gpu, GpuError, KernelError};
 use crate::backend::reference::{Reference, Tolerances};
 use crate::backend::{DEFAULT_LARGEST_STEP_MS, Experiment, Stepping};
+use crate::feature::FeatureKind;
 use crate::model::VariableId;
 use crate::ops::Lane;
 use crate::scheme::{BuildError, Control, Scheme, StepProgram, Summation};
@@ -19,7 +20,7 @@ use super::gpu::{DeviceRunError, drive_gpu};
 use super::limiting::{Limit, Steps, limiting};
 use super::pilot::{DEFAULT_STEP_MS, Pilot, PilotError};
 use super::reference::drive_reference;
-use super::sink::{Agreement, FibreStatus, Outcome, Precision, Sink, SinkError};
+use super::sink::{Agreement, FibreStatus, Outcome, Part, Precision, Sink, SinkError};
 
 /// What runs the fibres.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,6 +92,8 @@ pub struct Batch {
     pub(super) agreement_limits: study::Agreement,
     pub(super) first_fibre: u64,
     pub(super) seed: u64,
+    /// Where this is one part of a population.
+    pub(super) part: Option<Part>,
     pub(super) traces: Option<Vec<u64>>,
     pub(super) parameters: Vec<Vec<f64>>,
     pub(super) rows_per_slab: usize,
@@ -125,6 +128,16 @@ pub enum PrepareError {
     /// The device.
     #[error(transparent)]
     Gpu(#[from] GpuError),
+    /// Parts without a fibre.
+    #[error(
+        "there are {population} fibres: they cannot be dealt into {of} parts\nhelp: {population} parts at most"
+    )]
+    Parts {
+        /// How many parts.
+        of: u64,
+        /// How many fibres.
+        population: u64,
+    },
     /// The protocol contradicts itself.
     #[error("the protocol cannot stand: {0}")]
     Protocol(String),
@@ -174,6 +187,33 @@ pub fn least_memory_bytes(study: &Study, precision: Precision) -> u64 {
 /// # Errors
 /// If the scheme is unknown or cannot be built for the model.
 pub fn prepare(study: &Study, choices: &Choices) -> Result<Batch, PrepareError> {
+    prepare_part(study, choices, None)
+}
+
+/// The same for one part of the population: `(index, of)`, counted from 1. Its fibres keep the numbers that they have in the whole.
+///
+/// # Errors
+/// As [`prepare`], and if there are fewer fibres than parts.
+pub fn prepare_part(
+    study: &Study,
+    choices: &Choices,
+    part: Option<(u64, u64)>,
+) -> Result<Batch, PrepareError> {
+    let population = study.population.fibres;
+    let part = part.map(|(index, of)| Part {
+        index,
+        of,
+        population,
+        slabs: 0,
+        candidates: 0,
+    });
+    if let Some(part) = part.filter(|p| p.of > population) {
+        return Err(PrepareError::Parts {
+            of: part.of,
+            population,
+        });
+    }
+    let ids = part.map_or(0..population, |p| p.fibres());
     let by_reference = study.scheme == study::Scheme::Named("reference".to_string());
     let backend = if by_reference {
         Backend::Reference
@@ -209,7 +249,7 @@ pub fn prepare(study: &Study, choices: &Choices) -> Result<Batch, PrepareError> 
             observables.push(f.of);
         }
     }
-    let n_fibres = study.population.fibres as usize;
+    let n_fibres = (ids.end - ids.start) as usize;
     let traces = match &study.record.traces {
         study::Traces::All => None,
         study::Traces::Some(ids) => Some(ids.clone()),
@@ -219,7 +259,8 @@ pub fn prepare(study: &Study, choices: &Choices) -> Result<Batch, PrepareError> 
     } else {
         choices.precision
     };
-    let n_traces = traces.as_ref().map_or(n_fibres, Vec::len);
+    // The slabs of a part are those of the whole: events are ordered slab by slab.
+    let n_traces = traces.as_ref().map_or(population as usize, Vec::len);
     let (sample_every_ms, n_samples, rows_per_slab) = if recorded.is_empty() {
         (
             study.duration_ms / ROWS_WITHOUT_RECORD as f64,
@@ -247,7 +288,8 @@ pub fn prepare(study: &Study, choices: &Choices) -> Result<Batch, PrepareError> 
             VariedTarget::Level => None,
         })
         .collect();
-    Ok(Batch {
+    let own = |traces: Vec<u64>| traces.into_iter().filter(|id| ids.contains(id)).collect();
+    let mut batch = Batch {
         experiment: Experiment {
             model: model.clone(),
             varied,
@@ -274,13 +316,23 @@ pub fn prepare(study: &Study, choices: &Choices) -> Result<Batch, PrepareError> 
         agreement_fibres: choices.agreement_fibres.unwrap_or(study.agreement.fibres),
         agreement_in_f64: choices.agreement_fibres.is_some() || study.agreement.asked_for,
         agreement_limits: study.agreement,
-        first_fibre: 0,
+        first_fibre: ids.start,
         seed: study.population.seed,
-        traces,
-        parameters: (0..n_fibres as u64).map(|id| study.draw(id)).collect(),
+        part: None,
+        traces: traces.map(own),
+        parameters: ids.clone().map(|id| study.draw(id)).collect(),
         rows_per_slab,
         pacing_edges,
-    })
+    };
+    if let Some(part) = part {
+        batch.part = Some(part);
+        batch.part = Some(Part {
+            slabs: n_samples.div_ceil(rows_per_slab),
+            candidates: batch.part_candidates().len(),
+            ..part
+        });
+    }
+    Ok(batch)
 }
 
 impl Batch {
@@ -431,6 +483,17 @@ impl Batch {
     /// What the study allows a run to differ from the reference by.
     pub fn agreement_limits(&self) -> &study::Agreement {
         &self.agreement_limits
+    }
+
+    /// Which part of a population this is, if it is not the whole.
+    pub fn part(&self) -> Option<&Part> {
+        self.part.as_ref()
+    }
+
+    /// Whether any feature counts spikes.
+    pub(super) fn counts_spikes(&self) -> bool {
+        let mut features = self.experiment.features.iter();
+        features.any(|f| f.kind == FeatureKind::Spikes)
     }
 
     /// The varied parameters of every fibre.

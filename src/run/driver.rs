@@ -12,7 +12,7 @@ use crate::backend::cpu::{Cpu, Group, Lanes, Samples};
 use crate::backend::{Experiment, Spike};
 use crate::ops::Lane;
 
-use super::sink::{self, FibreStatus, Sink, SinkError, SpikeEvent};
+use super::sink::{self, FibreStatus, PartRecord, Sink, SinkError, SpikeEvent};
 
 /// What is to be run, beside the experiment.
 #[derive(Clone, Debug)]
@@ -166,6 +166,10 @@ pub fn drive<T: Lane>(
         let events = events(experiment, &results);
         done.n_events += events.len() as u64;
         out.write_events(&events)?;
+        out.part(PartRecord::Slab {
+            slab,
+            events: events.len(),
+        })?;
         out.gathered(&|fibre| {
             let place = (fibre - job.first_fibre) as usize;
             let (group, n) = (&groups[place / group_size], experiment.features.len());

@@ -10,7 +10,7 @@ use crate::backend::{Experiment, Spike};
 use crate::ops::Lane;
 
 use super::driver::{Done, Job, Progress, events, place_traces, within_group};
-use super::sink::{FibreStatus, Samples, Sink, SinkError, SpikeEvent};
+use super::sink::{FibreStatus, PartRecord, Samples, Sink, SinkError, SpikeEvent};
 
 /// Slabs that may wait to be written.
 const WAITING_SLABS: usize = 2;
@@ -60,9 +60,10 @@ pub fn drive_gpu<T: Lane>(
     std::thread::scope(|scope| {
         let (sender, receiver) = sync_channel::<Parcel<T>>(WAITING_SLABS);
         let n_recorded = experiment.n_recorded;
+        let rows_per_slab = job.rows_per_slab.max(1);
         let writer = scope.spawn(move || -> Result<(), SinkError> {
             for parcel in receiver {
-                hand_over(parcel, n_recorded, out)?;
+                hand_over(parcel, n_recorded, rows_per_slab, out)?;
             }
             Ok(())
         });
@@ -87,6 +88,7 @@ pub fn drive_gpu<T: Lane>(
 fn hand_over<T: Lane>(
     parcel: Parcel<T>,
     n_recorded: usize,
+    rows_per_slab: usize,
     out: &mut dyn Sink,
 ) -> Result<(), SinkError> {
     match parcel {
@@ -102,6 +104,10 @@ fn hand_over<T: Lane>(
                 out.write_rows(variable, first_row, Samples::of(rows))?;
             }
             out.write_events(&events)?;
+            out.part(PartRecord::Slab {
+                slab: first_row / rows_per_slab,
+                events: events.len(),
+            })?;
             out.commit(if n_recorded == 0 { 0 } else { end_row })
         }
         Parcel::Checkpoint(bytes) => out.checkpoint(&bytes),

@@ -1,7 +1,7 @@
 //! The reference at work while the run goes on: fibres wait in a queue, threads of their own run them, and what the run gives of
 //! the same fibres is kept as it goes by to the sink.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, OnceLock};
 
@@ -10,6 +10,7 @@ use crate::backend::reference::{Reference, ReferenceError, Tolerances};
 use crate::study::unit_interval;
 
 use super::reference::{OneRun, run_one};
+use super::sink::Part;
 use super::threshold::Candidates;
 
 /// Relative tolerance of the reference where it judges a run.
@@ -42,6 +43,8 @@ struct Queue {
 
 /// The queue of fibres for the reference, and what came of them.
 pub(super) struct Judge<'a> {
+    /// Fibres that the reference has run elsewhere.
+    known: Mutex<HashMap<u64, OneRun>>,
     experiment: &'a Experiment,
     parameters: &'a [Vec<f64>],
     first_fibre: u64,
@@ -61,6 +64,7 @@ impl<'a> Judge<'a> {
         cancel: &'a AtomicBool,
     ) -> Self {
         Judge {
+            known: Mutex::default(),
             experiment,
             parameters,
             first_fibre,
@@ -70,6 +74,12 @@ impl<'a> Judge<'a> {
             cancel,
             abandoned: AtomicBool::new(false),
         }
+    }
+
+    /// Takes what the reference found elsewhere.
+    pub(super) fn knows(&self, fibre: u64, run: OneRun) {
+        let mut known = self.known.lock().unwrap_or_else(|e| e.into_inner());
+        known.insert(fibre, run);
     }
 
     /// What is simulated.
@@ -116,6 +126,15 @@ impl<'a> Judge<'a> {
     /// Runs fibres of the queue until it is closed and empty, or the run is cancelled.
     pub(super) fn work(&self) {
         while let Some(asked) = self.next() {
+            let known = self
+                .known
+                .lock()
+                .unwrap_or_else(|e| e.into_inner())
+                .remove(&asked.id);
+            if let Some(run) = known {
+                self.queue().done.push((asked, run));
+                continue;
+            }
             let built = self
                 .reference
                 .get_or_init(|| Reference::new(self.experiment, TOLERANCES));
@@ -198,19 +217,13 @@ impl Sampling {
         counts_spikes: bool,
     ) -> Self {
         let n = parameters.len();
-        let id = |i: usize| first_fibre + i as u64;
-        let drawn: Vec<u64> = if wanted >= n {
-            (0..n).map(id).collect()
-        } else {
-            draws(seed, "agreement", n, wanted).map(id).collect()
-        };
-        let mut among: Vec<usize> = if n <= MOST_CANDIDATES {
-            (0..n).collect()
-        } else {
-            draws(seed, "agreement candidates", n, MOST_CANDIDATES).collect()
-        };
-        among.sort_unstable();
-        let points: Vec<&[f64]> = among.iter().map(|&i| parameters[i].as_slice()).collect();
+        let id = |i: u64| first_fibre + i;
+        let drawn: Vec<u64> = drawn(seed, n as u64, wanted).into_iter().map(id).collect();
+        let among = candidates(seed, n as u64);
+        let points: Vec<&[f64]> = among
+            .iter()
+            .map(|&i| parameters[i as usize].as_slice())
+            .collect();
         let ids = among.iter().map(|&i| id(i)).collect();
         let candidates = Candidates::new(ids, &points);
         let looks = wanted < n && counts_spikes && candidates.differ();
@@ -225,6 +238,18 @@ impl Sampling {
         }
     }
 
+    /// Of a part: the whole's drawn fibres that are in it, all run from the start, and no choice of its own.
+    pub(super) fn of_part(part: &Part, seed: u64, wanted: usize, candidates: Vec<u64>) -> Self {
+        let own = part.fibres();
+        let mut drawn = drawn(seed, part.population, wanted);
+        drawn.retain(|id| own.contains(id));
+        Sampling {
+            at_start: drawn.len(),
+            drawn,
+            candidates: Candidates::new(candidates, &[]),
+        }
+    }
+
     /// Ids of the fibres that are traced, where only some are recorded.
     pub(super) fn traces(&self, recorded: Option<&[u64]>) -> Option<Vec<u64>> {
         let mut ids = recorded?.to_vec();
@@ -235,11 +260,30 @@ impl Sampling {
     }
 }
 
+/// The fibres of `n` that are drawn by the seed, in the order in which they are drawn.
+pub(super) fn drawn(seed: u64, n: u64, wanted: usize) -> Vec<u64> {
+    if wanted as u64 >= n {
+        (0..n).collect()
+    } else {
+        draws(seed, "agreement", n, wanted).collect()
+    }
+}
+
+/// The fibres of `n` among which the ones next to a threshold are looked for, ascending.
+pub(super) fn candidates(seed: u64, n: u64) -> Vec<u64> {
+    if n <= MOST_CANDIDATES as u64 {
+        return (0..n).collect();
+    }
+    let mut among: Vec<u64> = draws(seed, "agreement candidates", n, MOST_CANDIDATES).collect();
+    among.sort_unstable();
+    among
+}
+
 /// Different numbers below `n` by the seed, as they are drawn.
-fn draws(seed: u64, name: &'static str, n: usize, wanted: usize) -> impl Iterator<Item = usize> {
+fn draws(seed: u64, name: &'static str, n: u64, wanted: usize) -> impl Iterator<Item = u64> {
     let mut seen = std::collections::HashSet::new();
     (0u64..)
-        .map(move |draw| ((unit_interval(seed, name, draw) * n as f64) as usize).min(n - 1))
+        .map(move |draw| ((unit_interval(seed, name, draw) * n as f64) as u64).min(n - 1))
         .filter(move |i| seen.insert(*i))
         .take(wanted)
 }

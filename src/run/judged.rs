@@ -1,17 +1,18 @@
 //! A run with its judge: the reference runs a few fibres while the run goes on, then the two are compared.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
-
-use crate::feature::FeatureKind;
 
 use super::agreement::{Comparison, Disagreement};
 use super::batch::{Batch, RunError, RunReport};
 use super::driver::{Done, Job};
-use super::judge::{Closes, Judge, Sampling};
+use super::judge::{Asked, Closes, Judge, Sampling};
+use super::part::{Judged, Known, encode};
 use super::pilot::PilotError;
-use super::sink::{Agreement, Outcome, Precision, Sink};
-use super::tap::Tap;
+use super::reference::OneRun;
+use super::sink::{Agreement, Outcome, PartRecord, Precision, Sink};
+use super::tap::{Scope, Tap};
 
 /// Fibres that are judged at most: as many as the file has room for.
 const MOST_JUDGED: u64 = 1024;
@@ -23,7 +24,7 @@ pub type Driver<'a> = dyn FnMut(Job, &mut dyn Sink) -> Result<Done, RunError> + 
 
 impl Batch {
     /// How many fibres the reference is to run beside this run.
-    fn judged_fibres(&self) -> usize {
+    pub(super) fn judged_fibres(&self) -> usize {
         let asked = self.precision == Precision::F32 || self.agreement_in_f64;
         if asked {
             self.agreement_fibres.min(MOST_JUDGED) as usize
@@ -46,24 +47,49 @@ impl Batch {
         cancel: &AtomicBool,
         drive: &mut Driver<'_>,
     ) -> Result<RunReport, RunError> {
+        self.judged_with(out, begun, cancel, drive, None)
+    }
+
+    /// The same with what the parts of the population know already, where it was run in parts.
+    pub(super) fn judged_with(
+        &self,
+        out: &mut dyn Sink,
+        begun: (Instant, f64),
+        cancel: &AtomicBool,
+        drive: &mut Driver<'_>,
+        known: Option<Known>,
+    ) -> Result<RunReport, RunError> {
         let job = self.job();
         let wanted = self.judged_fibres();
         if wanted == 0 || self.n_fibres == 0 {
             let done = drive(job, out)?;
             return self.finish(out, done, None, begun, 0.0);
         }
-        let sampling = Sampling::new(
-            &self.parameters,
-            job.first_fibre,
-            self.seed,
-            wanted,
-            self.experiment
-                .features
-                .iter()
-                .any(|f| f.kind == FeatureKind::Spikes),
-        );
+        let sampling = match &self.part {
+            Some(part) => Sampling::of_part(part, self.seed, wanted, self.part_candidates()),
+            None => Sampling::new(
+                &self.parameters,
+                job.first_fibre,
+                self.seed,
+                wanted,
+                self.counts_spikes(),
+            ),
+        };
+        let (tapped, samples) = match known {
+            None if self.part.is_some() => (Scope::Part, None),
+            None => (Scope::Whole, None),
+            Some(known) => (Scope::Joined(known.turns), Some(known.judged)),
+        };
         let first_fibre = job.first_fibre;
         let judge = Judge::new(&self.experiment, &self.parameters, first_fibre, cancel);
+        let samples = samples.map(|judged| {
+            let each = judged.into_iter().map(|j| {
+                let (id, (run, samples)) = (j.fibre, j.split());
+                judge.knows(id, run);
+                (id, samples)
+            });
+            each.collect::<HashMap<_, _>>()
+        });
         judge.ask(&sampling.drawn[..sampling.at_start], false);
         let threads = rayon::current_num_threads();
         // On one thread the reference has its turn when the run is over.
@@ -83,7 +109,11 @@ impl Batch {
                 sampling.clone(),
                 self.traces.as_deref(),
                 job.rows_per_slab,
+                tapped,
             );
+            if let Some(samples) = samples {
+                tap = tap.with_samples(samples);
+            }
             let traces = sampling.traces(self.traces.as_deref());
             let done = drive(Job { traces, ..job }, &mut tap);
             let stepped = Instant::now();
@@ -108,7 +138,16 @@ impl Batch {
             }
         };
         let complete = !done.interrupted && !cancel.load(Ordering::Relaxed);
-        let compared = complete.then(|| {
+        if complete && self.part.is_some() {
+            let of = |(asked, run): &(Asked, OneRun)| {
+                let kept = kept.samples.iter().find(|(id, _)| *id == asked.id)?;
+                Some(Judged::new(asked.id, kept.1.clone(), run))
+            };
+            let judged: Vec<Judged> = found.iter().filter_map(of).collect();
+            out.part(PartRecord::Judgement(&encode(&judged)))?;
+        }
+        // A part may have none of the fibres that are judged.
+        let compared = (complete && !found.is_empty()).then(|| {
             Comparison {
                 experiment: &self.experiment,
                 limits: &self.agreement_limits,

@@ -139,6 +139,7 @@ impl Batch {
                 .map(|&s| model.variable(s).name.clone())
                 .collect(),
             checkpoint_bytes: self.checkpoint_bytes(),
+            part: self.part,
             attributes,
         }
     }

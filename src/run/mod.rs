@@ -16,6 +16,7 @@ mod judged;
 mod layout;
 mod limiting;
 mod one_fibre;
+pub mod part;
 mod pilot;
 mod reference;
 pub mod sink;
@@ -25,7 +26,7 @@ mod threshold;
 pub use agreement::Disagreement;
 pub use batch::{
     Backend, Batch, Choices, OnDevice, PrepareError, RunError, RunReport, least_memory_bytes,
-    prepare,
+    prepare, prepare_part,
 };
 pub use bench::{Case, Measure, bench, bench_wgsl, check_protocol};
 pub use defaults::{AUTO, TUNED, auto, default_tolerance, general_tolerance};

@@ -22,6 +22,7 @@ impl Batch {
     #[must_use]
     pub fn of_fibre(mut self, fibre: u64, parameters: Vec<f64>) -> Self {
         self.first_fibre = fibre;
+        self.part = None;
         self.n_fibres = 1;
         self.parameters = vec![parameters];
         self.traces = None;

@@ -10,7 +10,7 @@ use crate::backend::{Experiment, Spike};
 use crate::feature::Gathered;
 
 use super::driver::{Done, Job, Progress, events, place_traces};
-use super::sink::{FibreStatus, Samples, Sink, SinkError};
+use super::sink::{FibreStatus, PartRecord, Samples, Sink, SinkError};
 
 /// What the reference gives of one fibre.
 pub(super) struct OneRun {
@@ -22,6 +22,19 @@ pub(super) struct OneRun {
     pub spikes: Vec<Spike>,
     status: FibreStatus,
     work: Work,
+}
+
+impl OneRun {
+    /// A run that was made elsewhere.
+    pub(super) fn told(samples: Vec<f64>, features: Vec<f64>, spikes: Vec<Spike>) -> Self {
+        OneRun {
+            samples,
+            features,
+            spikes,
+            status: FibreStatus::Finished,
+            work: Work::default(),
+        }
+    }
 }
 
 /// Runs one fibre and gathers what the experiment asks for.
@@ -141,6 +154,10 @@ pub(super) fn drive_reference(
         let events = events(experiment, &[(Vec::<f64>::new(), 0, spikes)]);
         done.n_events = events.len() as u64;
         out.write_events(&events)?;
+        out.part(PartRecord::Slab {
+            slab: 0,
+            events: events.len(),
+        })?;
         out.commit(if n == 0 { 0 } else { experiment.n_samples })?;
     }
     let n_columns = experiment

@@ -85,6 +85,55 @@ pub enum Traces {
     Some(Vec<u64>),
 }
 
+/// One part of a population that several runs share. Joined, the parts are the run of the whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// Which part, from 1.
+    pub index: u64,
+    /// Of how many.
+    pub of: u64,
+    /// Fibres of the whole population.
+    pub population: u64,
+    /// Slabs of the run: as many as the whole has.
+    pub slabs: usize,
+    /// Fibres of this part among which the whole looks for ones next to a threshold.
+    pub candidates: usize,
+}
+
+impl Part {
+    /// Times at which a run looks for fibres next to a threshold.
+    pub const LOOKS: usize = 2;
+
+    /// Ids of the fibres of this part: of the whole's, in order, as even a share as there is.
+    pub fn fibres(&self) -> std::ops::Range<u64> {
+        let bound = |part: u64| {
+            (u128::from(self.population) * u128::from(part) / u128::from(self.of)) as u64
+        };
+        bound(self.index - 1)..bound(self.index)
+    }
+}
+
+/// What a part hands over beside its results, so that the whole can be put together as if it had been run in one piece.
+#[derive(Clone, Copy, Debug)]
+pub enum PartRecord<'a> {
+    /// How many events a slab had: events are ordered slab by slab.
+    Slab {
+        /// Number of the slab, from 0.
+        slab: usize,
+        /// Its events.
+        events: usize,
+    },
+    /// How near the candidates have come to a threshold when the run looks for such fibres.
+    Turns {
+        /// Which look, from 0.
+        look: usize,
+        /// Candidate by candidate, feature by feature that counts spikes.
+        values: &'a [f64],
+    },
+    /// What is known of the judged fibres at the end, as [`crate::run`] writes it down.
+    Judgement(&'a [u8]),
+}
+
 /// The shape and the meaning of everything that the run will hand over; known before the first step.
 #[derive(Clone, Debug)]
 pub struct Layout {
@@ -114,6 +163,8 @@ pub struct Layout {
     pub state_names: Vec<String>,
     /// Bytes of one checkpoint, at most.
     pub checkpoint_bytes: usize,
+    /// Where this is one part of a population.
+    pub part: Option<Part>,
     /// Root attributes beside those that the store writes itself (`Conventions`, `status`, `n_lost`, `created`, `history`).
     pub attributes: Vec<(String, Attribute)>,
 }
@@ -250,6 +301,10 @@ pub trait Sink: Send {
     fn gathered<'g>(&mut self, _of_fibre: &dyn Fn(u64) -> &'g [Gathered]) {}
     /// Everything handed over so far is complete up to (not including) this row.
     fn commit(&mut self, rows: usize) -> Result<(), SinkError>;
+    /// What a part is joined with the others by; only from runs of a part.
+    fn part(&mut self, _record: PartRecord<'_>) -> Result<(), SinkError> {
+        Ok(())
+    }
     /// The exact state of the run, to resume from.
     fn checkpoint(&mut self, state: &[u8]) -> Result<(), SinkError>;
     /// The end. Returns the bytes of the finished file.

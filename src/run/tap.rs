@@ -1,16 +1,18 @@
 //! Stands between a run and its sink: keeps what concerns the judged fibres, and chooses, while the run goes on, those next to a
 //! threshold.
 
+use std::collections::HashMap;
+
 use crate::feature::{FeatureKind, Gathered};
 use crate::ops::Lane;
 
 use super::judge::{Judge, Sampling};
-use super::sink::{Outcome, Samples, Sink, SinkError, SpikeEvent};
+use super::sink::{Outcome, Part, PartRecord, Samples, Sink, SinkError, SpikeEvent};
 
 /// Spikes that are kept for the choice, at most: 24 bytes each.
 const MOST_SPIKES: usize = 2_000_000;
 /// Shares of the run after which fibres next to a threshold are looked for.
-const LOOKS: [f64; 2] = [0.5, 0.75];
+const LOOKS: [f64; Part::LOOKS] = [0.5, 0.75];
 
 /// What a run gave of the fibres that may be judged.
 #[derive(Clone, Debug, Default)]
@@ -40,6 +42,18 @@ pub(super) struct Tap<'a> {
     /// Fibres chosen next to a threshold, and how many more are wanted.
     near: Vec<u64>,
     open: usize,
+    scope: Scope,
+}
+
+/// What of a population goes by.
+#[derive(Clone, Debug)]
+pub(super) enum Scope {
+    /// All of it, from an engine.
+    Whole,
+    /// A part: its turning points are written down, and the choice is left to whoever joins the parts.
+    Part,
+    /// All of it, from its parts, which have told their turning points: per look, per candidate.
+    Joined([HashMap<u64, Vec<f64>>; Part::LOOKS]),
 }
 
 impl<'a> Tap<'a> {
@@ -50,6 +64,7 @@ impl<'a> Tap<'a> {
         sampling: Sampling,
         recorded: Option<&[u64]>,
         rows_per_slab: usize,
+        scope: Scope,
     ) -> Self {
         let experiment = judge.experiment();
         let traces = sampling.traces(recorded);
@@ -78,10 +93,22 @@ impl<'a> Tap<'a> {
             turns: Vec::new(),
             near: Vec::new(),
             open: sampling.drawn.len() - sampling.at_start,
+            scope,
             out,
             judge,
             sampling,
         }
+    }
+
+    /// For rows of which nothing is to be kept, because the parts have kept it: the samples of the drawn fibres.
+    pub(super) fn with_samples(mut self, mut samples: HashMap<u64, Vec<f64>>) -> Self {
+        for (id, kept) in &mut self.kept.samples {
+            if let Some(known) = samples.remove(id) {
+                *kept = known;
+            }
+        }
+        (self.columns, self.recorded) = (Vec::new(), None);
+        self
     }
 
     /// What was kept, at the end of the run. Choices that are still open are made now.
@@ -145,6 +172,7 @@ impl<'a> Tap<'a> {
 
     fn keep_rows<T: Lane>(&mut self, variable: usize, first_row: usize, rows: &[T]) {
         let start = variable * self.judge.experiment().n_samples + first_row;
+        // Without columns nothing is kept: see `with_samples`.
         for ((_, samples), column) in self.kept.samples.iter_mut().zip(&self.columns) {
             let of_fibre = rows.iter().skip(*column).step_by(self.n_traces.max(1));
             for (kept, value) in samples[start..].iter_mut().zip(of_fibre) {
@@ -195,7 +223,8 @@ impl Sink for Tap<'_> {
     fn gathered<'g>(&mut self, of_fibre: &dyn Fn(u64) -> &'g [Gathered]) {
         let experiment = self.judge.experiment();
         let n_rows = (self.slabs + 1) * self.rows_per_slab;
-        if self.open == 0 || !self.is_time(n_rows as f64 / experiment.n_samples as f64) {
+        let wanted = self.open > 0 || matches!(self.scope, Scope::Part);
+        if !wanted || !self.is_time(n_rows as f64 / experiment.n_samples as f64) {
             return;
         }
         let turns = |id: &u64| {
@@ -214,12 +243,33 @@ impl Sink for Tap<'_> {
         let n_rows = (self.slabs * self.rows_per_slab).min(experiment.n_samples);
         let share = n_rows as f64 / experiment.n_samples as f64;
         if self.is_time(share) {
+            match &self.scope {
+                Scope::Whole => {}
+                Scope::Part => {
+                    let values = self.turns.concat();
+                    let look = self.looks;
+                    self.out.part(PartRecord::Turns {
+                        look,
+                        values: &values,
+                    })?;
+                }
+                Scope::Joined(turns) => {
+                    let of = |id: &u64| turns[self.looks].get(id).cloned();
+                    let told: Option<Vec<_>> =
+                        self.sampling.candidates.ids.iter().map(of).collect();
+                    self.turns = told.unwrap_or_default();
+                }
+            }
             self.looks = LOOKS.iter().filter(|look| **look <= share).count();
             // Every fibre is beyond the last of these rows; how far beyond differs.
             let known_ms = (n_rows - 1) as f64 * experiment.sample_every_ms;
             self.look(known_ms, self.looks == LOOKS.len());
         }
         self.out.commit(rows)
+    }
+
+    fn part(&mut self, record: PartRecord<'_>) -> Result<(), SinkError> {
+        self.out.part(record)
     }
 
     fn checkpoint(&mut self, state: &[u8]) -> Result<(), SinkError> {

@@ -104,7 +104,7 @@ pub(super) fn create(
 }
 
 /// The directory that a path's file is in.
-fn directory_of(path: &Path) -> &Path {
+pub(super) fn directory_of(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),

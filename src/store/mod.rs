@@ -25,7 +25,7 @@
 //!     n_fibres: 3, first_fibre: 0, traces: Traces::All, time_ms: vec![0.0, 0.5], rows_per_slab: 2,
 //!     precision: Precision::F32, variables: vec![column("membrane.V", "mV")], parameters: vec![],
 //!     features: vec![column("peak_V", "mV")], event_features: vec![], event_capacity: 0,
-//!     state_names: vec!["membrane.V".into()], checkpoint_bytes: 0, attributes: vec![],
+//!     state_names: vec!["membrane.V".into()], checkpoint_bytes: 0, part: None, attributes: vec![],
 //! };
 //! let directory = tempfile::tempdir()?;
 //! let path = directory.path().join("out.h5");
@@ -51,6 +51,8 @@ mod finish;
 mod groups;
 mod netcdf;
 mod offsets;
+mod packed;
+mod part;
 mod reader;
 mod skeleton;
 mod traces;
@@ -60,6 +62,7 @@ pub use checkpoint::Checkpoint;
 pub use create::{CreateOptions, required_bytes};
 pub use disk::bytes_free;
 pub use error::StoreError;
+pub use packed::compress;
 pub use reader::{ResultReader, RunStatus, open};
 pub use traces::Values;
 pub use writer::ResultFile;

@@ -7,6 +7,8 @@ use std::collections::HashSet;
 use super::StoreError;
 use super::chunks;
 use super::groups;
+use super::packed;
+use super::part;
 use crate::run::sink::{Attribute, Column, Layout, Precision, Traces};
 
 /// Runs of the reference that `/agreement` has room for.
@@ -71,6 +73,8 @@ pub(super) struct Dataset {
     pub kind: Kind,
     pub dims: Vec<u64>,
     pub chunk: Option<[u64; 2]>,
+    /// Level at which the chunks are compressed.
+    pub deflate: Option<u32>,
     /// Paths of the dimension scales of the axes; a scale has none.
     pub axes: Vec<String>,
     /// Whether this dataset is itself a dimension scale.
@@ -105,6 +109,7 @@ impl Dataset {
             kind,
             dims: Vec::new(),
             chunk: None,
+            deflate: None,
             axes: Vec::new(),
             is_scale: false,
             stored: true,
@@ -183,12 +188,22 @@ impl Dataset {
         }
     }
 
+    /// Number of its chunks.
+    pub(super) fn stored_chunks(&self) -> u64 {
+        let [rows, columns] = self.chunk.unwrap_or([1, 1]);
+        self.dims[0].div_ceil(rows) * self.dims[1].div_ceil(columns)
+    }
+
     /// Bytes of its storage; an error where the size is beyond all bounds.
     pub(super) fn stored_bytes(&self) -> Result<u64, StoreError> {
         if !self.stored {
             return Ok(0);
         }
         let size = match self.chunk {
+            Some([rows, columns]) if self.deflate.is_some() => Some(packed::index_bytes(
+                self.stored_chunks(),
+                rows * columns * self.kind.bytes(),
+            )),
             Some(chunk) => {
                 chunks::stored_bytes([self.dims[0], self.dims[1]], chunk, self.kind.bytes())
             }
@@ -353,6 +368,7 @@ pub(super) fn contents(layout: &Layout, created: &str) -> Result<Contents, Store
     groups::events(layout, &mut list);
     groups::agreement(layout, &mut list);
     groups::checkpoint(layout, &mut list);
+    part::datasets(layout, &mut list);
     check_names(&list)?;
     Ok(Contents {
         datasets: list,
@@ -395,12 +411,16 @@ fn root_attributes(layout: &Layout, created: &str) -> Vec<(String, Value)> {
         }
         attributes.retain(|(known, _)| known != name);
         let value = match value {
+            Attribute::Text(text) if name == "history" => {
+                Value::Text(format!("{created} {text} by sarcolemma {version}"))
+            }
             Attribute::Text(text) => Value::Text(text.clone()),
             Attribute::Integer(number) => Value::I64(*number),
             Attribute::Real(number) => Value::F64(*number),
         };
         attributes.push((name.clone(), value));
     }
+    attributes.extend(part::attributes(layout));
     attributes
 }
 
@@ -417,7 +437,9 @@ fn check(layout: &Layout) -> Result<(), StoreError> {
         ));
     };
     if let Traces::Some(ids) = &layout.traces {
-        if ids.is_empty() && !layout.variables.is_empty() && !layout.time_ms.is_empty() {
+        // A part may have none of the recorded fibres.
+        let records = !layout.variables.is_empty() && !layout.time_ms.is_empty();
+        if ids.is_empty() && records && layout.part.is_none() {
             return bad("variables are recorded, but of no fibre".to_string());
         }
         if !ids.is_sorted_by(|a, b| a < b) {
@@ -456,7 +478,7 @@ fn check(layout: &Layout) -> Result<(), StoreError> {
 }
 
 fn check_names(list: &[Dataset]) -> Result<(), StoreError> {
-    let mut seen: HashSet<String> = ["events", "agreement", "checkpoint"]
+    let mut seen: HashSet<String> = ["events", "agreement", "checkpoint", "shard"]
         .map(String::from)
         .into();
     for dataset in list {

@@ -8,15 +8,17 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::path::Path;
+use std::sync::Arc;
 
 use hdf5::format::FormatContext;
 use hdf5::format::checksum::checksum_metadata;
 use hdf5::format::messages::data_layout::{ChunkIndexType, DataLayoutMessage};
 use hdf5::format::messages::dataspace::DataspaceMessage;
 use hdf5::format::messages::datatype::DatatypeMessage;
+use hdf5::format::messages::filter::FilterPipeline;
 use hdf5::format::messages::link::{LinkMessage, LinkTarget};
 use hdf5::format::messages::{
-    MSG_ATTRIBUTE, MSG_DATA_LAYOUT, MSG_DATASPACE, MSG_DATATYPE, MSG_LINK,
+    MSG_ATTRIBUTE, MSG_DATA_LAYOUT, MSG_DATASPACE, MSG_DATATYPE, MSG_FILTER_PIPELINE, MSG_LINK,
     MSG_OBJ_HEADER_CONTINUATION,
 };
 use hdf5::format::superblock::SuperblockV2V3;
@@ -25,6 +27,7 @@ use super::StoreError;
 use super::attributes::{Found, Heaps};
 use super::chunks;
 use super::disk::{read_at, write_at};
+use super::packed::{Packed, read_index};
 use super::skeleton::SECTOR;
 
 /// No header of ours is larger.
@@ -43,6 +46,8 @@ pub(super) struct Place {
     /// Address of the first byte of storage; `None` without storage.
     pub at: Option<u64>,
     pub chunk: Option<[u64; 2]>,
+    /// Where the chunks are, if they are compressed; `at` is then their index.
+    pub packed: Option<Arc<Packed>>,
 }
 
 impl Place {
@@ -222,6 +227,7 @@ impl Walker<'_> {
             bytes,
             at: None,
             chunk: None,
+            packed: None,
         };
         match layout {
             DataLayoutMessage::Contiguous { address, .. } if address == u64::MAX => {
@@ -247,6 +253,36 @@ impl Walker<'_> {
                 }
                 place.chunk = Some([rows, columns]);
                 place.at = Some(index_address);
+            }
+            DataLayoutMessage::ChunkedV4 {
+                chunk_dims,
+                index_type: ChunkIndexType::FixedArray,
+                index_address,
+                ..
+            } => {
+                let (&[rows, columns, element], &[long, wide]) =
+                    (chunk_dims.as_slice(), place.dims.as_slice())
+                else {
+                    return Err("a chunk of a rank that we do not write".to_string());
+                };
+                let filters = body(MSG_FILTER_PIPELINE).ok_or("chunks that we do not write")?;
+                let (pipeline, _) = FilterPipeline::decode(filters).map_err(|e| e.to_string())?;
+                if rows == 0 || columns == 0 || element != bytes {
+                    return Err("a chunk of a shape that we do not write".to_string());
+                }
+                let (dims, chunk) = ([long, wide], [rows, columns]);
+                let read = |at, length| self.bytes(at, length);
+                let packed = read_index(index_address, dims, chunk, bytes, pipeline, read)?;
+                let outside = |&(at, length): &(u64, u64)| {
+                    at.checked_add(length).is_none_or(|end| end > self.length)
+                };
+                if packed.chunks.iter().any(outside) {
+                    return Err("a chunk reaches beyond the file's end".to_string());
+                }
+                place.chunk = Some(chunk);
+                place.at = Some(index_address);
+                place.packed = Some(Arc::new(packed));
+                return Ok(Some(place));
             }
             _ => return Err("a storage that we do not write".to_string()),
         }
@@ -430,6 +466,8 @@ pub(super) fn set_length(
     length: u64,
     at: Option<u64>,
 ) -> Result<(), StoreError> {
+    // The C library takes nothing at a place for a damaged file.
+    let at = if length == 0 { Some(u64::MAX) } else { at };
     edit(file, path, place.header, |kind, body| match kind {
         MSG_DATASPACE => {
             overwrite_tail(body, &length.to_le_bytes());

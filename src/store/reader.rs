@@ -2,15 +2,17 @@
 //!
 //! Everything is checked when the file is opened: its structure by checksums, every dataset's extent against the file's length. So
 //! no reading allocates more than the file has bytes, and a truncated, foreign or damaged file is an error that says so. Files
-//! that other tools wrote anew (compressed, repacked) are refused too.
+//! that other tools wrote anew (compressed, repacked) are refused too; what [`super::compress`] made is read.
 
 use std::fs::File;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
 use super::attributes::Found;
 use super::checkpoint::{Checkpoint, newest};
 use super::offsets::{self, Map, Place};
+use super::part;
 use super::skeleton::RUN_STATUS;
 use super::{StoreError, disk, events};
 use crate::run::sink::{
@@ -45,6 +47,8 @@ pub struct ResultReader {
     status: RunStatus,
     /// Whole rows, whole events.
     pub(super) committed: (u64, u64),
+    /// The last chunk that was unpacked: its address, its bytes.
+    last: Mutex<(u64, Vec<u8>)>,
 }
 
 /// Opens a result file.
@@ -57,6 +61,7 @@ pub fn open(path: &Path) -> Result<ResultReader, StoreError> {
         map,
         status: RunStatus::Running,
         committed: (0, 0),
+        last: Mutex::default(),
     };
     if reader.text("sarcolemma_version").is_none() {
         return Err(reader.wrong("it was not written by sarcolemma"));
@@ -111,7 +116,7 @@ pub fn open(path: &Path) -> Result<ResultReader, StoreError> {
 }
 
 /// Element types of stored numbers.
-trait Stored: bytemuck::Pod {}
+pub(super) trait Stored: bytemuck::Pod {}
 impl Stored for u8 {}
 impl Stored for i16 {}
 impl Stored for i64 {}
@@ -169,7 +174,7 @@ impl ResultReader {
         Ok(values)
     }
 
-    fn all<T: Stored>(&self, name: &str) -> Result<Vec<T>, StoreError> {
+    pub(super) fn all<T: Stored>(&self, name: &str) -> Result<Vec<T>, StoreError> {
         self.numbers(name, 0..self.place(name)?.len())
     }
 
@@ -179,6 +184,35 @@ impl ResultReader {
 
     pub(super) fn read(&self, at: u64, bytes: &mut [u8]) -> Result<(), StoreError> {
         disk::read_at(&self.file, at, bytes).map_err(StoreError::io("cannot read", &self.path))
+    }
+
+    /// Reads bytes of a dataset's storage, at an address as if it were not compressed. They lie within one chunk.
+    pub(super) fn read_of(
+        &self,
+        place: &Place,
+        at: u64,
+        bytes: &mut [u8],
+    ) -> Result<(), StoreError> {
+        let (Some(packed), Some([rows, columns])) = (&place.packed, place.chunk) else {
+            return self.read(at, bytes);
+        };
+        let size = rows * columns * place.bytes;
+        let offset = at - place.at.unwrap_or(0);
+        let damaged = || self.wrong("a compressed chunk is damaged");
+        let (number, within) = (offset / size, (offset % size) as usize);
+        let chunk = packed.chunks.get(number as usize).ok_or_else(damaged)?;
+        let mut last = self.last.lock().unwrap_or_else(|e| e.into_inner());
+        if last.0 != chunk.0 {
+            let mut stored = vec![0; chunk.1 as usize];
+            self.read(chunk.0, &mut stored)?;
+            *last = (
+                chunk.0,
+                packed.unpack(&stored, size as usize).ok_or_else(damaged)?,
+            );
+        }
+        let from = last.1.get(within..within + bytes.len());
+        bytes.copy_from_slice(from.ok_or_else(damaged)?);
+        Ok(())
     }
 
     fn named(&self, role: &str) -> impl Iterator<Item = &String> {
@@ -383,20 +417,7 @@ impl ResultReader {
             self.committed.1
         };
         let inside = wanted.min(room);
-        let times: Vec<f64> = self.numbers("events/spike_time", 0..inside)?;
-        let fibres: Vec<i64> = self.numbers("events/spike_fibre", 0..inside)?;
-        let features: Vec<u8> = match places.feature {
-            Some(_) => self.numbers("events/spike_feature", 0..inside)?,
-            None => vec![0; inside as usize],
-        };
-        let each = times.into_iter().zip(fibres).zip(features);
-        let mut all: Vec<_> = each
-            .map(|((time_ms, fibre), feature)| SpikeEvent {
-                time_ms,
-                fibre: fibre as u64,
-                feature,
-            })
-            .collect();
+        let mut all = self.events_between(0..inside)?;
         if wanted > room {
             let beyond = events::read_side(&events::side_path(&self.path), room)?;
             if (beyond.len() as u64) < wanted - room {
@@ -409,6 +430,35 @@ impl ResultReader {
             all.extend(beyond.into_iter().take((wanted - room) as usize));
         }
         Ok(all)
+    }
+
+    /// Number of events of a complete file.
+    pub fn n_events(&self) -> u64 {
+        events::EventPlaces::of(&self.map).map_or(0, |places| places.room())
+    }
+
+    /// Some events of a complete file, in the file's order.
+    ///
+    /// # Errors
+    /// If there are not so many, or they cannot be read.
+    pub fn events_between(&self, range: Range<u64>) -> Result<Vec<SpikeEvent>, StoreError> {
+        let Some(places) = events::EventPlaces::of(&self.map).filter(|_| !range.is_empty()) else {
+            return Ok(Vec::new());
+        };
+        let times: Vec<f64> = self.numbers("events/spike_time", range.clone())?;
+        let fibres: Vec<i64> = self.numbers("events/spike_fibre", range.clone())?;
+        let features: Vec<u8> = match places.feature {
+            Some(_) => self.numbers("events/spike_feature", range)?,
+            None => vec![0; times.len()],
+        };
+        let each = times.into_iter().zip(fibres).zip(features);
+        Ok(each
+            .map(|((time_ms, fibre), feature)| SpikeEvent {
+                time_ms,
+                fibre: fibre as u64,
+                feature,
+            })
+            .collect())
     }
 
     /// Names of the features that have events, in the order of [`SpikeEvent::feature`].
@@ -550,6 +600,7 @@ impl ResultReader {
                 .unwrap_or(1),
             _ => 1,
         };
+        let is_whole = self.part().is_none();
         let first_fibre = self.numbers::<i64>("fibre", 0..1.min(self.n_fibres() as u64))?;
         Ok(Layout {
             n_fibres: self.n_fibres(),
@@ -572,10 +623,12 @@ impl ResultReader {
                 .map
                 .get("checkpoint/slot_a")
                 .map_or(0, |p| p.len() as usize),
+            part: self.part(),
             attributes: self
                 .attributes()
                 .into_iter()
                 .filter(|(name, _)| !OWN.contains(&name.as_str()))
+                .filter(|(name, _)| is_whole || !part::NAMES.contains(&name.as_str()))
                 .collect(),
         })
     }

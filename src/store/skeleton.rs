@@ -15,16 +15,18 @@ use std::collections::HashMap;
 use hdf5::format::checksum::checksum_metadata;
 use hdf5::format::global_heap::{GlobalHeapCollection, encode_vlen_reference};
 use hdf5::format::messages::attribute::AttributeMessage;
-use hdf5::format::messages::data_layout::DataLayoutMessage;
+use hdf5::format::messages::data_layout::{DataLayoutMessage, FixedArrayParams};
 use hdf5::format::messages::dataspace::DataspaceMessage;
 use hdf5::format::messages::datatype::{CompoundMember, DatatypeMessage};
 use hdf5::format::messages::fill_value::{ALLOC_TIME_EARLY, FILL_TIME_NEVER, FillValueMessage};
+use hdf5::format::messages::filter::FilterPipeline;
 use hdf5::format::messages::group_info::GroupInfoMessage;
 use hdf5::format::messages::link::LinkMessage;
 use hdf5::format::messages::link_info::LinkInfoMessage;
 use hdf5::format::messages::{
-    MSG_ATTRIBUTE, MSG_DATA_LAYOUT, MSG_DATASPACE, MSG_DATATYPE, MSG_FILL_VALUE, MSG_FLAG_CONSTANT,
-    MSG_GROUP_INFO, MSG_LINK, MSG_LINK_INFO, MSG_OBJ_HEADER_CONTINUATION,
+    MSG_ATTRIBUTE, MSG_DATA_LAYOUT, MSG_DATASPACE, MSG_DATATYPE, MSG_FILL_VALUE,
+    MSG_FILTER_PIPELINE, MSG_FLAG_CONSTANT, MSG_GROUP_INFO, MSG_LINK, MSG_LINK_INFO,
+    MSG_OBJ_HEADER_CONTINUATION,
 };
 use hdf5::format::object_header::{MAX_MESSAGE_SIZE, ObjectHeader, ObjectHeaderMessage};
 use hdf5::format::superblock::{SUPERBLOCK_V3, SuperblockV2V3};
@@ -32,6 +34,7 @@ use hdf5::format::{FormatContext, FormatError, UNDEF_ADDR};
 
 use super::StoreError;
 use super::netcdf::{Contents, Dataset, Kind, Value};
+use super::packed;
 
 /// What `status` says, in the order of the file's first strings: changing the attribute is pointing to another of them.
 pub(super) const RUN_STATUS: [&str; 3] = ["running", "complete", "interrupted"];
@@ -246,13 +249,25 @@ impl Builder<'_> {
         space.max_dims = None;
         let address = self.places.storage.get(index).copied().flatten();
         let layout = match dataset.chunk {
+            Some([rows, columns]) if dataset.deflate.is_some() => {
+                let max_dblk_page_nelmts_bits = packed::PAGE_BITS;
+                DataLayoutMessage::chunked_v4_farray(
+                    4,
+                    vec![rows, columns, dataset.kind.bytes()],
+                    FixedArrayParams {
+                        max_dblk_page_nelmts_bits,
+                    },
+                    address.unwrap_or(0),
+                )
+            }
             Some([rows, columns]) => DataLayoutMessage::chunked_v4_implicit(
                 4,
                 vec![rows, columns, dataset.kind.bytes()],
                 address.unwrap_or(0),
             ),
             None => DataLayoutMessage::contiguous(
-                if dataset.stored {
+                // The C library takes nothing at a place for a damaged file.
+                if dataset.stored && !dataset.dims.contains(&0) {
                     address.unwrap_or(0)
                 } else {
                     UNDEF_ADDR
@@ -282,6 +297,10 @@ impl Builder<'_> {
             message(MSG_FILL_VALUE, fill.encode()),
             message(MSG_DATA_LAYOUT, layout.encode(&self.ctx)),
         ];
+        if let Some(level) = dataset.deflate {
+            let filters = FilterPipeline::shuffle_deflate(dataset.kind.bytes() as u32, level);
+            first.push(message(MSG_FILTER_PIPELINE, filters.encode()));
+        }
         let mut rest = self.scale_attributes(dataset)?;
         for (name, value) in &dataset.attributes {
             rest.push(self.attribute(name, value)?);
@@ -462,7 +481,7 @@ fn pass(contents: &Contents, places: &Places) -> Result<(Images, Places), Format
         let bytes = dataset
             .stored_bytes()
             .map_err(|e| FormatError::InvalidData(e.to_string()))?;
-        if !dataset.stored {
+        if !dataset.stored || bytes == 0 {
             next.storage.push(None);
             continue;
         }

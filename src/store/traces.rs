@@ -80,12 +80,12 @@ impl ResultReader {
             if stride >= FAR {
                 for row in 0..piece.rows {
                     block.resize(bytes as usize, 0);
-                    self.read(at + row * stride, &mut block)?;
+                    self.read_of(place, at + row * stride, &mut block)?;
                     trace.push(real(&block));
                 }
             } else {
                 block.resize(((piece.rows - 1) * stride + bytes) as usize, 0);
-                self.read(at, &mut block)?;
+                self.read_of(place, at, &mut block)?;
                 trace.extend(
                     block
                         .chunks(stride as usize)
@@ -120,11 +120,18 @@ impl ResultReader {
             return Err(self.wrong("its traces are not all of one precision"));
         }
         let mut block = Vec::new();
+        if target.is_empty() {
+            return Ok(out);
+        }
         for piece in chunks::pieces(dims, chunk, first, end - first) {
             let stride = (piece.stride * place.bytes) as usize;
             let used = (piece.columns * place.bytes) as usize;
             block.resize((piece.rows as usize - 1) * stride + used, 0);
-            self.read(place.at.unwrap_or(0) + piece.at * place.bytes, &mut block)?;
+            self.read_of(
+                place,
+                place.at.unwrap_or(0) + piece.at * place.bytes,
+                &mut block,
+            )?;
             for (row, source) in block.chunks(stride).enumerate() {
                 let to = ((piece.row - first) as usize + row) * width
                     + (piece.column * place.bytes) as usize;

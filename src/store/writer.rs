@@ -16,7 +16,9 @@ use super::events::{EventPlaces, Events};
 use super::offsets::{self, Map, Place};
 use super::reader::{self, RunStatus};
 use super::{StoreError, disk};
-use crate::run::sink::{Layout, Outcome, Precision, Samples, Sink, SinkError, SpikeEvent, Traces};
+use crate::run::sink::{
+    Layout, Outcome, PartRecord, Precision, Samples, Sink, SinkError, SpikeEvent, Traces,
+};
 
 /// Longest time that committed rows wait for a sync.
 const SYNC_EVERY: Duration = Duration::from_secs(3);
@@ -339,6 +341,10 @@ impl Sink for ResultFile {
 
     fn commit(&mut self, rows: usize) -> Result<(), SinkError> {
         Ok(self.commit_rows(rows)?)
+    }
+
+    fn part(&mut self, record: PartRecord<'_>) -> Result<(), SinkError> {
+        Ok(self.write_part(record)?)
     }
 
     fn checkpoint(&mut self, state: &[u8]) -> Result<(), SinkError> {

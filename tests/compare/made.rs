@@ -62,6 +62,7 @@ impl Made {
                 event_capacity: 8,
                 state_names: vec!["membrane.V".to_owned()],
                 checkpoint_bytes: 0,
+                part: None,
                 attributes: vec![
                     text("title", "made"),
                     text("study", study),

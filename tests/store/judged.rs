@@ -38,6 +38,7 @@ pub fn judge(path: &Path, layout: &Layout, rows: usize, end: Option<bool>) {
         "precision": match layout.precision.bytes() { 4 => "float32", _ => "float64" },
         "status": match end { None => "running", Some(true) => "interrupted", Some(false) => "complete" },
         "attributes": attributes,
+        "compressed": path.file_stem().is_some_and(|stem| stem == "compressed"),
     });
     let json = path.with_extension("json");
     std::fs::write(&json, expected.to_string()).unwrap();

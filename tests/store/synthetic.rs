@@ -50,6 +50,7 @@ pub fn layout(n_fibres: usize, n_rows: usize, precision: Precision, traces: Trac
         event_capacity: 64,
         state_names: vec!["membrane.V".to_string(), "sodium.m".to_string()],
         checkpoint_bytes: 1000,
+        part: None,
         attributes: vec![
             text("title", "Does it keep its numbers? – ja"),
             text("study", "title = \"x\"\nmodel = \"skeletal_fibre\"\n"),
