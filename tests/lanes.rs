@@ -1,7 +1,7 @@
-//! A fibre's bits depend on its parameters and its experiment alone: not on the vector width, the number of lanes, its
+//! A fibre's bits depend on its parameters and its experiment alone: not on the engine, the vector width, the number of lanes, its
 //! neighbours, or where a slab of rows ends.
 
-use sarcolemma::backend::cpu::{Cpu, Group, Lanes, Samples, Simd};
+use sarcolemma::backend::cpu::{Cpu, Engine, Group, Lanes, Samples, Simd};
 use sarcolemma::backend::{DEFAULT_LARGEST_STEP_MS, Experiment, Spike, Stepping};
 use sarcolemma::diag::Source;
 use sarcolemma::feature::{FeatureKind, FeatureSpec};
@@ -109,7 +109,7 @@ type Trace = (Vec<u64>, Vec<u64>, Vec<(u64, usize)>, u64);
 
 struct Way {
     scheme: Scheme,
-    simd: Simd,
+    engine: Engine,
     lanes: usize,
     rows_per_slab: usize,
     /// Order in which the fibres are dealt.
@@ -119,7 +119,7 @@ struct Way {
 
 fn run<T: Lane>(way: &Way) -> Vec<Trace> {
     let experiment = experiment();
-    let cpu = Cpu::<T>::new(&experiment, &stepping(way.scheme, &experiment), way.simd)
+    let cpu = Cpu::<T>::new(&experiment, &stepping(way.scheme, &experiment), way.engine)
         .expect("the scheme can be built");
     let mut traces: Vec<Trace> = vec![(vec![], vec![], vec![], 0); FIBRES];
     for members in way.order.chunks(way.fibres_per_group) {
@@ -185,12 +185,21 @@ fn run<T: Lane>(way: &Way) -> Vec<Trace> {
 fn plain(scheme: Scheme) -> Way {
     Way {
         scheme,
-        simd: Simd::best(),
+        engine: Engine::best(),
         lanes: 16,
         rows_per_slab: 1000,
         order: (0..FIBRES).collect(),
         fibres_per_group: FIBRES,
     }
+}
+
+/// Every engine on every instruction set; an engine that the machine does not have falls back to the interpreter.
+fn engines() -> Vec<Engine> {
+    let sets = Simd::available();
+    let native = sets.iter().map(|&simd| Engine::Native(simd));
+    native
+        .chain(sets.iter().map(|&simd| Engine::Interpreter(simd)))
+        .collect()
 }
 
 fn differs<T: Lane>(scheme: Scheme) {
@@ -210,7 +219,7 @@ fn differs<T: Lane>(scheme: Scheme) {
         expected.windows(2).all(|w| w[0].0 != w[1].0),
         "fibres differ"
     );
-    let mut ways = vec![
+    let ways = vec![
         (
             "48 lanes",
             Way {
@@ -255,11 +264,15 @@ fn differs<T: Lane>(scheme: Scheme) {
             },
         ),
     ];
-    for simd in Simd::available() {
+    let mut ways: Vec<(String, Way)> = ways
+        .into_iter()
+        .map(|(name, way)| (name.to_owned(), way))
+        .collect();
+    for engine in engines() {
         ways.push((
-            simd.name(),
+            engine.name(),
             Way {
-                simd,
+                engine,
                 ..plain(scheme)
             },
         ));
@@ -303,7 +316,7 @@ fn bits_of_a_fixed_step_depend_on_the_fibre_alone() {
         schedule,
         model,
     };
-    let run = |simd: Simd, lanes: usize| {
+    let run = |engine: Engine, lanes: usize| {
         let stepping = Stepping {
             scheme: Scheme::RushLarsen,
             step_ms: 0.01,
@@ -311,7 +324,7 @@ fn bits_of_a_fixed_step_depend_on_the_fibre_alone() {
             scales: vec![1.0; 4],
             largest_step_ms: DEFAULT_LARGEST_STEP_MS,
         };
-        let cpu = Cpu::<f32>::new(&experiment, &stepping, simd).expect("the scheme can be built");
+        let cpu = Cpu::<f32>::new(&experiment, &stepping, engine).expect("the scheme can be built");
         let mut group = cpu.start(0, (0..20).map(|i| vec![-75.0 + f64::from(i)]).collect());
         let trace_of: Vec<Option<u32>> = (0..20).map(Some).collect();
         let mut values = vec![f32::NAN; 301 * 20];
@@ -332,10 +345,11 @@ fn bits_of_a_fixed_step_depend_on_the_fibre_alone() {
         );
         values.iter().map(|v| v.to_bits()).collect::<Vec<u32>>()
     };
-    let expected = run(Simd::best(), 16);
+    let expected = run(Engine::best(), 16);
     assert!(expected.iter().all(|b| f32::from_bits(*b).is_finite()));
-    for simd in Simd::available() {
-        assert_eq!(run(simd, 16), expected, "{}", simd.name());
-        assert_eq!(run(simd, 32), expected, "{} with 32 lanes", simd.name());
+    for engine in engines() {
+        let name = engine.name();
+        assert_eq!(run(engine, 16), expected, "{name}");
+        assert_eq!(run(engine, 48), expected, "{name} with 48 lanes");
     }
 }
