@@ -1,5 +1,7 @@
 //! Which engine runs a program on the CPU.
 
+use std::sync::OnceLock;
+
 use super::interpret::Simd;
 
 /// Names the engine: `interpreter` for the interpreter, anything else for the best.
@@ -41,8 +43,18 @@ impl From<Simd> for Engine {
     fn from(simd: Simd) -> Self {
         let interpreter = std::env::var(CHOICE).is_ok_and(|choice| choice == "interpreter");
         match simd {
-            Simd::Avx512 | Simd::Avx2 if !interpreter => Engine::Native(simd),
+            Simd::Avx512 | Simd::Avx2 if !interpreter && can_make_code() => Engine::Native(simd),
             _ => Engine::Interpreter(simd),
         }
     }
+}
+
+/// Whether the system lets a program make code: some hold that nothing runs that was written while the program ran.
+fn can_make_code() -> bool {
+    static CAN: OnceLock<bool> = OnceLock::new();
+    *CAN.get_or_init(|| {
+        memmap2::MmapMut::map_anon(1)
+            .and_then(memmap2::MmapMut::make_exec)
+            .is_ok()
+    })
 }

@@ -9,6 +9,8 @@
 //! - else accepts the step, and chooses the next one;
 //! - gives its place to the next fibre of the group when it has filled all rows asked for, is lost or has finished.
 //!
+//! Where the step is fixed, `stretch` takes many steps before the lanes are looked at.
+//!
 //! So no fibre's steps depend on its neighbours, on the number of lanes, or on where a slab of rows ends: a fibre that is
 //! put aside tries the same step again when it comes back.
 
@@ -22,12 +24,13 @@ use crate::protocol::ms;
 use super::group::{Clock, Group, flag};
 use crate::backend::lane_plan::Driven;
 
+use super::stretch::Stretch;
 use super::{CacheLine, Cpu};
 
 /// Where a value of a lane is: `[tile][row][lane of the tile]`. The interpreter's block is one tile.
 #[derive(Clone, Copy, Debug)]
-struct Layout {
-    tile_lanes: usize,
+pub(super) struct Layout {
+    pub(super) tile_lanes: usize,
     tile_values: usize,
     /// The lane's number is its tile's, shifted so far, and its own within.
     shift: u32,
@@ -56,7 +59,7 @@ impl Layout {
     }
 
     #[inline(always)]
-    fn at(self, row: usize, lane: usize) -> usize {
+    pub(super) fn at(self, row: usize, lane: usize) -> usize {
         (lane >> self.shift) * self.tile_values + row * self.tile_lanes + (lane & self.within)
     }
 }
@@ -77,20 +80,22 @@ pub struct Samples<'a, T> {
 
 /// Scratch memory of one thread.
 pub struct Lanes<T> {
-    memory: Vec<CacheLine>,
+    pub(super) memory: Vec<CacheLine>,
     /// Scratch of machine code.
-    slots: Vec<CacheLine>,
-    lanes: usize,
-    layout: Layout,
+    pub(super) slots: Vec<CacheLine>,
+    pub(super) lanes: usize,
+    pub(super) layout: Layout,
     /// Fibre of the group in each lane.
-    fibre: Vec<Option<u32>>,
-    clock: Vec<Clock>,
+    pub(super) fibre: Vec<Option<u32>>,
+    pub(super) clock: Vec<Clock>,
     /// Step being tried, ticks.
-    tried: Vec<i64>,
+    pub(super) tried: Vec<i64>,
     /// Start values of the open piece by lane: `[2 * observable + (0 value, 1 rate)][lane]`.
-    open: Vec<T>,
+    pub(super) open: Vec<T>,
     /// Value at the segment's start and rate per ms of every driven input: `[driven][lane]`.
-    ramp: Vec<(f64, f64)>,
+    pub(super) ramp: Vec<(f64, f64)>,
+    /// What is known of a stretch of steps.
+    pub(super) stretch: Stretch<T>,
 }
 
 impl<T: Lane> Lanes<T> {
@@ -108,6 +113,7 @@ impl<T: Lane> Lanes<T> {
             tried: vec![1; lanes],
             open: vec![T::of(0.0); 2 * cpu.n_observables() * lanes],
             ramp: vec![(0.0, 0.0); cpu.plan.driven.len() * lanes],
+            stretch: Stretch::default(),
         }
     }
 }
@@ -144,7 +150,17 @@ impl<T: Lane> Advance<'_, T> {
         }
         while lanes.fibre.iter().any(Option::is_some) && !cancelled() {
             self.inputs(lanes, rows);
-            self.cpu.run_program(rows, &mut lanes.slots);
+            let quiet = self.quiet_steps(lanes);
+            let mut taken = 0;
+            loop {
+                self.cpu.run_program(rows, &mut lanes.slots);
+                if taken == quiet || !self.is_quiet(lanes, rows) {
+                    break;
+                }
+                self.take_quietly(lanes, rows);
+                taken += 1;
+            }
+            self.pass_quietly(lanes, taken);
             for l in 0..n {
                 let Some(fibre) = lanes.fibre[l] else {
                     continue;
@@ -352,7 +368,7 @@ impl<T: Lane> Advance<'_, T> {
         }
     }
 
-    fn take_new_states(&self, lanes: &Lanes<T>, rows: &mut [T]) {
+    pub(super) fn take_new_states(&self, lanes: &Lanes<T>, rows: &mut [T]) {
         let (cpu, at) = (self.cpu, lanes.layout);
         let length = cpu.plan.n_states * at.tile_lanes;
         for tile in rows.chunks_exact_mut(at.tile_values) {

@@ -11,6 +11,7 @@ mod group;
 mod interpret;
 mod lanes;
 mod native;
+mod stretch;
 mod tape;
 
 pub use engine::Engine;
