@@ -1,7 +1,7 @@
-//! A fibre's bits depend on its parameters and its experiment alone: not on the vector width, the number of lanes, its
+//! A fibre's bits depend on its parameters and its experiment alone: not on the engine, the vector width, the number of lanes, its
 //! neighbours, or where a slab of rows ends.
 
-use sarcolemma::backend::cpu::{Cpu, Group, Lanes, Samples, Simd};
+use sarcolemma::backend::cpu::{Cpu, Engine, Group, Lanes, Samples, Simd};
 use sarcolemma::backend::{DEFAULT_LARGEST_STEP_MS, Experiment, Spike, Stepping};
 use sarcolemma::diag::Source;
 use sarcolemma::feature::{FeatureKind, FeatureSpec};
@@ -109,7 +109,7 @@ type Trace = (Vec<u64>, Vec<u64>, Vec<(u64, usize)>, u64);
 
 struct Way {
     scheme: Scheme,
-    simd: Simd,
+    engine: Engine,
     lanes: usize,
     rows_per_slab: usize,
     /// Order in which the fibres are dealt.
@@ -119,7 +119,7 @@ struct Way {
 
 fn run<T: Lane>(way: &Way) -> Vec<Trace> {
     let experiment = experiment();
-    let cpu = Cpu::<T>::new(&experiment, &stepping(way.scheme, &experiment), way.simd)
+    let cpu = Cpu::<T>::new(&experiment, &stepping(way.scheme, &experiment), way.engine)
         .expect("the scheme can be built");
     let mut traces: Vec<Trace> = vec![(vec![], vec![], vec![], 0); FIBRES];
     for members in way.order.chunks(way.fibres_per_group) {
@@ -185,12 +185,21 @@ fn run<T: Lane>(way: &Way) -> Vec<Trace> {
 fn plain(scheme: Scheme) -> Way {
     Way {
         scheme,
-        simd: Simd::best(),
+        engine: Engine::best(),
         lanes: 16,
         rows_per_slab: 1000,
         order: (0..FIBRES).collect(),
         fibres_per_group: FIBRES,
     }
+}
+
+/// Every engine on every instruction set; an engine that the machine does not have falls back to the interpreter.
+fn engines() -> Vec<Engine> {
+    let sets = Simd::available();
+    let native = sets.iter().map(|&simd| Engine::Native(simd));
+    native
+        .chain(sets.iter().map(|&simd| Engine::Interpreter(simd)))
+        .collect()
 }
 
 fn differs<T: Lane>(scheme: Scheme) {
@@ -210,7 +219,7 @@ fn differs<T: Lane>(scheme: Scheme) {
         expected.windows(2).all(|w| w[0].0 != w[1].0),
         "fibres differ"
     );
-    let mut ways = vec![
+    let ways = vec![
         (
             "48 lanes",
             Way {
@@ -255,11 +264,15 @@ fn differs<T: Lane>(scheme: Scheme) {
             },
         ),
     ];
-    for simd in Simd::available() {
+    let mut ways: Vec<(String, Way)> = ways
+        .into_iter()
+        .map(|(name, way)| (name.to_owned(), way))
+        .collect();
+    for engine in engines() {
         ways.push((
-            simd.name(),
+            engine.name(),
             Way {
-                simd,
+                engine,
                 ..plain(scheme)
             },
         ));
@@ -303,7 +316,7 @@ fn bits_of_a_fixed_step_depend_on_the_fibre_alone() {
         schedule,
         model,
     };
-    let run = |simd: Simd, lanes: usize| {
+    let run = |engine: Engine, lanes: usize| {
         let stepping = Stepping {
             scheme: Scheme::RushLarsen,
             step_ms: 0.01,
@@ -311,7 +324,7 @@ fn bits_of_a_fixed_step_depend_on_the_fibre_alone() {
             scales: vec![1.0; 4],
             largest_step_ms: DEFAULT_LARGEST_STEP_MS,
         };
-        let cpu = Cpu::<f32>::new(&experiment, &stepping, simd).expect("the scheme can be built");
+        let cpu = Cpu::<f32>::new(&experiment, &stepping, engine).expect("the scheme can be built");
         let mut group = cpu.start(0, (0..20).map(|i| vec![-75.0 + f64::from(i)]).collect());
         let trace_of: Vec<Option<u32>> = (0..20).map(Some).collect();
         let mut values = vec![f32::NAN; 301 * 20];
@@ -332,10 +345,118 @@ fn bits_of_a_fixed_step_depend_on_the_fibre_alone() {
         );
         values.iter().map(|v| v.to_bits()).collect::<Vec<u32>>()
     };
-    let expected = run(Simd::best(), 16);
+    let expected = run(Engine::best(), 16);
     assert!(expected.iter().all(|b| f32::from_bits(*b).is_finite()));
-    for simd in Simd::available() {
-        assert_eq!(run(simd, 16), expected, "{}", simd.name());
-        assert_eq!(run(simd, 32), expected, "{} with 32 lanes", simd.name());
+    for engine in engines() {
+        let name = engine.name();
+        assert_eq!(run(engine, 16), expected, "{name}");
+        assert_eq!(run(engine, 48), expected, "{name} with 48 lanes");
+    }
+}
+
+/// A fixed step of 0.01 ms over 60 ms with three pulses; sampled this often, spikes counted up to a time.
+fn axon(sample_every_ms: f64, before_ms: f64) -> Experiment {
+    let model = shipped("hodgkin_huxley_1952");
+    let v = model.labelled("membrane_potential").expect("labelled");
+    let protocol = Protocol {
+        pulses: vec![Pulse {
+            start_ms: 2.0,
+            length_ms: 0.5,
+            period_ms: Some(20.0),
+            count: Some(3),
+            level: Level::Number(1.0),
+        }],
+        changes: vec![],
+        clamps: vec![],
+    };
+    let schedule = protocol.schedule(&Frame {
+        duration_ms: 60.0,
+        settle_ms: 5.0,
+        paced: true,
+        own: &|_| Level::Number(f64::NAN),
+    });
+    let mut spikes = FeatureSpec::new("spikes", FeatureKind::Spikes, v);
+    spikes.threshold = -20.0;
+    spikes.before_ms = before_ms;
+    Experiment {
+        varied: vec![Some(v)],
+        observables: vec![v],
+        n_recorded: 1,
+        features: vec![spikes],
+        sample_every_ms,
+        n_samples: (60.0 / sample_every_ms) as usize + 1,
+        schedule,
+        model,
+    }
+}
+
+/// Rows at whole multiples of 5 ms, what was gathered to the last bit, spikes, steps.
+type Course = (Vec<u32>, Vec<[u64; 4]>, Vec<(u64, u64)>, Vec<u64>);
+
+fn course(experiment: &Experiment, engine: Engine, lanes: usize) -> Course {
+    let stepping = Stepping {
+        scheme: Scheme::RushLarsen,
+        step_ms: 0.01,
+        tolerance: 0.02,
+        scales: vec![1.0; 4],
+        largest_step_ms: DEFAULT_LARGEST_STEP_MS,
+    };
+    let cpu = Cpu::<f32>::new(experiment, &stepping, engine).expect("the scheme can be built");
+    const FIBRES: usize = 40;
+    // From some of these the first pulse finds the membrane refractory.
+    let start = |i: usize| vec![-95.0 + 1.5 * i as f64];
+    let mut group = cpu.start(0, (0..FIBRES).map(start).collect());
+    let trace_of: Vec<Option<u32>> = (0..FIBRES as u32).map(Some).collect();
+    let n_rows = experiment.n_samples;
+    let mut values = vec![f32::NAN; n_rows * FIBRES];
+    let mut spikes = Vec::new();
+    let samples = Samples {
+        first_row: 0,
+        n_rows,
+        n_traces: FIBRES,
+        trace_of: &trace_of,
+        values: &mut values,
+    };
+    let mut scratch = Lanes::new(&cpu, lanes);
+    cpu.advance(
+        &mut group,
+        &mut scratch,
+        samples,
+        true,
+        &mut spikes,
+        &|| false,
+    );
+    let every = (5.0 / experiment.sample_every_ms).round() as usize;
+    let rows = values.chunks(FIBRES).step_by(every).flatten();
+    let mut spikes: Vec<(u64, u64)> = spikes
+        .iter()
+        .map(|s| (s.fibre, s.time_ms.to_bits()))
+        .collect();
+    spikes.sort_unstable();
+    (
+        rows.map(|v| v.to_bits()).collect(),
+        group
+            .gathered
+            .iter()
+            .map(|g| g.numbers().map(f64::to_bits))
+            .collect(),
+        spikes,
+        group.clocks.iter().map(|c| c.accepted).collect(),
+    )
+}
+
+/// With a sample at every step each lane is looked at after each of them; with one in 5 ms hundreds of steps are taken at a time.
+#[test]
+fn steps_taken_together_give_what_steps_looked_at_one_by_one_give() {
+    for before_ms in [f64::INFINITY, 31.7] {
+        for engine in engines() {
+            let (often, seldom) = (axon(0.01, before_ms), axon(5.0, before_ms));
+            let expected = course(&often, engine, 16);
+            assert!(expected.2.len() > 60, "{} spikes", expected.2.len());
+            for lanes in [16, 48, 64] {
+                let found = course(&seldom, engine, lanes);
+                assert!(found == expected, "{} {lanes} lanes", engine.name());
+            }
+        }
     }
 }

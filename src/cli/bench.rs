@@ -4,7 +4,7 @@ use std::num::{NonZeroU64, NonZeroUsize};
 
 use serde_json::json;
 
-use crate::backend::cpu::Simd;
+use crate::backend::cpu::{Engine, Simd};
 use crate::backend::gpu::{self, DeviceKind};
 use crate::backend::{DEFAULT_LARGEST_STEP_MS, LARGEST_STEPS_MS};
 use crate::run::{self, Case, RunError, sink};
@@ -124,7 +124,13 @@ pub fn execute(args: Args) -> Result<Exit, Failure> {
             other => Failure::Usage(other.to_string()),
         })?;
         let device = case.adapter.as_ref().map_or_else(
-            || format!("{} {}", std::env::consts::ARCH, Simd::best().name()),
+            || {
+                let best = match case.backend {
+                    run::Backend::Reference => Simd::best().name().to_owned(),
+                    run::Backend::Cpu | run::Backend::Gpu => Engine::best().name(),
+                };
+                format!("{} {best}", std::env::consts::ARCH)
+            },
             |a| a.name.clone(),
         );
         let steps_per_s = measure.fibre_steps as f64 / measure.compute_s;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::backend::cpu::Simd;
+use crate::backend::cpu::{Engine, Simd};
 use crate::backend::gpu::{self, Adapter, Choice, Device, DeviceKind, Probe};
 use crate::scheme::Summation;
 
@@ -51,6 +51,12 @@ fn probed(adapter: Adapter) -> Probed {
             .map_err(|e| e.to_string()),
     };
     Probed { adapter, probe }
+}
+
+/// What runs programs on the best of the instruction sets.
+fn engine(simd: &[Simd]) -> String {
+    let best = simd.first().copied().unwrap_or(Simd::Baseline);
+    Engine::from(best).name()
 }
 
 fn names(simd: &[Simd]) -> Vec<&'static str> {
@@ -110,6 +116,7 @@ fn as_json(simd: &[Simd], threads: usize, gpus: &[Probed]) -> Value {
             "architecture": std::env::consts::ARCH,
             "simd": names(simd).first(),
             "simd_available": names(simd),
+            "engine": engine(simd),
             "threads": threads,
         },
         "gpus": list,
@@ -119,7 +126,7 @@ fn as_json(simd: &[Simd], threads: usize, gpus: &[Probed]) -> Value {
 }
 
 fn as_text(simd: &[Simd], threads: usize, gpus: &[Probed]) -> String {
-    let best = names(simd).first().copied().unwrap_or("baseline");
+    let best = engine(simd);
     let (s, arch) = (if threads == 1 { "" } else { "s" }, std::env::consts::ARCH);
     let mut rows = vec![vec![
         "cpu".to_owned(),
@@ -173,7 +180,7 @@ mod tests {
         assert!(
             text.lines()
                 .next()
-                .is_some_and(|l| l.ends_with(", AVX2, 1 thread")),
+                .is_some_and(|l| l.ends_with(" AVX2, 1 thread")),
             "{text}"
         );
         assert!(text.contains("takes the CPU"), "{text}");

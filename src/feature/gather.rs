@@ -24,6 +24,11 @@ impl Gathered {
     pub fn new(numbers: [f64; 4]) -> Self {
         Gathered(numbers)
     }
+
+    /// The four numbers.
+    pub fn numbers(&self) -> [f64; 4] {
+        self.0
+    }
 }
 
 impl FeatureSpec {

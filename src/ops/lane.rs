@@ -2,18 +2,16 @@
 //!
 //! Every method is branch-free where the hot path needs it, so that a loop over a slice vectorises. Nothing here depends
 //! on vector width: the same input gives the same bits on every machine with IEEE arithmetic.
+//!
+//! [`Real`] is what the bodies are written over; `f32` and `f64` are real numbers, and so is anything that writes down what is done to
+//! it (the CPU backend makes machine code of that). [`Lane`] is a real number that is there: it can be compared, stored and printed.
 
-use std::ops::{Add, Div, Mul, Neg, Sub};
+use std::num::Wrapping;
+use std::ops::{Add, BitAnd, BitOr, Div, Mul, Neg, Not, Shl, Shr, Sub};
 
-/// A real number type: what an op's body computes with.
-pub trait Lane:
+/// What a body computes with.
+pub trait Real:
     Copy
-    + Send
-    + Sync
-    + PartialOrd
-    + Default
-    + std::fmt::Debug
-    + bytemuck::Pod
     + Add<Output = Self>
     + Sub<Output = Self>
     + Mul<Output = Self>
@@ -21,12 +19,27 @@ pub trait Lane:
     + Neg<Output = Self>
     + 'static
 {
+    /// What a comparison gives.
+    type Truth: Copy
+        + BitAnd<Output = Self::Truth>
+        + BitOr<Output = Self::Truth>
+        + Not<Output = Self::Truth>;
+    /// The bits as a whole number that wraps; shifts are logical.
+    type Word: Copy
+        + Add<Output = Self::Word>
+        + Sub<Output = Self::Word>
+        + Shl<usize, Output = Self::Word>
+        + Shr<usize, Output = Self::Word>;
+
     /// Name of the precision as studies and files spell it: `f32` or `f64`.
     const PRECISION: &'static str;
+    /// Bits of the fraction.
+    const FRACTION_BITS: usize;
+    /// What the exponent of 1 is stored as.
+    const BIAS: u64;
+
     /// The nearest value to `x`.
     fn of(x: f64) -> Self;
-    /// The value as a double.
-    fn f64(self) -> f64;
     /// `self * b + c`, rounded once.
     fn fma(self, b: Self, c: Self) -> Self;
     /// Absolute value.
@@ -46,22 +59,51 @@ pub trait Lane:
     /// A function of a double applied to the value and rounded: for functions too rare to have a fast form.
     fn via_f64(self, f: fn(f64) -> f64) -> Self;
     /// `yes` where `condition`, else `no`: a data choice, not a jump.
-    fn choose(condition: bool, yes: Self, no: Self) -> Self;
-    /// Whether the value is neither infinite nor NaN.
-    fn is_finite(self) -> bool;
+    fn choose(condition: Self::Truth, yes: Self, no: Self) -> Self;
+    /// `self < other`
+    fn below(self, other: Self) -> Self::Truth;
+    /// `self <= other`
+    fn at_most(self, other: Self) -> Self::Truth;
+    /// `self == other`
+    fn equals(self, other: Self) -> Self::Truth;
     /// Whether the value is NaN.
-    fn is_nan(self) -> bool;
+    fn is_nan(self) -> Self::Truth;
+    /// The value with these bits.
+    fn from_word(word: Self::Word) -> Self;
+    /// The bits of the value.
+    fn to_word(self) -> Self::Word;
+    /// A whole number; bits beyond the width are cut off.
+    fn word(bits: u64) -> Self::Word;
+
+    /// `self · 2^k`, rounded once, where `shifted` is `k` plus [`shifter`]; |k| is at most 1100, and below 1 the value times its root of `2^k`
+    /// must not underflow (an exponential's mantissa is near 1). Here by two factors, each a half of the power, which reaches
+    /// denormals and infinity without a branch; some machines have an instruction for it.
+    #[inline(always)]
+    fn scaled(self, shifted: Self) -> Self {
+        scaled_in_halves(self, shifted)
+    }
 }
 
-macro_rules! shared_lane_methods {
-    ($t:ty) => {
+/// A real number type whose values are there.
+pub trait Lane:
+    Real<Truth = bool> + Send + Sync + PartialOrd + Default + std::fmt::Debug + bytemuck::Pod
+{
+    /// The value as a double.
+    fn f64(self) -> f64;
+    /// Whether the value is neither infinite nor NaN.
+    fn is_finite(self) -> bool;
+}
+
+macro_rules! shared_methods {
+    ($t:ty, $word:ty) => {
+        type Truth = bool;
+        type Word = Wrapping<$word>;
+        const FRACTION_BITS: usize = <$t>::MANTISSA_DIGITS as usize - 1;
+        const BIAS: u64 = <$t>::MAX_EXP as u64 - 1;
+
         #[inline(always)]
         fn of(x: f64) -> Self {
             x as $t
-        }
-        #[inline(always)]
-        fn f64(self) -> f64 {
-            f64::from(self)
         }
         #[inline(always)]
         fn fma(self, b: Self, c: Self) -> Self {
@@ -96,19 +138,39 @@ macro_rules! shared_lane_methods {
             if condition { yes } else { no }
         }
         #[inline(always)]
-        fn is_finite(self) -> bool {
-            <$t>::is_finite(self)
+        fn below(self, other: Self) -> bool {
+            self < other
+        }
+        #[inline(always)]
+        fn at_most(self, other: Self) -> bool {
+            self <= other
+        }
+        #[inline(always)]
+        fn equals(self, other: Self) -> bool {
+            self == other
         }
         #[inline(always)]
         fn is_nan(self) -> bool {
             <$t>::is_nan(self)
+        }
+        #[inline(always)]
+        fn from_word(word: Self::Word) -> Self {
+            <$t>::from_bits(word.0)
+        }
+        #[inline(always)]
+        fn to_word(self) -> Self::Word {
+            Wrapping(self.to_bits())
+        }
+        #[inline(always)]
+        fn word(bits: u64) -> Self::Word {
+            Wrapping(bits as $word)
         }
     };
 }
 
 /// `c[0] + x (c[1] + x (c[2] + …))` by fused multiply-adds.
 #[inline(always)]
-pub(super) fn horner<L: Lane, const N: usize>(x: L, coefficients: [f64; N]) -> L {
+pub(super) fn horner<L: Real, const N: usize>(x: L, coefficients: [f64; N]) -> L {
     let mut sum = L::of(coefficients[N - 1]);
     let mut i = N - 1;
     while i > 0 {
@@ -118,155 +180,193 @@ pub(super) fn horner<L: Lane, const N: usize>(x: L, coefficients: [f64; N]) -> L
     sum
 }
 
-impl Lane for f64 {
-    const PRECISION: &'static str = "f64";
-    shared_lane_methods!(f64);
+/// 1.5 times the first number beside which there are no fractions: adding it leaves the nearest whole number in the low bits, without a
+/// conversion instruction.
+pub fn shifter<R: Real>() -> f64 {
+    1.5 * (1u64 << R::FRACTION_BITS) as f64
+}
 
-    /// Cody and Waite's reduction to |r| <= ln(2)/2, then the Taylor series to r^13 (truncation 4e-18).
+/// See [`Real::scaled`].
+#[inline(always)]
+pub fn scaled_in_halves<R: Real>(x: R, shifted: R) -> R {
+    /// Keeps `k` positive, so that a logical shift halves it and rounds down.
+    const OFFSET: u64 = 4096;
+    let k = shifted.to_word() - R::of(shifter::<R>()).to_word();
+    let half = (k + R::word(OFFSET)) >> 1;
+    let first = (half - R::word(OFFSET / 2 - R::BIAS)) << R::FRACTION_BITS;
+    let second = (k - half + R::word(OFFSET / 2 + R::BIAS)) << R::FRACTION_BITS;
+    x * R::from_word(first) * R::from_word(second)
+}
+
+/// Cody and Waite's reduction to |r| <= ln(2)/2, then a series in r. Arguments are held between `range`.
+#[inline(always)]
+fn exp<R: Real, const N: usize>(x: R, range: [f64; 2], ln2: [f64; 2], series: [f64; N]) -> R {
+    let [least, most] = range.map(R::of);
+    let x = R::choose(most.below(x), most, x);
+    let x = R::choose(x.below(least), least, x);
+    let round = R::of(shifter::<R>());
+    let shifted = x.fma(R::of(std::f64::consts::LOG2_E), round);
+    let n = shifted - round;
+    let r = n.fma(R::of(-ln2[0]), x);
+    let r = n.fma(R::of(-ln2[1]), r);
+    horner(r, series).scaled(shifted)
+}
+
+/// Mantissa in [sqrt(1/2), sqrt(2)), then the series of 2 atanh(s) in s = (m-1)/(m+1), |s| <= 0.172. `root_half` are the bits of sqrt(1/2),
+/// `tiny` is the smallest normal number.
+#[inline(always)]
+fn ln<R: Real, const N: usize>(
+    argument: R,
+    tiny: f64,
+    root_half: u64,
+    ln2: [f64; 2],
+    series: [f64; N],
+) -> R {
+    let digits = R::FRACTION_BITS + 2;
+    let is_tiny = argument.below(R::of(tiny));
+    let x = R::choose(is_tiny, argument * R::of((1u64 << digits) as f64), argument);
+    let bits = x.to_word();
+    // Offset so that mantissas from sqrt(1/2) up share an exponent, and by the sign bit so that it is positive.
+    let offset = (R::BIAS + 1) * 2;
+    let sign = R::word(offset) << R::FRACTION_BITS;
+    let exponent = (bits - R::word(root_half) + sign) >> R::FRACTION_BITS;
+    let m = R::from_word(bits - (exponent << R::FRACTION_BITS) + sign);
+    // A whole number in the low bits of the first number without fractions is that number, plus it.
+    let first = (1u64 << R::FRACTION_BITS) as f64;
+    let e = R::from_word(R::of(first).to_word() + exponent) - R::of(first + offset as f64);
+    let e = e - R::choose(is_tiny, R::of(digits as f64), R::of(0.0));
+    let f = m - R::of(1.0);
+    let s = f / (m + R::of(1.0));
+    let z = s * s;
+    let tail = horner(z, series) * z;
+    // ln m = f - s (f - tail): f is exact, the rest is small.
+    let ln_m = f - s * (f - tail);
+    let result = e.fma(R::of(ln2[0]), e.fma(R::of(ln2[1]), ln_m));
+    let infinity = R::of(f64::INFINITY);
+    let result = R::choose(argument.equals(infinity), argument, result);
+    let result = R::choose(
+        argument.equals(R::of(0.0)),
+        R::of(f64::NEG_INFINITY),
+        result,
+    );
+    R::choose(R::of(0.0).at_most(argument), result, R::of(f64::NAN))
+}
+
+const LN2_DOUBLE: [f64; 2] = [0.693_147_180_369_123_8, 1.908_214_929_270_587_7e-10];
+const LN2_SINGLE: [f64; 2] = [0.693_145_75_f32 as f64, 1.428_606_8e-6_f32 as f64];
+
+/// The exponential in double precision: the Taylor series to r^13 (truncation 4e-18).
+#[inline(always)]
+pub fn exp_double<R: Real>(x: R) -> R {
+    let series = [
+        1.0,
+        1.0,
+        1.0 / 2.0,
+        1.0 / 6.0,
+        1.0 / 24.0,
+        1.0 / 120.0,
+        1.0 / 720.0,
+        1.0 / 5_040.0,
+        1.0 / 40_320.0,
+        1.0 / 362_880.0,
+        1.0 / 3_628_800.0,
+        1.0 / 39_916_800.0,
+        1.0 / 479_001_600.0,
+        1.0 / 6_227_020_800.0,
+    ];
+    exp(x, [-746.0, 709.9], LN2_DOUBLE, series)
+}
+
+/// The exponential in single precision: the series to r^7 (truncation 5e-9).
+#[inline(always)]
+pub fn exp_single<R: Real>(x: R) -> R {
+    let series = [
+        1.0,
+        1.0,
+        1.0 / 2.0,
+        1.0 / 6.0,
+        1.0 / 24.0,
+        1.0 / 120.0,
+        1.0 / 720.0,
+        1.0 / 5_040.0,
+    ];
+    exp(x, [-104.0, 89.0], LN2_SINGLE, series)
+}
+
+/// The natural logarithm in double precision.
+#[inline(always)]
+pub fn ln_double<R: Real>(x: R) -> R {
+    let series = [
+        2.0 / 3.0,
+        2.0 / 5.0,
+        2.0 / 7.0,
+        2.0 / 9.0,
+        2.0 / 11.0,
+        2.0 / 13.0,
+        2.0 / 15.0,
+        2.0 / 17.0,
+        2.0 / 19.0,
+        2.0 / 21.0,
+        2.0 / 23.0,
+    ];
+    let root_half = 0x3fe6_a09e_0000_0000;
+    ln(x, f64::MIN_POSITIVE, root_half, LN2_DOUBLE, series)
+}
+
+/// The natural logarithm in single precision.
+#[inline(always)]
+pub fn ln_single<R: Real>(x: R) -> R {
+    let series = [2.0 / 3.0, 2.0 / 5.0, 2.0 / 7.0, 2.0 / 9.0, 2.0 / 11.0];
+    let tiny = f64::from(f32::MIN_POSITIVE);
+    ln(x, tiny, 0x3f35_04f3, LN2_SINGLE, series)
+}
+
+impl Real for f64 {
+    const PRECISION: &'static str = "f64";
+    shared_methods!(f64, u64);
+
     #[inline(always)]
     fn exp(self) -> Self {
-        // 1.5 * 2^52: adding it leaves the nearest whole number in the low bits, without a conversion instruction.
-        const ROUND: f64 = 6_755_399_441_055_744.0;
-        const LN2_HIGH: f64 = 0.693_147_180_369_123_8;
-        const LN2_LOW: f64 = 1.908_214_929_270_587_7e-10;
-        let x = if self > 709.9 { 709.9 } else { self };
-        let x = if x < -746.0 { -746.0 } else { x };
-        let shifted = x.mul_add(std::f64::consts::LOG2_E, ROUND);
-        let n = shifted - ROUND;
-        let r = n.mul_add(-LN2_HIGH, x);
-        let r = n.mul_add(-LN2_LOW, r);
-        let p = horner(
-            r,
-            [
-                1.0,
-                1.0,
-                1.0 / 2.0,
-                1.0 / 6.0,
-                1.0 / 24.0,
-                1.0 / 120.0,
-                1.0 / 720.0,
-                1.0 / 5_040.0,
-                1.0 / 40_320.0,
-                1.0 / 362_880.0,
-                1.0 / 3_628_800.0,
-                1.0 / 39_916_800.0,
-                1.0 / 479_001_600.0,
-                1.0 / 6_227_020_800.0,
-            ],
-        );
-        // Scaling in two halves reaches denormals and infinity without a branch.
-        let k = (shifted.to_bits() as u32) as i32;
-        let half = k >> 1;
-        let two_to = |e: i32| f64::from_bits(((1023 + e) as i64 as u64) << 52);
-        p * two_to(half) * two_to(k - half)
+        exp_double(self)
     }
-
-    /// Mantissa in [sqrt(1/2), sqrt(2)), then the series of 2 atanh(s) in s = (m-1)/(m+1), |s| <= 0.172.
     #[inline(always)]
     fn ln(self) -> Self {
-        const LN2_HIGH: f64 = 0.693_147_180_369_123_8;
-        const LN2_LOW: f64 = 1.908_214_929_270_587_7e-10;
-        let tiny = self < f64::MIN_POSITIVE;
-        let x = if tiny {
-            self * 18_014_398_509_481_984.0
-        } else {
-            self
-        };
-        let bits = x.to_bits();
-        // Offset so that mantissas from sqrt(1/2) up share an exponent.
-        let shifted = bits.wrapping_sub(0x3fe6_a09e_0000_0000) as i64 >> 52;
-        let m = f64::from_bits(bits.wrapping_sub((shifted as u64) << 52));
-        let e = (shifted as i32) as f64 - if tiny { 54.0 } else { 0.0 };
-        let f = m - 1.0;
-        let s = f / (m + 1.0);
-        let z = s * s;
-        let tail = horner(
-            z,
-            [
-                2.0 / 3.0,
-                2.0 / 5.0,
-                2.0 / 7.0,
-                2.0 / 9.0,
-                2.0 / 11.0,
-                2.0 / 13.0,
-                2.0 / 15.0,
-                2.0 / 17.0,
-                2.0 / 19.0,
-                2.0 / 21.0,
-                2.0 / 23.0,
-            ],
-        ) * z;
-        // ln m = f - s (f - tail): f is exact, the rest is small.
-        let ln_m = f - s * (f - tail);
-        let result = e.mul_add(LN2_HIGH, e.mul_add(LN2_LOW, ln_m));
-        let result = if self == f64::INFINITY { self } else { result };
-        let result = if self == 0.0 {
-            f64::NEG_INFINITY
-        } else {
-            result
-        };
-        if self >= 0.0 { result } else { f64::NAN }
+        ln_double(self)
+    }
+}
+
+impl Real for f32 {
+    const PRECISION: &'static str = "f32";
+    shared_methods!(f32, u32);
+
+    #[inline(always)]
+    fn exp(self) -> Self {
+        exp_single(self)
+    }
+    #[inline(always)]
+    fn ln(self) -> Self {
+        ln_single(self)
+    }
+}
+
+impl Lane for f64 {
+    #[inline(always)]
+    fn f64(self) -> f64 {
+        self
+    }
+    #[inline(always)]
+    fn is_finite(self) -> bool {
+        f64::is_finite(self)
     }
 }
 
 impl Lane for f32 {
-    const PRECISION: &'static str = "f32";
-    shared_lane_methods!(f32);
-
-    /// As for `f64`, with the series to r^7 (truncation 5e-9).
     #[inline(always)]
-    fn exp(self) -> Self {
-        // 1.5 * 2^23.
-        const ROUND: f32 = 12_582_912.0;
-        const LN2_HIGH: f32 = 0.693_145_75;
-        const LN2_LOW: f32 = 1.428_606_8e-6;
-        let x = if self > 89.0 { 89.0 } else { self };
-        let x = if x < -104.0 { -104.0 } else { x };
-        let shifted = x.mul_add(std::f32::consts::LOG2_E, ROUND);
-        let n = shifted - ROUND;
-        let r = n.mul_add(-LN2_HIGH, x);
-        let r = n.mul_add(-LN2_LOW, r);
-        let p = horner(
-            r,
-            [
-                1.0,
-                1.0,
-                1.0 / 2.0,
-                1.0 / 6.0,
-                1.0 / 24.0,
-                1.0 / 120.0,
-                1.0 / 720.0,
-                1.0 / 5_040.0,
-            ],
-        );
-        let k = (shifted.to_bits() as i32) - (ROUND.to_bits() as i32);
-        let half = k >> 1;
-        let two_to = |e: i32| f32::from_bits(((127 + e) as u32) << 23);
-        p * two_to(half) * two_to(k - half)
+    fn f64(self) -> f64 {
+        f64::from(self)
     }
-
     #[inline(always)]
-    fn ln(self) -> Self {
-        const LN2_HIGH: f32 = 0.693_145_75;
-        const LN2_LOW: f32 = 1.428_606_8e-6;
-        let tiny = self < f32::MIN_POSITIVE;
-        let x = if tiny { self * 33_554_432.0 } else { self };
-        let bits = x.to_bits();
-        let shifted = bits.wrapping_sub(0x3f35_04f3) as i32 >> 23;
-        let m = f32::from_bits(bits.wrapping_sub((shifted as u32) << 23));
-        let e = shifted as f32 - if tiny { 25.0 } else { 0.0 };
-        let f = m - 1.0;
-        let s = f / (m + 1.0);
-        let z = s * s;
-        let tail = horner(z, [2.0 / 3.0, 2.0 / 5.0, 2.0 / 7.0, 2.0 / 9.0, 2.0 / 11.0]) * z;
-        let ln_m = f - s * (f - tail);
-        let result = e.mul_add(LN2_HIGH, e.mul_add(LN2_LOW, ln_m));
-        let result = if self == f32::INFINITY { self } else { result };
-        let result = if self == 0.0 {
-            f32::NEG_INFINITY
-        } else {
-            result
-        };
-        if self >= 0.0 { result } else { f32::NAN }
+    fn is_finite(self) -> bool {
+        f32::is_finite(self)
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! A row of `table` gives an op its spelling in a model, its number of arguments, its unit rule, its value and its
 //! derivative. Name look-up, arity errors, unit checks, every evaluator and the tests are derived from the rows. Values are
-//! computed by one generic body per op over [`Lane`], so that the reference and the fast engine run the same
+//! computed by one generic body per op over [`Real`], so that the reference and the fast engine run the same
 //! arithmetic; `f64` and `f32` are lanes, and loops over slices of them are what the compiler turns into SIMD.
 //!
 //! Truth values are numbers: a comparison gives 1 or 0, and anything but 0 counts as true.
@@ -11,7 +11,8 @@ mod lane;
 mod names;
 mod table;
 
-pub use lane::Lane;
+pub use lane::{Lane, Real, scaled_in_halves, shifter};
+pub(crate) use lane::{exp_double, exp_single, ln_double, ln_single};
 pub use table::{Algebra, Op, UnitRule, eval};
 pub(crate) use table::{arity_kind, match_op};
 

@@ -1,7 +1,7 @@
 //! The table of operations. To add one, add a row: nothing else names ops one by one, except the two files of WGSL functions
 //! (`shaders/maths_*.wgsl`), for a row whose WGSL calls one that is not there yet.
 
-use super::Lane;
+use super::Real;
 use super::lane::horner;
 
 /// How the unit of a result follows from the units of the arguments. An argument without a unit fits anything.
@@ -119,7 +119,7 @@ macro_rules! ops {
 
         /// The value of `op`; arguments beyond its arity are ignored. Inlined with a constant `op`, this is the op's body alone.
         #[inline(always)]
-        pub fn eval<L: Lane>(op: Op, a: L, b: L, c: L) -> L {
+        pub fn eval<L: Real>(op: Op, a: L, b: L, c: L) -> L {
             match op { $(Op::$name => {
                 let body = $eval;
                 apply_body!(body, a, b, c; $($arg),+)
@@ -161,12 +161,12 @@ fn fill(form: &str, args: &[&str]) -> String {
 }
 
 #[inline(always)]
-fn truth<L: Lane>(condition: bool) -> L {
+fn truth<L: Real>(condition: L::Truth) -> L {
     L::choose(condition, L::of(1.0), L::of(0.0))
 }
 
 #[inline(always)]
-fn zero<L: Lane>() -> L {
+fn zero<L: Real>() -> L {
     L::of(0.0)
 }
 
@@ -230,7 +230,7 @@ ops! {
     /// be infinity over infinity; a value of 5e34 is as good as infinity for it, and no model's own.
     BoundedExp(a) { mmt None, units Internal, wgsl "bounded_exp({a})", eval |x: L| {
         let most = L::of(if L::PRECISION == "f32" { 80.0 } else { 690.0 });
-        L::choose(x > most, most, x).exp()
+        L::choose(most.below(x), most, x).exp()
     }, diff |_g, v| [v] }
     /// Natural logarithm. With two arguments a model means the logarithm of the first to the base of the second, which is lowered to a quotient.
     Log(a) { mmt Some("log"), units Dimensionless, wgsl "log_real({a})", eval |x: L| x.ln(), diff |g| [{ let one = g.constant(1.0); g.div(one, a) }] }
@@ -246,35 +246,35 @@ ops! {
         let nil = g.constant(0.0); let below = g.apply(Op::Lt, &[a, nil]); let m = g.constant(-1.0); let p = g.constant(1.0);
         g.apply(Op::Select, &[below, m, p]) }] }
     /// The smaller one; only the compiler makes it. A NaN in either argument is kept.
-    Min(a, b) { mmt None, units Internal, wgsl "min_kept({a}, {b})", eval |x: L, y: L| L::choose(y < x || y.is_nan(), y, x), diff |g| [
+    Min(a, b) { mmt None, units Internal, wgsl "min_kept({a}, {b})", eval |x: L, y: L| L::choose(y.below(x) | y.is_nan(), y, x), diff |g| [
         { let c = g.apply(Op::Lt, &[b, a]); let nil = g.constant(0.0); let one = g.constant(1.0); g.apply(Op::Select, &[c, nil, one]) },
         { let c = g.apply(Op::Lt, &[b, a]); let nil = g.constant(0.0); let one = g.constant(1.0); g.apply(Op::Select, &[c, one, nil]) },
     ] }
     /// The larger one; only the compiler makes it. A NaN in either argument is kept.
-    Max(a, b) { mmt None, units Internal, wgsl "max_kept({a}, {b})", eval |x: L, y: L| L::choose(y > x || y.is_nan(), y, x), diff |g| [
+    Max(a, b) { mmt None, units Internal, wgsl "max_kept({a}, {b})", eval |x: L, y: L| L::choose(x.below(y) | y.is_nan(), y, x), diff |g| [
         { let c = g.apply(Op::Lt, &[a, b]); let nil = g.constant(0.0); let one = g.constant(1.0); g.apply(Op::Select, &[c, nil, one]) },
         { let c = g.apply(Op::Lt, &[a, b]); let nil = g.constant(0.0); let one = g.constant(1.0); g.apply(Op::Select, &[c, one, nil]) },
     ] }
     /// `a == b`
-    Eq(a, b) { mmt None, units Comparison, wgsl "select(Real(0), Real(1), {a} == {b})", eval |x: L, y: L| truth::<L>(x == y), diff |g| [g.constant(0.0), g.constant(0.0)] }
+    Eq(a, b) { mmt None, units Comparison, wgsl "select(Real(0), Real(1), {a} == {b})", eval |x: L, y: L| truth::<L>(x.equals(y)), diff |g| [g.constant(0.0), g.constant(0.0)] }
     /// `a != b`
-    Ne(a, b) { mmt None, units Comparison, wgsl "select(Real(1), Real(0), {a} == {b})", eval |x: L, y: L| truth::<L>(x != y), diff |g| [g.constant(0.0), g.constant(0.0)] }
+    Ne(a, b) { mmt None, units Comparison, wgsl "select(Real(1), Real(0), {a} == {b})", eval |x: L, y: L| truth::<L>(!x.equals(y)), diff |g| [g.constant(0.0), g.constant(0.0)] }
     /// `a < b`
-    Lt(a, b) { mmt None, units Comparison, wgsl "select(Real(0), Real(1), {a} < {b})", eval |x: L, y: L| truth::<L>(x < y), diff |g| [g.constant(0.0), g.constant(0.0)] }
+    Lt(a, b) { mmt None, units Comparison, wgsl "select(Real(0), Real(1), {a} < {b})", eval |x: L, y: L| truth::<L>(x.below(y)), diff |g| [g.constant(0.0), g.constant(0.0)] }
     /// `a <= b`
-    Le(a, b) { mmt None, units Comparison, wgsl "select(Real(0), Real(1), {a} <= {b})", eval |x: L, y: L| truth::<L>(x <= y), diff |g| [g.constant(0.0), g.constant(0.0)] }
+    Le(a, b) { mmt None, units Comparison, wgsl "select(Real(0), Real(1), {a} <= {b})", eval |x: L, y: L| truth::<L>(x.at_most(y)), diff |g| [g.constant(0.0), g.constant(0.0)] }
     /// `a > b`
-    Gt(a, b) { mmt None, units Comparison, wgsl "select(Real(0), Real(1), {a} > {b})", eval |x: L, y: L| truth::<L>(x > y), diff |g| [g.constant(0.0), g.constant(0.0)] }
+    Gt(a, b) { mmt None, units Comparison, wgsl "select(Real(0), Real(1), {a} > {b})", eval |x: L, y: L| truth::<L>(y.below(x)), diff |g| [g.constant(0.0), g.constant(0.0)] }
     /// `a >= b`
-    Ge(a, b) { mmt None, units Comparison, wgsl "select(Real(0), Real(1), {a} >= {b})", eval |x: L, y: L| truth::<L>(x >= y), diff |g| [g.constant(0.0), g.constant(0.0)] }
+    Ge(a, b) { mmt None, units Comparison, wgsl "select(Real(0), Real(1), {a} >= {b})", eval |x: L, y: L| truth::<L>(y.at_most(x)), diff |g| [g.constant(0.0), g.constant(0.0)] }
     /// True where both are.
-    And(a, b) { mmt None, units Logic, wgsl "select(Real(1), Real(0), ({a} == Real(0)) | ({b} == Real(0)))", eval |x: L, y: L| truth::<L>(x != zero() && y != zero()), diff |g| [g.constant(0.0), g.constant(0.0)] }
+    And(a, b) { mmt None, units Logic, wgsl "select(Real(1), Real(0), ({a} == Real(0)) | ({b} == Real(0)))", eval |x: L, y: L| truth::<L>(!x.equals(zero()) & !y.equals(zero())), diff |g| [g.constant(0.0), g.constant(0.0)] }
     /// True where either is.
-    Or(a, b) { mmt None, units Logic, wgsl "select(Real(1), Real(0), ({a} == Real(0)) & ({b} == Real(0)))", eval |x: L, y: L| truth::<L>(x != zero() || y != zero()), diff |g| [g.constant(0.0), g.constant(0.0)] }
+    Or(a, b) { mmt None, units Logic, wgsl "select(Real(1), Real(0), ({a} == Real(0)) & ({b} == Real(0)))", eval |x: L, y: L| truth::<L>(!x.equals(zero()) | !y.equals(zero())), diff |g| [g.constant(0.0), g.constant(0.0)] }
     /// True where the argument is not.
-    Not(a) { mmt None, units Logic, wgsl "select(Real(0), Real(1), {a} == Real(0))", eval |x: L| truth::<L>(x == zero()), diff |g| [g.constant(0.0)] }
+    Not(a) { mmt None, units Logic, wgsl "select(Real(0), Real(1), {a} == Real(0))", eval |x: L| truth::<L>(x.equals(zero())), diff |g| [g.constant(0.0)] }
     /// `b` where `a` is true, else `c`. Both are computed.
-    Select(a, b, c) { mmt None, units Internal, wgsl "select({b}, {c}, {a} == Real(0))", eval |x: L, y: L, z: L| L::choose(x != zero(), y, z), diff |g| [
+    Select(a, b, c) { mmt None, units Internal, wgsl "select({b}, {c}, {a} == Real(0))", eval |x: L, y: L, z: L| L::choose(!x.equals(zero()), y, z), diff |g| [
         g.constant(0.0),
         { let one = g.constant(1.0); let nil = g.constant(0.0); g.apply(Op::Select, &[a, one, nil]) },
         { let one = g.constant(1.0); let nil = g.constant(0.0); g.apply(Op::Select, &[a, nil, one]) },
@@ -288,14 +288,14 @@ ops! {
         let even = horner(z, [1.0, 1.0 / 12.0, -1.0 / 720.0, 1.0 / 30_240.0, -1.0 / 1_209_600.0, 1.0 / 47_900_160.0, -691.0 / 1_307_674_368_000.0, 1.0 / 74_724_249_600.0]);
         let near = u.fma(L::of(-0.5), even);
         // e = infinity must give 0, and does.
-        L::choose(u.abs() < L::of(0.5), near, u / (e - L::of(1.0)))
+        L::choose(u.abs().below(L::of(0.5)), near, u / (e - L::of(1.0)))
     }, diff |g, v| [g.apply(Op::BernoulliSlope, &[u, v]), g.constant(0.0)] }
     /// The derivative of `b = u/(exp(u)-1)` by `u`: `b (1-b)/u - b`, and its series below |u| = 0.5.
     BernoulliSlope(u, b) { mmt None, units Internal, wgsl "bernoulli_slope({a}, {b})", eval |u: L, b: L| {
         let z = u * u;
         let odd = horner(z, [1.0 / 6.0, -1.0 / 180.0, 1.0 / 5_040.0, -1.0 / 151_200.0, 1.0 / 4_790_016.0, -691.0 / 108_972_864_000.0, 1.0 / 5_337_446_400.0]);
         let near = u.fma(odd, L::of(-0.5));
-        L::choose(u.abs() < L::of(0.5), near, b * ((L::of(1.0) - b) / u - L::of(1.0)))
+        L::choose(u.abs().below(L::of(0.5)), near, b * ((L::of(1.0) - b) / u - L::of(1.0)))
     }, diff |g, v| [{
         // ((1-2b) b' - b(1-b)/u)/u - b' away from 0, and 1/6 - u²/60 + u⁴/1008 near it.
         let one = g.constant(1.0); let half = g.constant(0.5);

@@ -3,7 +3,7 @@
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use crate::backend::cpu::{Cpu, Simd};
+use crate::backend::cpu::{Cpu, Engine, Simd};
 use crate::backend::gpu::{self, Gpu, GpuError, KernelError};
 use crate::backend::reference::{Reference, Tolerances};
 use crate::backend::{DEFAULT_LARGEST_STEP_MS, Experiment, Stepping};
@@ -477,7 +477,11 @@ impl Batch {
         if let Some((device, _)) = &self.device {
             return device.adapter.name.clone();
         }
-        format!("{} {}", std::env::consts::ARCH, Simd::best().name())
+        let best = match self.backend {
+            Backend::Reference => Simd::best().name().to_owned(),
+            Backend::Cpu | Backend::Gpu => Engine::best().name(),
+        };
+        format!("{} {best}", std::env::consts::ARCH)
     }
 
     /// What the study allows a run to differ from the reference by.

@@ -1,6 +1,6 @@
 //! The quantile function of the standard normal distribution, and chances below it.
 
-use crate::ops::Lane;
+use crate::ops::Real;
 
 /// `c[0] + r (c[1] + r (c[2] + …))`
 fn polynomial(r: f64, c: [f64; 8]) -> f64 {
@@ -45,7 +45,7 @@ pub fn normal_quantile(p: f64) -> f64 {
         return q * above / below;
     }
     let tail = if q < 0.0 { p } else { 1.0 - p };
-    let r = Lane::sqrt(-Lane::ln(tail));
+    let r = Real::sqrt(-Real::ln(tail));
     let x = if r <= 5.0 {
         let r = r - 1.6;
         let above = polynomial(

@@ -6,7 +6,7 @@ use super::quantity::Wanted;
 use super::sampling::Rule;
 use super::walk::{Item, Reader, Table};
 use super::{Loader, Report, faults};
-use crate::ops::Lane;
+use crate::ops::Real;
 use toml::de::DeValue;
 
 /// Most levels of one factor.
@@ -146,7 +146,7 @@ impl Rules<'_, '_> {
             }
             let x = i as f64 / last as f64;
             if logarithmic {
-                a * Lane::exp(Lane::ln(b / a) * x)
+                a * Real::exp(Real::ln(b / a) * x)
             } else {
                 (a * (last - i) as f64 + b * i as f64) / last as f64
             }
@@ -266,11 +266,11 @@ impl Rules<'_, '_> {
         }
         let ratio = if relative { spread } else { spread / centre };
         let variance = if relative || by_mean {
-            Lane::ln(1.0 + ratio * ratio)
+            Real::ln(1.0 + ratio * ratio)
         } else {
-            Lane::ln(0.5 * (1.0 + (1.0 + 4.0 * ratio * ratio).sqrt()))
+            Real::ln(0.5 * (1.0 + (1.0 + 4.0 * ratio * ratio).sqrt()))
         };
-        let mu = Lane::ln(centre) - if by_mean { 0.5 * variance } else { 0.0 };
+        let mu = Real::ln(centre) - if by_mean { 0.5 * variance } else { 0.0 };
         self.truncated(item, mu, variance.sqrt(), true, bounds)
     }
 
@@ -313,7 +313,7 @@ impl Rules<'_, '_> {
         let chance = |bound: f64| {
             let bound = match (exponential, bound > 0.0) {
                 (false, _) => bound,
-                (true, true) => Lane::ln(bound),
+                (true, true) => Real::ln(bound),
                 (true, false) => f64::NEG_INFINITY,
             };
             if sd > 0.0 {
@@ -325,12 +325,12 @@ impl Rules<'_, '_> {
         let chances = (chance(bounds.0), chance(bounds.1));
         // With no spread a bound that is met exactly still holds the value.
         let met = sd == 0.0 && {
-            let value = if exponential { Lane::exp(mean) } else { mean };
+            let value = if exponential { Real::exp(mean) } else { mean };
             (bounds.0..=bounds.1).contains(&value)
         };
         if met {
             return Some(Rule::Value(if exponential {
-                Lane::exp(mean)
+                Real::exp(mean)
             } else {
                 mean
             }));

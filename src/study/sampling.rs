@@ -19,7 +19,7 @@
 use super::design;
 use super::quantile::normal_quantile;
 use crate::model::VariableId;
-use crate::ops::Lane;
+use crate::ops::Real;
 use crate::units::Unit;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
@@ -273,7 +273,7 @@ impl Rule {
             } => {
                 let x =
                     mean + sd * normal_quantile(inside(chances.0 + (chances.1 - chances.0) * u));
-                let value = if *exponential { Lane::exp(x) } else { x };
+                let value = if *exponential { Real::exp(x) } else { x };
                 value.clamp(bounds.0, bounds.1)
             }
             Rule::Choice { values, cumulative } => {

@@ -153,5 +153,6 @@ pub struct Cpu {
     pub architecture: String,
     pub simd: String,
     pub simd_available: Vec<String>,
+    pub engine: String,
     pub threads: usize,
 }

@@ -76,6 +76,9 @@ fn devices_tells_what_can_compute() {
         ),
         (Some(&cpu.simd), Some("baseline"))
     );
+    let native = ["AVX-512", "AVX2"].contains(&cpu.simd.as_str());
+    let kind = if native { "native" } else { "interpreter" };
+    assert_eq!(cpu.engine, format!("{kind} {}", cpu.simd));
     assert!(cpu.threads >= 1);
     assert!(place.run(&["devices"]).ends(0).stdout.starts_with("cpu  "));
 }

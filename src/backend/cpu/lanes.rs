@@ -9,10 +9,12 @@
 //! - else accepts the step, and chooses the next one;
 //! - gives its place to the next fibre of the group when it has filled all rows asked for, is lost or has finished.
 //!
+//! Where the step is fixed, `stretch` takes many steps before the lanes are looked at.
+//!
 //! So no fibre's steps depend on its neighbours, on the number of lanes, or on where a slab of rows ends: a fibre that is
 //! put aside tries the same step again when it comes back.
 
-use bytemuck::{Pod, Zeroable};
+use bytemuck::Zeroable;
 
 use crate::backend::{Spike, course};
 use crate::feature::Piece;
@@ -22,12 +24,45 @@ use crate::protocol::ms;
 use super::group::{Clock, Group, flag};
 use crate::backend::lane_plan::Driven;
 
-use super::{Cpu, interpret};
+use super::stretch::Stretch;
+use super::{CacheLine, Cpu};
 
-/// 64 bytes, aligned: rows start on cache lines.
-#[derive(Clone, Copy, Pod, Zeroable)]
-#[repr(C, align(64))]
-struct CacheLine([u8; 64]);
+/// Where a value of a lane is: `[tile][row][lane of the tile]`. The interpreter's block is one tile.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Layout {
+    pub(super) tile_lanes: usize,
+    tile_values: usize,
+    /// The lane's number is its tile's, shifted so far, and its own within.
+    shift: u32,
+    within: usize,
+}
+
+impl Layout {
+    fn new<T: Lane>(cpu: &Cpu<T>, lanes: usize) -> Self {
+        let (tile_lanes, n_rows) = (cpu.tile_lanes(lanes), cpu.n_rows());
+        let (shift, within) = if lanes <= tile_lanes {
+            (usize::BITS - 1, usize::MAX)
+        } else {
+            assert!(tile_lanes.is_power_of_two());
+            (tile_lanes.ilog2(), tile_lanes - 1)
+        };
+        Layout {
+            tile_lanes,
+            tile_values: tile_lanes * n_rows,
+            shift,
+            within,
+        }
+    }
+
+    fn n_tiles(self, lanes: usize) -> usize {
+        lanes.div_ceil(self.tile_lanes)
+    }
+
+    #[inline(always)]
+    pub(super) fn at(self, row: usize, lane: usize) -> usize {
+        (lane >> self.shift) * self.tile_values + row * self.tile_lanes + (lane & self.within)
+    }
+}
 
 /// Where the samples of one call go: `[variable][row][trace]`.
 pub struct Samples<'a, T> {
@@ -45,31 +80,40 @@ pub struct Samples<'a, T> {
 
 /// Scratch memory of one thread.
 pub struct Lanes<T> {
-    memory: Vec<CacheLine>,
-    lanes: usize,
+    pub(super) memory: Vec<CacheLine>,
+    /// Scratch of machine code.
+    pub(super) slots: Vec<CacheLine>,
+    pub(super) lanes: usize,
+    pub(super) layout: Layout,
     /// Fibre of the group in each lane.
-    fibre: Vec<Option<u32>>,
-    clock: Vec<Clock>,
+    pub(super) fibre: Vec<Option<u32>>,
+    pub(super) clock: Vec<Clock>,
     /// Step being tried, ticks.
-    tried: Vec<i64>,
+    pub(super) tried: Vec<i64>,
     /// Start values of the open piece by lane: `[2 * observable + (0 value, 1 rate)][lane]`.
-    open: Vec<T>,
+    pub(super) open: Vec<T>,
     /// Value at the segment's start and rate per ms of every driven input: `[driven][lane]`.
-    ramp: Vec<(f64, f64)>,
+    pub(super) ramp: Vec<(f64, f64)>,
+    /// What is known of a stretch of steps.
+    pub(super) stretch: Stretch<T>,
 }
 
 impl<T: Lane> Lanes<T> {
     /// Memory for `lanes` lanes of a compiled experiment.
     pub fn new(cpu: &Cpu<T>, lanes: usize) -> Self {
-        let bytes = cpu.tape.n_rows * lanes * size_of::<T>();
+        let layout = Layout::new(cpu, lanes);
+        let bytes = layout.n_tiles(lanes) * layout.tile_values * size_of::<T>();
         Lanes {
             memory: vec![CacheLine::zeroed(); bytes.div_ceil(size_of::<CacheLine>())],
+            slots: vec![CacheLine::zeroed(); cpu.n_slots()],
             lanes,
+            layout,
             fibre: vec![None; lanes],
             clock: vec![Clock::zeroed(); lanes],
             tried: vec![1; lanes],
             open: vec![T::of(0.0); 2 * cpu.n_observables() * lanes],
             ramp: vec![(0.0, 0.0); cpu.plan.driven.len() * lanes],
+            stretch: Stretch::default(),
         }
     }
 }
@@ -98,29 +142,40 @@ impl<T: Lane> Advance<'_, T> {
     pub(super) fn run(&mut self, lanes: &mut Lanes<T>, cancelled: &dyn Fn() -> bool) {
         let n = lanes.lanes;
         let mut memory = std::mem::take(&mut lanes.memory);
-        let rows: &mut [T] = &mut bytemuck::cast_slice_mut(&mut memory)[..self.cpu.tape.n_rows * n];
+        let n_values = lanes.layout.n_tiles(n) * lanes.layout.tile_values;
+        let rows: &mut [T] = &mut bytemuck::cast_slice_mut(&mut memory)[..n_values];
         let mut next = 0;
         for l in 0..n {
             self.refill(lanes, rows, l, &mut next);
         }
         while lanes.fibre.iter().any(Option::is_some) && !cancelled() {
             self.inputs(lanes, rows);
-            interpret::run(self.cpu.simd, &self.cpu.tape, rows, n);
+            let quiet = self.quiet_steps(lanes);
+            let mut taken = 0;
+            loop {
+                self.cpu.run_program(rows, &mut lanes.slots);
+                if taken == quiet || !self.is_quiet(lanes, rows) {
+                    break;
+                }
+                self.take_quietly(lanes, rows);
+                taken += 1;
+            }
+            self.pass_quietly(lanes, taken);
             for l in 0..n {
                 let Some(fibre) = lanes.fibre[l] else {
                     continue;
                 };
                 match self.judge(lanes, rows, l, fibre as usize) {
                     Verdict::Accepted => {}
-                    Verdict::Kept => self.keep(rows, n, l),
+                    Verdict::Kept => self.keep(lanes, rows, l),
                     Verdict::Leaves => {
-                        self.keep(rows, n, l);
+                        self.keep(lanes, rows, l);
                         self.unload(lanes, rows, l, fibre as usize);
                         lanes.fibre[l] = None;
                     }
                 }
             }
-            self.take_new_states(rows, n);
+            self.take_new_states(lanes, rows);
             if next < self.group.len() {
                 for l in 0..n {
                     if lanes.fibre[l].is_none() {
@@ -140,7 +195,7 @@ impl<T: Lane> Advance<'_, T> {
 
     /// Writes what the program reads of each lane's clock.
     fn inputs(&self, lanes: &mut Lanes<T>, rows: &mut [T]) {
-        let (cpu, n) = (self.cpu, lanes.lanes);
+        let (cpu, n, at) = (self.cpu, lanes.lanes, lanes.layout);
         for l in 0..n {
             if lanes.fibre[l].is_none() {
                 continue;
@@ -160,19 +215,19 @@ impl<T: Lane> Advance<'_, T> {
                 step = clock.now - clock.piece_start;
             }
             lanes.tried[l] = step;
-            rows[cpu.plan.step_row * n + l] = T::of(step as f64 / cpu.plan.ticks_per_time);
+            rows[at.at(cpu.plan.step_row, l)] = T::of(step as f64 / cpu.plan.ticks_per_time);
             if let Some(row) = cpu.plan.last_error_row {
-                rows[row * n + l] = T::of(clock.last_error);
+                rows[at.at(row, l)] = T::of(clock.last_error);
             }
             if let Some(row) = cpu.plan.time_row {
-                rows[row * n + l] = T::of(clock.now as f64 / cpu.plan.ticks_per_time);
+                rows[at.at(row, l)] = T::of(clock.now as f64 / cpu.plan.ticks_per_time);
             }
             if cpu.plan.has_ramps {
                 let since_ms = ms(clock.now - segment.start);
                 for (k, driven) in cpu.plan.driven.iter().enumerate() {
                     let (start, rate) = lanes.ramp[k * n + l];
                     if let (Driven::Parameter { row, .. }, true) = (driven, rate != 0.0) {
-                        rows[row * n + l] = T::of(start + rate * since_ms);
+                        rows[at.at(*row, l)] = T::of(start + rate * since_ms);
                     }
                 }
             }
@@ -181,9 +236,9 @@ impl<T: Lane> Advance<'_, T> {
 
     /// Looks at one lane after the program has run.
     fn judge(&mut self, lanes: &mut Lanes<T>, rows: &mut [T], l: usize, fibre: usize) -> Verdict {
-        let (cpu, n) = (self.cpu, lanes.lanes);
+        let (cpu, n, at) = (self.cpu, lanes.lanes, lanes.layout);
         let n_segments = cpu.plan.schedule.segments.len();
-        let output = |rows: &[T], k: usize| rows[(cpu.first_output + k) * n + l];
+        let output = |rows: &[T], k: usize| rows[at.at(cpu.first_output + k, l)];
         let clock = &mut lanes.clock[l];
         let ends = clock.has(flag::ON_EDGE) && clock.segment as usize + 1 == n_segments;
         let error = output(rows, cpu.error_output).f64();
@@ -201,12 +256,12 @@ impl<T: Lane> Advance<'_, T> {
         if clock.has(flag::OPEN) {
             clock.set(flag::OPEN, false);
             let observable = |k: usize| {
-                let at = cpu.observable_output(k);
+                let output_row = cpu.observable_output(k);
                 (
                     lanes.open[2 * k * n + l],
                     lanes.open[(2 * k + 1) * n + l],
-                    output(rows, at),
-                    output(rows, at + 1),
+                    output(rows, output_row),
+                    output(rows, output_row + 1),
                 )
             };
             let mut course = Course {
@@ -243,7 +298,7 @@ impl<T: Lane> Advance<'_, T> {
             return Verdict::Kept;
         }
         if !fits {
-            let (most_moved, moved) = self.most_moved(rows, n, l);
+            let (most_moved, moved) = self.most_moved(rows, at, l);
             // A smallest step that moves a state by more than all of it, with an error to match, does not follow the
             // solution any more: it jumps over a pole, and would come back from the other side.
             let jumps = moved > 1.0 && error * cpu.plan.tolerance > 1.0;
@@ -258,9 +313,9 @@ impl<T: Lane> Advance<'_, T> {
         }
         if clock.now >= 0 {
             for k in 0..cpu.n_observables() {
-                let at = cpu.observable_output(k);
-                lanes.open[2 * k * n + l] = output(rows, at);
-                lanes.open[(2 * k + 1) * n + l] = output(rows, at + 1);
+                let output_row = cpu.observable_output(k);
+                lanes.open[2 * k * n + l] = output(rows, output_row);
+                lanes.open[(2 * k + 1) * n + l] = output(rows, output_row + 1);
             }
             clock.set(flag::OPEN, true);
             clock.piece_start = clock.now;
@@ -285,12 +340,12 @@ impl<T: Lane> Advance<'_, T> {
     }
 
     /// The state that the tried step moves most, and by how much: as a share of its magnitude, or of its scale where that is larger.
-    fn most_moved(&self, rows: &[T], n: usize, l: usize) -> (usize, f64) {
+    fn most_moved(&self, rows: &[T], at: Layout, l: usize) -> (usize, f64) {
         let cpu = self.cpu;
         let share = |i: usize| {
             let (old, new) = (
-                rows[i * n + l].f64(),
-                rows[(cpu.first_output + i) * n + l].f64(),
+                rows[at.at(i, l)].f64(),
+                rows[at.at(cpu.first_output + i, l)].f64(),
             );
             (new - old).abs() / old.abs().max(cpu.plan.scales[i])
         };
@@ -301,31 +356,33 @@ impl<T: Lane> Advance<'_, T> {
     }
 
     /// Puts the old states where the new ones are about to be taken from.
-    fn keep(&self, rows: &mut [T], n: usize, l: usize) {
-        let cpu = self.cpu;
+    fn keep(&self, lanes: &Lanes<T>, rows: &mut [T], l: usize) {
+        let (cpu, at) = (self.cpu, lanes.layout);
         for i in 0..cpu.plan.n_states {
-            rows[(cpu.first_output + i) * n + l] = rows[i * n + l];
+            rows[at.at(cpu.first_output + i, l)] = rows[at.at(i, l)];
         }
         if let Some(lost) = cpu.plan.lost_row {
             for i in 0..cpu.plan.n_states {
-                rows[(cpu.first_output + cpu.plan.n_states + i) * n + l] = rows[(lost + i) * n + l];
+                rows[at.at(cpu.first_output + cpu.plan.n_states + i, l)] = rows[at.at(lost + i, l)];
             }
         }
     }
 
-    fn take_new_states(&self, rows: &mut [T], n: usize) {
-        let cpu = self.cpu;
-        let from = cpu.first_output * n;
-        let length = cpu.plan.n_states * n;
-        rows.copy_within(from..from + length, 0);
-        if let Some(lost) = cpu.plan.lost_row {
-            rows.copy_within(from + length..from + 2 * length, lost * n);
+    pub(super) fn take_new_states(&self, lanes: &Lanes<T>, rows: &mut [T]) {
+        let (cpu, at) = (self.cpu, lanes.layout);
+        let length = cpu.plan.n_states * at.tile_lanes;
+        for tile in rows.chunks_exact_mut(at.tile_values) {
+            let from = cpu.first_output * at.tile_lanes;
+            tile.copy_within(from..from + length, 0);
+            if let Some(lost) = cpu.plan.lost_row {
+                tile.copy_within(from + length..from + 2 * length, lost * at.tile_lanes);
+            }
         }
     }
 
     /// Loads the next fibre that has something to do into a lane. Returns whether there was one.
     fn refill(&mut self, lanes: &mut Lanes<T>, rows: &mut [T], l: usize, next: &mut usize) -> bool {
-        let (cpu, n) = (self.cpu, lanes.lanes);
+        let (cpu, n, at) = (self.cpu, lanes.lanes, lanes.layout);
         while *next < self.group.len() {
             let fibre = *next;
             *next += 1;
@@ -340,7 +397,7 @@ impl<T: Lane> Advance<'_, T> {
                 } else {
                     cpu.plan.lost_row.unwrap_or(0) + i - cpu.plan.n_states
                 };
-                rows[row * n + l] = value;
+                rows[at.at(row, l)] = value;
             }
             let per_fibre = 2 * cpu.n_observables();
             for (k, &value) in self.group.open[fibre * per_fibre..][..per_fibre]
@@ -350,7 +407,7 @@ impl<T: Lane> Advance<'_, T> {
                 lanes.open[k * n + l] = value;
             }
             for &(row, literal) in &cpu.plan.parameter_rows {
-                rows[row * n + l] = T::of(cpu.own_value(literal, &self.group.parameters[fibre]));
+                rows[at.at(row, l)] = T::of(cpu.own_value(literal, &self.group.parameters[fibre]));
             }
             lanes.clock[l] = self.group.clocks[fibre];
             lanes.fibre[l] = Some(fibre as u32);
@@ -391,7 +448,7 @@ impl<T: Lane> Advance<'_, T> {
     }
 
     fn unload(&mut self, lanes: &Lanes<T>, rows: &[T], l: usize, fibre: usize) {
-        let (cpu, n) = (self.cpu, lanes.lanes);
+        let (cpu, n, at) = (self.cpu, lanes.lanes, lanes.layout);
         let width = cpu.plan.state_width();
         for (i, value) in self.group.states[fibre * width..][..width]
             .iter_mut()
@@ -402,7 +459,7 @@ impl<T: Lane> Advance<'_, T> {
             } else {
                 cpu.plan.lost_row.unwrap_or(0) + i - cpu.plan.n_states
             };
-            *value = rows[row * n + l];
+            *value = rows[at.at(row, l)];
         }
         let per_fibre = 2 * cpu.n_observables();
         for (k, value) in self.group.open[fibre * per_fibre..][..per_fibre]
@@ -416,7 +473,7 @@ impl<T: Lane> Advance<'_, T> {
 
     /// Writes the driven inputs of a lane for its segment; on `entering` one, clamped states jump to their level.
     fn drive(&self, lanes: &mut Lanes<T>, rows: &mut [T], l: usize, fibre: usize, entering: bool) {
-        let (cpu, n) = (self.cpu, lanes.lanes);
+        let (cpu, n, at) = (self.cpu, lanes.lanes, lanes.layout);
         let clock = &lanes.clock[l];
         let segment = &cpu.plan.schedule.segments[clock.segment as usize];
         let parameters = &self.group.parameters[fibre];
@@ -426,19 +483,19 @@ impl<T: Lane> Advance<'_, T> {
             lanes.ramp[k * n + l] = (start, rate);
             match *driven {
                 Driven::Unused => {}
-                Driven::Pace { row } => rows[row * n + l] = T::of(start),
+                Driven::Pace { row } => rows[at.at(row, l)] = T::of(start),
                 Driven::Parameter { row, slope_row } => {
-                    rows[row * n + l] = T::of(start + rate * ms(clock.now - segment.start));
+                    rows[at.at(row, l)] = T::of(start + rate * ms(clock.now - segment.start));
                     if let Some(slope_row) = slope_row {
-                        rows[slope_row * n + l] = T::of(rate * cpu.plan.ms_per_time);
+                        rows[at.at(slope_row, l)] = T::of(rate * cpu.plan.ms_per_time);
                     }
                 }
                 Driven::Clamp { row, state } => {
-                    rows[row * n + l] = T::of(if drive.is_some() { 1.0 } else { 0.0 });
+                    rows[at.at(row, l)] = T::of(if drive.is_some() { 1.0 } else { 0.0 });
                     if drive.is_some() && entering {
-                        rows[state * n + l] = T::of(start);
+                        rows[at.at(state, l)] = T::of(start);
                         if let Some(lost) = cpu.plan.lost_row {
-                            rows[(lost + state) * n + l] = T::of(0.0);
+                            rows[at.at(lost + state, l)] = T::of(0.0);
                         }
                     }
                 }

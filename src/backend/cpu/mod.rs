@@ -1,13 +1,20 @@
-//! The CPU backend: a block interpreter over lanes, each lane a fibre with its own step and its own time.
+//! The CPU backend: lanes, each a fibre with its own step and its own time.
+//!
+//! What a step computes is run by one of two engines, with the same bits: machine code that is made when the model is known (`native`), or a
+//! block interpreter (`interpret`), which runs everywhere.
 //!
 //! [`Cpu`] is an experiment compiled for one precision. Fibres live in [`Group`]s; a thread moves a group with the scratch
 //! memory of its [`Lanes`]. A fibre's bits depend on its parameters and its experiment alone.
 
+mod engine;
 mod group;
 mod interpret;
 mod lanes;
+mod native;
+mod stretch;
 mod tape;
 
+pub use engine::Engine;
 pub use group::{Clock, Group, flag};
 pub use interpret::Simd;
 pub use lanes::{Lanes, Samples};
@@ -18,14 +25,28 @@ use crate::model::VariableId;
 use crate::ops::Lane;
 use crate::scheme::{BuildError, StepProgram, Summation};
 
-use bytemuck::Zeroable;
+use std::sync::Arc;
+
+use bytemuck::{Pod, Zeroable};
+use native::Native;
 use tape::Tape;
+
+/// 64 bytes, aligned: rows start on cache lines.
+#[derive(Clone, Copy, Debug, Pod, Zeroable)]
+#[repr(C, align(64))]
+struct CacheLine([u8; 64]);
+
+/// What runs the program.
+#[derive(Clone, Debug)]
+enum Runner<T> {
+    Interpreter(Simd, Tape<T>),
+    Native(Simd, Arc<Native>),
+}
 
 /// An experiment compiled for lanes of one precision.
 #[derive(Clone, Debug)]
 pub struct Cpu<T> {
-    tape: Tape<T>,
-    simd: Simd,
+    runner: Runner<T>,
     plan: LanePlan,
     first_output: usize,
     error_output: usize,
@@ -42,14 +63,14 @@ impl<T: Lane> Cpu<T> {
     pub fn new(
         experiment: &Experiment,
         stepping: &Stepping,
-        simd: Simd,
+        engine: impl Into<Engine>,
     ) -> Result<Self, BuildError> {
         let summation = if T::PRECISION == "f32" {
             Summation::Compensated
         } else {
             Summation::Plain
         };
-        Self::with_summation(experiment, stepping, simd, summation)
+        Self::with_summation(experiment, stepping, engine, summation)
     }
 
     /// The same with another form of the sums than the precision asks for: to measure what the forms are worth.
@@ -62,23 +83,39 @@ impl<T: Lane> Cpu<T> {
     pub fn with_summation(
         experiment: &Experiment,
         stepping: &Stepping,
-        simd: Simd,
+        engine: impl Into<Engine>,
         summation: Summation,
     ) -> Result<Self, BuildError> {
+        let engine = engine.into();
+        let simd = engine.simd();
         assert!(
             Simd::available().contains(&simd),
             "{} is not available here",
             simd.name()
         );
         let plan = LanePlan::new(experiment, stepping, summation)?;
-        let tape = Tape::new(&plan.step.program, plan.step.inputs.len());
+        let (program, n_inputs) = (&plan.step.program, plan.step.inputs.len());
+        let native = match engine {
+            Engine::Native(_) => Native::new::<T>(program, n_inputs, simd),
+            Engine::Interpreter(_) => None,
+        };
         Ok(Cpu {
-            simd,
-            first_output: tape.n_inputs,
+            runner: match native {
+                Some(native) => Runner::Native(simd, Arc::new(native)),
+                None => Runner::Interpreter(simd, Tape::new(program, n_inputs)),
+            },
+            first_output: n_inputs,
             error_output: plan.step.error_output(),
-            tape,
             plan,
         })
+    }
+
+    /// What runs the program: the engine that was asked for, or the interpreter where machine code cannot be made.
+    pub fn engine(&self) -> Engine {
+        match self.runner {
+            Runner::Interpreter(simd, _) => Engine::Interpreter(simd),
+            Runner::Native(simd, _) => Engine::Native(simd),
+        }
     }
 
     /// The step program that the lanes run.
@@ -88,7 +125,41 @@ impl<T: Lane> Cpu<T> {
 
     /// Bytes of scratch memory for each lane.
     pub fn bytes_per_lane(&self) -> usize {
-        self.tape.n_rows * size_of::<T>()
+        self.n_rows() * size_of::<T>()
+    }
+
+    /// Rows of a tile.
+    fn n_rows(&self) -> usize {
+        match &self.runner {
+            Runner::Interpreter(_, tape) => tape.n_rows,
+            Runner::Native(_, native) => native.n_rows(),
+        }
+    }
+
+    /// Lanes of a tile in a block of so many.
+    fn tile_lanes(&self, lanes: usize) -> usize {
+        match &self.runner {
+            Runner::Interpreter(..) => lanes,
+            Runner::Native(_, native) => native.tile_lanes(),
+        }
+    }
+
+    /// Cache lines of scratch memory beside the rows.
+    fn n_slots(&self) -> usize {
+        match &self.runner {
+            Runner::Interpreter(..) => 0,
+            Runner::Native(_, native) => native.n_slots(),
+        }
+    }
+
+    /// Runs the program over whole tiles.
+    fn run_program(&self, rows: &mut [T], slots: &mut [CacheLine]) {
+        match &self.runner {
+            Runner::Interpreter(simd, tape) => {
+                interpret::run(*simd, tape, rows, rows.len() / tape.n_rows);
+            }
+            Runner::Native(_, native) => native.run(rows, slots),
+        }
     }
 
     /// Fibres at the start of the schedule. `parameters[i]` are the varied parameters of fibre `first + i`.

@@ -45,8 +45,6 @@ pub(super) struct Tape<T> {
     pub code: Vec<Instruction<T>>,
     /// Number of rows: inputs, then outputs, then scratch.
     pub n_rows: usize,
-    /// Number of input rows, which come first.
-    pub n_inputs: usize,
 }
 
 impl<T: Lane> Tape<T> {
@@ -139,7 +137,6 @@ impl<T: Lane> Tape<T> {
         Tape {
             code,
             n_rows: n_rows as usize,
-            n_inputs,
         }
     }
 }

@@ -1,0 +1,477 @@
+//! From an order of primitives to steps over registers and memory.
+//!
+//! Inputs and constants are read where they stand. A value lives in a register from its computation to its last use, unless registers run
+//! out: then the one whose next use is furthest away makes room. If it is in memory already (an input, a constant, an output, a value that
+//! was stored before) nothing is written. A slot is free again when the step that reads it last is behind, never before.
+
+use std::collections::{BTreeSet, HashMap};
+
+use super::primitive::{Block, Code, Id, NONE, Relation};
+
+/// A vector register.
+pub(super) type Register = u8;
+
+/// A vector in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Place {
+    /// A row of the tile, one of its vectors.
+    Row { row: u32, part: u32 },
+    /// A number of the pool.
+    Number(u32),
+    /// Scratch.
+    Slot(u32),
+}
+
+/// What an instruction reads last: a register or memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Operand {
+    Register(Register),
+    Memory(Place),
+}
+
+/// Which factors and addend the operands of a fused step are, as the instruction set numbers them: the first is overwritten.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// first · third + second
+    F132,
+    /// second · first + third
+    F213,
+    /// second · third + first
+    F231,
+}
+
+/// One instruction, or the few that a processor needs for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    Load(Register, Place),
+    Store(Place, Register),
+    Move(Register, Register),
+    One(Code, Register, Operand),
+    Two(Code, Register, Register, Operand),
+    Fused {
+        form: Form,
+        minus_product: bool,
+        minus_addend: bool,
+        first: Register,
+        second: Register,
+        third: Operand,
+    },
+    /// `to = (a relation b) ? yes : no`, or the other way about if `negated`.
+    Choose {
+        relation: Relation,
+        negated: bool,
+        swapped: bool,
+        to: Register,
+        a: Register,
+        b: Operand,
+        no: Register,
+        yes: Operand,
+    },
+    /// Calls a function on the first slots; what is in registers is lost.
+    Call(u32),
+}
+
+/// Slots in which a call finds its arguments; the result is in the first.
+pub(super) const CALL_SLOTS: [Place; 2] = [Place::Slot(0), Place::Slot(1)];
+
+/// A block as steps.
+#[derive(Clone, Debug)]
+pub(super) struct Allocated {
+    pub steps: Vec<Step>,
+    /// What each step makes (for `Store`, what it stores): the value that is in its target from then on.
+    #[cfg_attr(not(test), allow(dead_code, reason = "tests follow the values"))]
+    pub values: Vec<Id>,
+    /// Bits of the numbers of the pool.
+    pub numbers: Vec<u64>,
+    pub n_slots: u32,
+}
+
+/// Never used again.
+const NEVER: u32 = u32::MAX;
+
+/// Uses this near keep a value that is read from memory in a register, where one is free.
+const NEAR: u32 = 32;
+
+struct Allocator<'a> {
+    block: &'a Block,
+    /// Positions in the order at which each value is used, last first.
+    uses: Vec<Vec<u32>>,
+    /// Where a value is in memory.
+    memory: Vec<Option<Place>>,
+    register: Vec<Option<Register>>,
+    holds: Vec<Option<Id>>,
+    /// Registers that the present primitive needs.
+    pinned: u32,
+    free_slots: BTreeSet<u32>,
+    numbers: HashMap<u64, u32>,
+    out: Allocated,
+}
+
+/// Allots registers, `n_registers` of them, to a block in a running order.
+pub(super) fn allocate(block: &Block, order: &[Id], n_registers: usize) -> Allocated {
+    let n = block.list.len();
+    let mut uses = vec![Vec::new(); n];
+    for (position, &i) in order.iter().enumerate().rev() {
+        for &a in block.list[i as usize].args() {
+            uses[a as usize].push(position as u32);
+        }
+    }
+    let has_calls = order
+        .iter()
+        .any(|&i| matches!(block.list[i as usize].code, Code::Call(_)));
+    let mut a = Allocator {
+        block,
+        uses,
+        memory: vec![None; n],
+        register: vec![None; n],
+        holds: vec![None; n_registers],
+        pinned: 0,
+        free_slots: BTreeSet::new(),
+        numbers: HashMap::new(),
+        out: Allocated {
+            steps: Vec::new(),
+            values: Vec::new(),
+            numbers: Vec::new(),
+            n_slots: if has_calls {
+                CALL_SLOTS.len() as u32
+            } else {
+                0
+            },
+        },
+    };
+    for (i, primitive) in block.list.iter().enumerate() {
+        a.memory[i] = match primitive.code {
+            Code::Input { row, part } => Some(Place::Row { row, part }),
+            Code::Constant(bits) => {
+                let used = !a.uses[i].is_empty() || block.outputs.iter().any(|o| o.0 == i as Id);
+                used.then(|| a.number(bits))
+            }
+            _ => None,
+        };
+    }
+    let mut rows: HashMap<Id, Vec<Place>> = HashMap::new();
+    for &(id, row, part) in &block.outputs {
+        rows.entry(id).or_default().push(Place::Row { row, part });
+    }
+    for &i in order {
+        a.compute(i);
+        if let (Some(places), Some(register)) = (rows.remove(&i), a.register[i as usize]) {
+            for &place in &places {
+                a.step(Step::Store(place, register), i);
+            }
+            // Read again from there, if it must leave the register.
+            a.memory[i as usize] = Some(places[0]);
+        }
+        a.release(i);
+    }
+    // Outputs that are inputs or constants.
+    let mut copies: Vec<(Id, Vec<Place>)> = rows.into_iter().collect();
+    copies.sort_unstable_by_key(|c| c.0);
+    for (id, places) in copies {
+        let register = a.in_register(id);
+        for place in places {
+            a.step(Step::Store(place, register), id);
+        }
+        a.pinned = 0;
+        a.release(id);
+    }
+    a.out
+}
+
+impl Allocator<'_> {
+    fn number(&mut self, bits: u64) -> Place {
+        let numbers = &mut self.out.numbers;
+        Place::Number(*self.numbers.entry(bits).or_insert_with(|| {
+            numbers.push(bits);
+            numbers.len() as u32 - 1
+        }))
+    }
+
+    fn step(&mut self, step: Step, value: Id) {
+        self.out.steps.push(step);
+        self.out.values.push(value);
+    }
+
+    fn next_use(&self, id: Id) -> u32 {
+        self.uses[id as usize].last().copied().unwrap_or(NEVER)
+    }
+
+    fn pin(&mut self, register: Register) {
+        self.pinned |= 1 << register;
+    }
+
+    /// A register to write, which holds nothing that is still needed.
+    fn take(&mut self) -> Register {
+        let is_pinned = |r: usize| self.pinned & 1 << r != 0;
+        if let Some(r) = (0..self.holds.len()).find(|&r| self.holds[r].is_none() && !is_pinned(r)) {
+            self.pin(r as Register);
+            return r as Register;
+        }
+        // Furthest next use; one that costs no store wins over one that does and is used up to half again as late.
+        let worth = |r: usize| {
+            let id = self.holds[r]?;
+            let next = u64::from(self.next_use(id));
+            Some(if self.memory[id as usize].is_some() {
+                3 * next
+            } else {
+                2 * next
+            })
+        };
+        let victim = (0..self.holds.len())
+            .filter(|&r| !is_pinned(r))
+            .max_by_key(|&r| worth(r))
+            .expect("an instruction uses fewer registers than there are");
+        self.evict(victim as Register);
+        self.pin(victim as Register);
+        victim as Register
+    }
+
+    /// Takes the value out of a register; it is stored if it will be needed and is nowhere else.
+    fn evict(&mut self, register: Register) {
+        let Some(id) = self.holds[register as usize].take() else {
+            return;
+        };
+        self.register[id as usize] = None;
+        if self.memory[id as usize].is_none() && self.next_use(id) != NEVER {
+            let slot = Place::Slot(self.free_slots.pop_first().unwrap_or_else(|| {
+                self.out.n_slots += 1;
+                self.out.n_slots - 1
+            }));
+            self.memory[id as usize] = Some(slot);
+            self.step(Step::Store(slot, register), id);
+        }
+    }
+
+    fn put(&mut self, id: Id, register: Register) {
+        self.register[id as usize] = Some(register);
+        self.holds[register as usize] = Some(id);
+    }
+
+    /// The value in a register, pinned; loaded if need be.
+    fn in_register(&mut self, id: Id) -> Register {
+        if let Some(r) = self.register[id as usize] {
+            self.pin(r);
+            return r;
+        }
+        let place = self.memory[id as usize].expect("a value is in a register or in memory");
+        let r = self.take();
+        self.step(Step::Load(r, place), id);
+        self.put(id, r);
+        r
+    }
+
+    /// The value where it is, pinned if in a register; loaded if it is used again soon and a register is free.
+    fn operand(&mut self, id: Id, position: u32) -> Operand {
+        if let Some(r) = self.register[id as usize] {
+            self.pin(r);
+            return Operand::Register(r);
+        }
+        let again = self.uses[id as usize].iter().rev().find(|&&u| u > position);
+        let is_free =
+            (0..self.holds.len()).any(|r| self.holds[r].is_none() && self.pinned & 1 << r == 0);
+        if is_free && again.is_some_and(|&u| u - position <= NEAR) {
+            return Operand::Register(self.in_register(id));
+        }
+        Operand::Memory(self.memory[id as usize].expect("a value is in a register or in memory"))
+    }
+
+    fn is_loaded(&self, id: Id) -> bool {
+        self.register[id as usize].is_some()
+    }
+
+    /// A register for the result of the present primitive, whose arguments' uses are counted off: one of theirs if it is free by now.
+    fn target(&mut self, args: &[Id]) -> Register {
+        let ends = |&a: &Id| self.next_use(a) == NEVER && self.register[a as usize].is_some();
+        if let Some(&a) = args.iter().find(|a| ends(a)) {
+            let r = self.register[a as usize].take().expect("asked above");
+            self.holds[r as usize] = None;
+            return r;
+        }
+        self.take()
+    }
+
+    fn compute(&mut self, i: Id) {
+        let primitive = self.block.list[i as usize];
+        self.pinned = 0;
+        let args = primitive.args;
+        let position = self.next_use(args[0]);
+        match primitive.code {
+            Code::Fma {
+                minus_product,
+                minus_addend,
+            } => {
+                let (form, first, second, third) =
+                    self.fused([args[0], args[1], args[2]], position);
+                let step = Step::Fused {
+                    form,
+                    minus_product,
+                    minus_addend,
+                    first,
+                    second,
+                    third,
+                };
+                self.step(step, i);
+                self.put(i, first);
+            }
+            Code::Choose(relation) => {
+                let [a, b, mut yes, mut no] = args;
+                // One side of the comparison and one of the choice may be in memory.
+                let swapped = self.is_loaded(b) && !self.is_loaded(a);
+                let (a, b) = if swapped { (b, a) } else { (a, b) };
+                let negated = self.is_loaded(yes) && !self.is_loaded(no);
+                if negated {
+                    (yes, no) = (no, yes);
+                }
+                let ra = self.in_register(a);
+                let rno = self.in_register(no);
+                let ob = self.operand(b, position);
+                let oyes = self.operand(yes, position);
+                self.count(&args);
+                // The comparison is over when the target is written, so any of the four registers may be it.
+                let to = self.target(&args);
+                let step = Step::Choose {
+                    relation,
+                    negated,
+                    swapped,
+                    to,
+                    a: ra,
+                    b: ob,
+                    no: rno,
+                    yes: oyes,
+                };
+                self.step(step, i);
+                self.put(i, to);
+            }
+            Code::Call(function) => {
+                for (k, place) in CALL_SLOTS.into_iter().enumerate() {
+                    let r = self.in_register(args[k]);
+                    self.step(Step::Store(place, r), args[k]);
+                }
+                self.count(&args[..2]);
+                for r in 0..self.holds.len() {
+                    self.evict(r as Register);
+                }
+                self.pinned = 0;
+                self.step(Step::Call(function), i);
+                let r = self.take();
+                self.step(Step::Load(r, CALL_SLOTS[0]), i);
+                self.put(i, r);
+            }
+            code if code.arity() == 1 => {
+                let shift = matches!(code, Code::ShiftLeft(_) | Code::ShiftRight(_));
+                let a = if shift {
+                    Operand::Register(self.in_register(args[0]))
+                } else {
+                    self.operand(args[0], position)
+                };
+                self.count(&args[..1]);
+                let to = self.target(&args[..1]);
+                self.step(Step::One(code, to, a), i);
+                self.put(i, to);
+            }
+            code => {
+                let [mut a, mut b, ..] = args;
+                if code.commutes() && self.is_loaded(b) && !self.is_loaded(a) {
+                    (a, b) = (b, a);
+                }
+                let ra = self.in_register(a);
+                let ob = self.operand(b, position);
+                self.count(&args[..2]);
+                let to = self.target(&[a, b]);
+                self.step(Step::Two(code, to, ra, ob), i);
+                self.put(i, to);
+            }
+        }
+        self.pinned = 0;
+        for a in args {
+            if a != NONE {
+                self.release(a);
+            }
+        }
+    }
+
+    /// Operands of a fused step. One argument may be in memory, and one of those in registers is overwritten: preferably one that
+    /// is not needed any more, else a copy.
+    fn fused(&mut self, args: [Id; 3], position: u32) -> (Form, Register, Register, Operand) {
+        // Which one is read from memory: an argument that is in no register and occurs once.
+        let once = |id: Id| args.iter().filter(|&&x| x == id).count() == 1;
+        let third = [2, 1, 0]
+            .into_iter()
+            .find(|&k| !self.is_loaded(args[k]) && once(args[k]));
+        for (k, &id) in args.iter().enumerate() {
+            if Some(k) != third {
+                self.in_register(id);
+            }
+        }
+        let third =
+            third.filter(|&k| matches!(self.operand(args[k], position), Operand::Memory(_)));
+        self.count(&args);
+        let ends = |s: &Self, id: Id| s.next_use(id) == NEVER && once(id);
+        // Argument to overwrite: none that is in memory.
+        let first = [2, 0, 1]
+            .into_iter()
+            .find(|&k| Some(k) != third && ends(self, args[k]));
+        let (first, register) = match first {
+            Some(k) => {
+                let r = self.register[args[k] as usize]
+                    .take()
+                    .expect("it is in a register");
+                self.holds[r as usize] = None;
+                (k, r)
+            }
+            None => {
+                let k = if third == Some(0) { 1 } else { 0 };
+                let from = self.register[args[k] as usize].expect("it is in a register");
+                let r = self.take();
+                self.step(Step::Move(r, from), args[k]);
+                (k, r)
+            }
+        };
+        let at = |k: usize| match self.register[args[k] as usize] {
+            _ if Some(k) == third => {
+                Operand::Memory(self.memory[args[k] as usize].expect("it is in memory"))
+            }
+            // An argument that occurs twice and was copied.
+            Some(r) => Operand::Register(r),
+            None => Operand::Register(register),
+        };
+        let register_at = |k: usize| match at(k) {
+            Operand::Register(r) => r,
+            Operand::Memory(_) => unreachable!("the operand in memory is the third"),
+        };
+        let (x, y) = match first {
+            0 => (1, 2),
+            1 => (0, 2),
+            _ => (0, 1),
+        };
+        // (second, third): memory is third.
+        let (second, third) = if third == Some(x) { (y, x) } else { (x, y) };
+        let form = match (first, third) {
+            (2, _) => Form::F231,
+            (_, 2) => Form::F213,
+            _ => Form::F132,
+        };
+        (form, register, register_at(second), at(third))
+    }
+
+    /// Counts off the uses of arguments by the present primitive.
+    fn count(&mut self, args: &[Id]) {
+        for &a in args {
+            self.uses[a as usize].pop();
+        }
+    }
+
+    /// Frees what a value occupies if it is not needed any more.
+    fn release(&mut self, id: Id) {
+        if self.next_use(id) != NEVER {
+            return;
+        }
+        if let Some(r) = self.register[id as usize].take() {
+            self.holds[r as usize] = None;
+        }
+        if let Some(Place::Slot(slot)) = self.memory[id as usize] {
+            self.memory[id as usize] = None;
+            self.free_slots.insert(slot);
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! Follows values through the steps of an allocation: every operand must be the value that the block says, whatever the numbers are.
+//!
+//! A slot that is freed too early gives right numbers as long as nobody writes to it in time; here it is found at once.
+
+use std::collections::HashMap;
+
+use super::allocate::{Allocated, CALL_SLOTS, Form, Operand, Place, Register, Step, allocate};
+use super::primitive::{Block, Code, Id};
+use super::schedule::schedule;
+use super::tests::random_program;
+use super::x86::Set;
+use super::{SMALL, WINDOW, record};
+
+/// What is where.
+struct Machine<'a> {
+    block: &'a Block,
+    numbers: &'a [u64],
+    registers: HashMap<Register, Id>,
+    memory: HashMap<Place, Id>,
+}
+
+impl Machine<'_> {
+    fn at(&self, operand: Operand) -> Option<Id> {
+        match operand {
+            Operand::Register(r) => self.registers.get(&r).copied(),
+            Operand::Memory(place) => self.place(place),
+        }
+    }
+
+    fn place(&self, place: Place) -> Option<Id> {
+        let given = |code: Code| self.block.list.iter().position(|p| p.code == code);
+        match place {
+            Place::Number(k) => given(Code::Constant(self.numbers[k as usize])).map(|i| i as Id),
+            Place::Row { row, part } => self
+                .memory
+                .get(&place)
+                .copied()
+                .or_else(|| given(Code::Input { row, part }).map(|i| i as Id)),
+            Place::Slot(_) => self.memory.get(&place).copied(),
+        }
+    }
+}
+
+/// Panics unless every step reads what it should, and every output ends where it should.
+fn follow(block: &Block, allocated: &Allocated) {
+    let mut m = Machine {
+        block,
+        numbers: &allocated.numbers,
+        registers: HashMap::new(),
+        memory: HashMap::new(),
+    };
+    for (step, &value) in allocated.steps.iter().zip(&allocated.values) {
+        let primitive = block.list[value as usize];
+        let expected = primitive.args();
+        let reads = |m: &Machine<'_>, operands: &[Operand]| -> Vec<Option<Id>> {
+            operands.iter().map(|&o| m.at(o)).collect()
+        };
+        let register = Operand::Register;
+        match *step {
+            Step::Load(r, place) => {
+                if place != CALL_SLOTS[0] {
+                    assert_eq!(m.place(place), Some(value), "{step:?}");
+                }
+                m.registers.insert(r, value);
+            }
+            Step::Store(place, r) => {
+                assert_eq!(m.registers.get(&r), Some(&value), "{step:?}");
+                m.memory.insert(place, value);
+            }
+            Step::Move(to, from) => {
+                assert_eq!(m.registers.get(&from), Some(&value), "{step:?}");
+                m.registers.insert(to, value);
+            }
+            Step::One(code, to, a) => {
+                assert_eq!((code, m.at(a)), (primitive.code, Some(expected[0])));
+                m.registers.insert(to, value);
+            }
+            Step::Two(code, to, a, b) => {
+                assert_eq!(code, primitive.code);
+                let mut found = reads(&m, &[register(a), b]);
+                if code.commutes() && found[0] != Some(expected[0]) {
+                    found.reverse();
+                }
+                assert_eq!(found, [Some(expected[0]), Some(expected[1])], "{step:?}");
+                m.registers.insert(to, value);
+            }
+            Step::Fused {
+                form,
+                first,
+                second,
+                third,
+                ..
+            } => {
+                let [x, y, z] = match form {
+                    Form::F132 => [register(first), third, register(second)],
+                    Form::F213 => [register(second), register(first), third],
+                    Form::F231 => [register(second), third, register(first)],
+                };
+                let mut found = reads(&m, &[x, y, z]);
+                if found[0] != Some(expected[0]) {
+                    found.swap(0, 1);
+                }
+                let expected: Vec<Option<Id>> = expected.iter().map(|&e| Some(e)).collect();
+                assert_eq!(found, expected, "{step:?}");
+                m.registers.insert(first, value);
+            }
+            Step::Choose {
+                negated,
+                swapped,
+                to,
+                a,
+                b,
+                no,
+                yes,
+                ..
+            } => {
+                let mut found = reads(&m, &[register(a), b, yes, register(no)]);
+                if swapped {
+                    found.swap(0, 1);
+                }
+                if negated {
+                    found.swap(2, 3);
+                }
+                let expected: Vec<Option<Id>> = expected.iter().map(|&e| Some(e)).collect();
+                assert_eq!(found, expected, "{step:?}");
+                m.registers.insert(to, value);
+            }
+            Step::Call(_) => {
+                for (place, &arg) in CALL_SLOTS.iter().zip(expected) {
+                    assert_eq!(m.memory.get(place), Some(&arg), "{step:?}");
+                }
+                // Nothing survives a call in a register.
+                m.registers.clear();
+                m.memory.insert(CALL_SLOTS[0], value);
+            }
+        }
+    }
+    for &(id, row, part) in &block.outputs {
+        assert_eq!(m.memory.get(&Place::Row { row, part }), Some(&id));
+    }
+}
+
+#[test]
+fn every_step_reads_the_values_that_the_block_says() {
+    use rand::{SeedableRng, rngs::SmallRng};
+    let mut random = SmallRng::seed_from_u64(3);
+    for k in 0..1500 {
+        let n_ops = if k % 30 == 0 { 500 } else { 5 + k % 70 };
+        let (program, n_inputs) = random_program(&mut random, n_ops, k % 2 == 0);
+        for set in [Set::Avx512, Set::Avx2] {
+            let block = record::record(&program, n_inputs, k % 2 == 0, set == Set::Avx512);
+            let parts = if block.list.len() <= SMALL { 2 } else { 1 };
+            let block = block.repeated(parts);
+            // Few registers: values are stored and read again all the time.
+            for n_registers in [5, 7, set.n_registers()] {
+                for window in [1, WINDOW] {
+                    let order = schedule(&block, window);
+                    follow(&block, &allocate(&block, &order, n_registers));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! The order in which a block is computed: so that long chains of operations that wait for each other run side by side.
+//!
+//! A core looks some hundred instructions ahead; a step program has chains (exponentials, eliminations) that are longer than that. So
+//! primitives are listed as an imagined core would start them: of the next few in the given order, the one that is ready and
+//! has the longest way to the end. The window keeps the order near the given one, on which it depends how many values are alive at a time.
+
+use super::primitive::{Block, Id};
+
+/// What the core can begin in a cycle.
+const WIDTH: u32 = 2;
+
+/// Computed primitives in running order; what no output needs is left out.
+pub(super) fn schedule(block: &Block, window: usize) -> Vec<Id> {
+    let n = block.list.len();
+    let mut users: Vec<Vec<Id>> = vec![Vec::new(); n];
+    let needed = needed(block);
+    let order: Vec<Id> = (0..n as Id)
+        .filter(|&i| needed[i as usize] && !block.list[i as usize].code.is_given())
+        .collect();
+    let mut waits = vec![0u32; n];
+    for &i in &order {
+        let mut args: Vec<Id> = block.list[i as usize].args().to_vec();
+        args.sort_unstable();
+        args.dedup();
+        for a in args {
+            if !block.list[a as usize].code.is_given() {
+                users[a as usize].push(i);
+                waits[i as usize] += 1;
+            }
+        }
+    }
+    let latency = |i: Id| block.list[i as usize].code.latency(block.double);
+    // Cycles from the start of a primitive to the end of the longest chain behind it.
+    let mut way = vec![0u32; n];
+    for &i in order.iter().rev() {
+        let behind = users[i as usize].iter().map(|&u| way[u as usize]).max();
+        way[i as usize] = latency(i) + behind.unwrap_or(0);
+    }
+    let mut ready_at = vec![0u32; n];
+    let mut placed = Vec::with_capacity(order.len());
+    let mut open: Vec<Id> = Vec::with_capacity(window);
+    let mut rest = order.into_iter();
+    let (mut cycle, mut begun) = (0, 0);
+    loop {
+        open.extend(rest.by_ref().take(window - open.len()));
+        if open.is_empty() {
+            return placed;
+        }
+        let can =
+            |&(_, i): &(usize, &Id)| waits[*i as usize] == 0 && ready_at[*i as usize] <= cycle;
+        let best = open
+            .iter()
+            .enumerate()
+            .filter(can)
+            .max_by_key(|&(k, &i)| (way[i as usize], std::cmp::Reverse(k)));
+        match best {
+            Some((k, &i)) if begun < WIDTH => {
+                open.remove(k);
+                placed.push(i);
+                begun += 1;
+                for &u in &users[i as usize] {
+                    waits[u as usize] -= 1;
+                    let at = &mut ready_at[u as usize];
+                    *at = (*at).max(cycle + latency(i));
+                }
+            }
+            _ => {
+                cycle += 1;
+                begun = 0;
+            }
+        }
+    }
+}
+
+/// Which primitives the outputs need.
+fn needed(block: &Block) -> Vec<bool> {
+    let mut needed = vec![false; block.list.len()];
+    for &(id, ..) in &block.outputs {
+        needed[id as usize] = true;
+    }
+    for i in (0..block.list.len()).rev() {
+        if needed[i] {
+            for &a in block.list[i].args() {
+                needed[a as usize] = true;
+            }
+        }
+    }
+    needed
+}

@@ -1,0 +1,247 @@
+//! The bits of machine code against the bodies of the ops, one lane at a time.
+
+use rand::{RngExt, SeedableRng, rngs::SmallRng};
+
+use super::*;
+use crate::ops::{Op, eval};
+use crate::program::{Node, Value};
+
+/// The program by the bodies of its ops.
+fn by_the_bodies<T: Lane>(program: &Program, inputs: &[T]) -> Vec<T> {
+    let mut values: Vec<T> = Vec::new();
+    for node in &program.nodes {
+        values.push(match *node {
+            Node::Constant(bits) => T::of(f64::from_bits(bits)),
+            Node::Input(i) => inputs[i as usize],
+            Node::Apply(op, args) => {
+                let at = |k: usize| values.get(args[k].index()).copied().unwrap_or_default();
+                eval(op, at(0), at(1), at(2))
+            }
+        });
+    }
+    program.outputs.iter().map(|o| values[o.index()]).collect()
+}
+
+/// Compares every output of every lane, for lanes with these inputs: `inputs[lane][row]`.
+fn agrees<T: Lane>(program: &Program, inputs: &[Vec<T>], simd: Simd, what: &str) {
+    let n_inputs = inputs[0].len();
+    let native = Native::new::<T>(program, n_inputs, simd).expect("code can be made here");
+    let tile = native.tile_lanes();
+    let n_tiles = inputs.len().div_ceil(tile);
+    let place =
+        |lane: usize, row: usize| (lane / tile * native.n_rows() + row) * tile + lane % tile;
+    let mut rows = vec![T::of(f64::NAN); n_tiles * native.n_rows() * tile];
+    for lane in 0..n_tiles * tile {
+        for (row, &x) in inputs[lane % inputs.len()].iter().enumerate() {
+            rows[place(lane, row)] = x;
+        }
+    }
+    let mut slots = vec![CacheLine([0xff; 64]); native.n_slots()];
+    native.run(&mut rows, &mut slots);
+    for lane in 0..n_tiles * tile {
+        let own = &inputs[lane % inputs.len()];
+        let expected = by_the_bodies(program, own);
+        for (k, e) in expected.iter().enumerate() {
+            let found = rows[place(lane, n_inputs + k)];
+            let equal = bytemuck::bytes_of(&found) == bytemuck::bytes_of(e)
+                || (found.is_nan() && e.is_nan());
+            assert!(
+                equal,
+                "{what} {} {}: output {k} of {own:?} is {e:?}, found {found:?}",
+                simd.name(),
+                T::PRECISION
+            );
+        }
+        for (row, x) in own.iter().enumerate() {
+            let kept = bytemuck::bytes_of(&rows[place(lane, row)]) == bytemuck::bytes_of(x);
+            assert!(kept, "{what}: input {row} was written");
+        }
+    }
+}
+
+fn sets() -> Vec<Simd> {
+    let sets = Simd::available();
+    sets.into_iter()
+        .filter(|s| matches!(s, Simd::Avx512 | Simd::Avx2))
+        .collect()
+}
+
+/// Numbers at which something could go wrong, and ordinary ones.
+fn probes() -> Vec<f64> {
+    let mut probes = vec![
+        0.0,
+        -0.0,
+        1.0,
+        -1.0,
+        0.5,
+        -0.5,
+        0.49,
+        2.0,
+        3.0,
+        10.0,
+        1e-3,
+        -1e-3,
+        0.1,
+        0.7,
+        88.0,
+        88.7,
+        89.0,
+        -87.0,
+        -88.0,
+        -95.0,
+        -103.9,
+        -104.0,
+        709.0,
+        709.8,
+        710.0,
+        -708.0,
+        -720.0,
+        -744.4,
+        -746.0,
+        1e10,
+        -1e10,
+        1e-20,
+        1e-40,
+        1e-44,
+        1e-300,
+        5e-324,
+        1e300,
+        -1e300,
+        3.4e38,
+        1.2e-38,
+        2.3e-308,
+        f64::INFINITY,
+        f64::NEG_INFINITY,
+        f64::NAN,
+        0.707_106_7,
+        0.707_106_9,
+        1.5,
+        2.5,
+        -2.5,
+        1e5,
+    ];
+    let mut random = SmallRng::seed_from_u64(7);
+    probes.extend((0..200).map(|_| random.random_range(-100.0..100.0)));
+    probes.extend((0..50).map(|_| random.random_range(-1.0..1.0f64)));
+    probes
+}
+
+fn apply(op: Op, args: [u32; 3]) -> Node {
+    let mut values = [Value::NONE; 3];
+    for k in 0..op.arity() {
+        values[k] = Value(args[k]);
+    }
+    Node::Apply(op, values)
+}
+
+fn every_op<T: Lane>() {
+    let mut random = SmallRng::seed_from_u64(1);
+    for &op in Op::ALL {
+        let program = Program {
+            nodes: vec![
+                Node::Input(0),
+                Node::Input(1),
+                Node::Input(2),
+                apply(op, [0, 1, 2]),
+            ],
+            outputs: vec![Value(3)],
+        };
+        let probes = probes();
+        let mut any = || T::of(probes[random.random_range(0..probes.len())]);
+        let mut inputs: Vec<Vec<T>> = Vec::new();
+        for &x in &probes {
+            inputs.push(vec![T::of(x), T::of(x), T::of(x)]);
+            for _ in 0..8 {
+                inputs.push(vec![T::of(x), any(), any()]);
+            }
+        }
+        for simd in sets() {
+            agrees(&program, &inputs, simd, op.name());
+        }
+    }
+}
+
+#[test]
+fn every_op_gives_the_bits_of_its_body_in_single_precision() {
+    every_op::<f32>();
+}
+
+#[test]
+fn every_op_gives_the_bits_of_its_body_in_double_precision() {
+    every_op::<f64>();
+}
+
+/// A straight-line program of so many ops: with constants, repeated operands, outputs that are inputs, constants or used again.
+pub(super) fn random_program(random: &mut SmallRng, n_ops: usize, far: bool) -> (Program, usize) {
+    let n_inputs = random.random_range(1..12);
+    let mut nodes: Vec<Node> = (0..n_inputs as u32).map(Node::Input).collect();
+    for _ in 0..random.random_range(0..8) {
+        let x = [0.0, 1.0, -1.0, 0.5, 2.0, -0.25, 1e-3, 80.0][random.random_range(0..8)];
+        nodes.push(Node::Constant(f64::to_bits(x)));
+    }
+    for _ in 0..n_ops {
+        // Cheap ops more often, calls seldom: they empty the registers.
+        let op = loop {
+            let op = Op::ALL[random.random_range(0..Op::ALL.len())];
+            let is_call = matches!(
+                op,
+                Op::Pow | Op::Sin | Op::Cos | Op::Tan | Op::Asin | Op::Acos | Op::Atan
+            );
+            if !is_call || random.random_range(0..20) == 0 {
+                break op;
+            }
+        };
+        let n = nodes.len();
+        let mut arg = || {
+            // Far arguments keep many values alive, near ones make chains.
+            let from = if far || random.random_range(0..4) == 0 {
+                0
+            } else {
+                n.saturating_sub(6)
+            };
+            random.random_range(from..n) as u32
+        };
+        let node = apply(op, [arg(), arg(), arg()]);
+        nodes.push(node);
+    }
+    let n_outputs = random.random_range(1..20);
+    let outputs = (0..n_outputs)
+        .map(|_| Value(random.random_range(0..nodes.len()) as u32))
+        .collect();
+    (Program { nodes, outputs }, n_inputs)
+}
+
+fn random_programs<T: Lane>(seed: u64, n: usize) {
+    let mut random = SmallRng::seed_from_u64(seed);
+    let probes = probes();
+    for k in 0..n {
+        let n_ops = if k % 50 == 0 {
+            600
+        } else {
+            random.random_range(1..80)
+        };
+        let (program, n_inputs) = random_program(&mut random, n_ops, k % 3 == 0);
+        let inputs: Vec<Vec<T>> = (0..33)
+            .map(|_| {
+                let mut any = || match random.random_range(0..8) {
+                    0 => T::of(probes[random.random_range(0..probes.len())]),
+                    _ => T::of(random.random_range(-3.0..3.0)),
+                };
+                (0..n_inputs).map(|_| any()).collect()
+            })
+            .collect();
+        for simd in sets() {
+            agrees(&program, &inputs, simd, &format!("program {k} of {seed}"));
+        }
+    }
+}
+
+#[test]
+fn random_programs_give_the_bits_of_their_bodies_in_single_precision() {
+    random_programs::<f32>(11, 5000);
+}
+
+#[test]
+fn random_programs_give_the_bits_of_their_bodies_in_double_precision() {
+    random_programs::<f64>(12, 5000);
+}
