@@ -6,6 +6,7 @@
 
 mod differentiate;
 mod graph;
+mod hoist;
 mod lower;
 mod order;
 mod recognise;
@@ -14,6 +15,7 @@ mod substitute;
 
 pub use differentiate::{Tangents, depends_on};
 pub use graph::{Graph, Node, Style, Value};
+pub use hoist::{Hoisted, hoist};
 pub use lower::{Input, LowerError, Rhs, initial_state, lower};
 pub use order::{Program, bound_exponentials, fuse, program, program_in_order};
 pub use substitute::substitute;

@@ -9,6 +9,7 @@
 mod engine;
 mod group;
 mod interpret;
+mod kernel;
 mod lanes;
 mod native;
 mod stretch;
@@ -17,6 +18,7 @@ mod tape;
 pub use engine::Engine;
 pub use group::{Clock, Group, flag};
 pub use interpret::Simd;
+pub use kernel::{Kernel, KernelMemory};
 pub use lanes::{Lanes, Samples};
 
 use crate::backend::lane_plan::{Driven, LanePlan};

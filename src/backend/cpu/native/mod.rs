@@ -45,6 +45,21 @@ type Entry = unsafe extern "sysv64" fn(*mut u8, *const u8, *mut u8, usize);
 impl Native {
     /// Compiles a program: inputs are rows, output `k` is row `n_inputs + k`. `None` where it cannot be.
     pub fn new<T: Lane>(program: &Program, n_inputs: usize, simd: Simd) -> Option<Self> {
+        Self::in_tiles::<T>(program, n_inputs, simd, SMALL)
+    }
+
+    /// The same in tiles of one vector, however small the program.
+    pub fn one_vector<T: Lane>(program: &Program, n_inputs: usize, simd: Simd) -> Option<Self> {
+        Self::in_tiles::<T>(program, n_inputs, simd, 0)
+    }
+
+    /// Programs of at most `small` primitives have tiles of two vectors.
+    fn in_tiles<T: Lane>(
+        program: &Program,
+        n_inputs: usize,
+        simd: Simd,
+        small: usize,
+    ) -> Option<Self> {
         let set = match simd {
             Simd::Avx512 => Set::Avx512,
             Simd::Avx2 => Set::Avx2,
@@ -52,7 +67,7 @@ impl Native {
         };
         let double = T::PRECISION == "f64";
         let block = record::record(program, n_inputs, double, set == Set::Avx512);
-        let parts = if block.list.len() <= SMALL { 2 } else { 1 };
+        let parts = if block.list.len() <= small { 2 } else { 1 };
         let block = block.repeated(parts);
         let order = schedule::schedule(&block, WINDOW);
         let allocated = allocate::allocate(&block, &order, set.n_registers());
