@@ -213,6 +213,20 @@ pub(super) fn study_of(file: &ResultReader) -> Result<Study, ReplayError> {
     Ok(study)
 }
 
+/// The study of a file, for the run that goes on with it: as [`study_of`], and with its `[summary]` where that can be had.
+///
+/// # Errors
+/// If the file contradicts itself or cannot be read.
+pub fn study_to_resume(file: &ResultReader) -> Result<Study, ReplayError> {
+    let (study, model) = texts(file)?;
+    let values = values(file, 0)?;
+    let mut study = alone(file, &study, &model, &values, &[])
+        .or_else(|_| alone(file, &study, &model, &values, &["summary"]))?;
+    computed_as(file, &required(file, "scheme")?, &mut study)?;
+    fits(file, &study, &file.layout()?.state_names)?;
+    Ok(study)
+}
+
 /// A root attribute's text, which must be there.
 fn required(file: &ResultReader, name: &str) -> Result<String, ReplayError> {
     let missing = || contradiction(file.path(), format!("it does not say its '{name}'"));

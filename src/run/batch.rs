@@ -4,7 +4,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use crate::backend::cpu::{Cpu, Engine, Simd};
-use crate::backend::gpu::{self, Gpu, GpuError, KernelError};
+use crate::backend::gpu::{self, Gpu, GpuError};
 use crate::backend::reference::{Reference, Tolerances};
 use crate::backend::{DEFAULT_LARGEST_STEP_MS, Experiment, Stepping};
 use crate::feature::FeatureKind;
@@ -14,13 +14,15 @@ use crate::scheme::{BuildError, Control, Scheme, StepProgram, Summation};
 use crate::study::{self, Study, VariedTarget};
 
 use super::agreement::Disagreement;
+use super::checkpoint::Point;
 use super::defaults::{AUTO, auto, default_tolerance};
 use super::driver::{Done, Job, Progress, drive};
+use super::error::{PrepareError, RunError};
 use super::gpu::{DeviceRunError, drive_gpu};
 use super::limiting::{Limit, Steps, limiting};
 use super::pilot::{DEFAULT_STEP_MS, Pilot, PilotError};
 use super::reference::drive_reference;
-use super::sink::{Agreement, FibreStatus, Outcome, Part, Precision, Sink, SinkError};
+use super::sink::{Agreement, FibreStatus, Outcome, Part, Precision, Sink};
 
 /// What runs the fibres.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,6 +86,10 @@ pub struct Batch {
     pub n_fibres: usize,
     /// The open device of the GPU backend, and what its arithmetic can be trusted with.
     pub device: Option<(gpu::Device, gpu::Probe)>,
+    /// Time between two checkpoints.
+    pub checkpoint_every: Duration,
+    /// Where it goes on, if it was cut off.
+    pub(super) from: Option<Point>,
     threads: usize,
     pub(super) agreement_fibres: u64,
     /// Whether fibres are compared in double precision as well.
@@ -113,36 +119,6 @@ pub struct OnDevice {
     pub dispatches: u64,
 }
 
-/// Why a run cannot be prepared.
-#[derive(Debug, thiserror::Error)]
-pub enum PrepareError {
-    /// The model's pilot failed.
-    #[error(transparent)]
-    Pilot(#[from] PilotError),
-    /// No step program.
-    #[error(transparent)]
-    Build(#[from] BuildError),
-    /// The scheme's name.
-    #[error("there is no scheme '{0}'")]
-    Scheme(String),
-    /// The device.
-    #[error(transparent)]
-    Gpu(#[from] GpuError),
-    /// Parts without a fibre.
-    #[error(
-        "there are {population} fibres: they cannot be dealt into {of} parts\nhelp: {population} parts at most"
-    )]
-    Parts {
-        /// How many parts.
-        of: u64,
-        /// How many fibres.
-        population: u64,
-    },
-    /// The protocol contradicts itself.
-    #[error("the protocol cannot stand: {0}")]
-    Protocol(String),
-}
-
 /// How a run went.
 #[derive(Clone, Debug)]
 pub struct RunReport {
@@ -162,6 +138,8 @@ pub struct RunReport {
     pub bytes_written: u64,
 }
 
+/// Time between two checkpoints, where nothing else is asked for.
+pub const CHECKPOINT_EVERY: Duration = Duration::from_secs(30);
 /// Samples of a slab, bytes: what is held in memory before it is handed over.
 const SLAB_BYTES: usize = 64 << 20;
 /// Least number of slabs of a run, so that it can be watched, stopped and resumed.
@@ -312,6 +290,8 @@ pub fn prepare_part(
         pilot,
         n_fibres,
         device,
+        checkpoint_every: CHECKPOINT_EVERY,
+        from: None,
         threads: choices.threads,
         agreement_fibres: choices.agreement_fibres.unwrap_or(study.agreement.fibres),
         agreement_in_f64: choices.agreement_fibres.is_some() || study.agreement.asked_for,
@@ -517,6 +497,18 @@ impl Batch {
         }
     }
 
+    /// The rest of a run that was cut off at this point.
+    #[must_use]
+    pub fn going_on(mut self, from: Point) -> Self {
+        self.from = Some(from);
+        self
+    }
+
+    /// Whether it is the rest of a run.
+    pub fn is_going_on(&self) -> bool {
+        self.from.is_some()
+    }
+
     /// Runs all fibres into the sink and finishes it.
     ///
     /// # Errors
@@ -547,7 +539,8 @@ impl Batch {
             traces: self.traces.clone(),
             rows_per_slab: self.rows_per_slab,
             threads: rayon::current_num_threads(),
-            checkpoint_every: Duration::from_secs(20),
+            checkpoint_every: self.checkpoint_every,
+            from: self.from.as_ref().map(|point| point.state.clone()),
         }
     }
 
@@ -626,35 +619,6 @@ impl Batch {
     }
 }
 
-/// Why a run failed.
-#[derive(Debug, thiserror::Error)]
-pub enum RunError {
-    /// The result could not be stored.
-    #[error(transparent)]
-    Sink(#[from] SinkError),
-    /// The programs could not be built.
-    #[error(transparent)]
-    Prepare(#[from] PrepareError),
-    /// The device failed.
-    #[error(transparent)]
-    Gpu(#[from] GpuError),
-    /// The threads could not be started.
-    #[error("the threads could not be started: {0}")]
-    Threads(String),
-}
-
-impl From<BuildError> for RunError {
-    fn from(e: BuildError) -> Self {
-        RunError::Prepare(e.into())
-    }
-}
-
-impl From<PilotError> for RunError {
-    fn from(e: PilotError) -> Self {
-        RunError::Prepare(e.into())
-    }
-}
-
 /// Opens a device and probes it.
 fn open(adapter: Option<&gpu::Adapter>) -> Result<(gpu::Device, gpu::Probe), GpuError> {
     let adapter = adapter.ok_or_else(|| GpuError::None("none was chosen".to_string()))?;
@@ -662,24 +626,6 @@ fn open(adapter: Option<&gpu::Adapter>) -> Result<(gpu::Device, gpu::Probe), Gpu
     let probe = gpu::Probe::run(&device)?;
     probe.check(&device)?;
     Ok((device, probe))
-}
-
-impl From<KernelError> for RunError {
-    fn from(e: KernelError) -> Self {
-        match e {
-            KernelError::Build(e) => e.into(),
-            KernelError::Gpu(e) => e.into(),
-        }
-    }
-}
-
-impl From<DeviceRunError> for RunError {
-    fn from(e: DeviceRunError) -> Self {
-        match e {
-            DeviceRunError::Gpu(e) => e.into(),
-            DeviceRunError::Sink(e) => e.into(),
-        }
-    }
 }
 
 fn no_device() -> RunError {

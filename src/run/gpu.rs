@@ -110,7 +110,7 @@ fn hand_over<T: Lane>(
             })?;
             out.commit(if n_recorded == 0 { 0 } else { end_row })
         }
-        Parcel::Checkpoint(bytes) => out.checkpoint(&bytes),
+        Parcel::Checkpoint(bytes) => out.checkpoint(&[&bytes]).map(|_| ()),
     }
 }
 
@@ -347,7 +347,7 @@ impl<T: Lane> Drive<'_, T> {
     }
 
     fn events(&self, spikes: Vec<Spike>) -> Vec<SpikeEvent> {
-        events::<T>(self.experiment, &[(Vec::new(), 0, spikes)])
+        events(self.experiment, std::iter::once(&spikes[..]))
     }
 
     fn account(&self, image: &Image<T>, done: &mut Done) {

@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use super::agreement::{Comparison, Disagreement};
-use super::batch::{Batch, RunError, RunReport};
+use super::batch::{Batch, RunReport};
 use super::driver::{Done, Job};
+use super::error::RunError;
 use super::judge::{Asked, Closes, Judge, Sampling};
 use super::part::{Judged, Known, encode};
 use super::pilot::PilotError;
@@ -115,7 +116,17 @@ impl Batch {
                 tap = tap.with_samples(samples);
             }
             let traces = sampling.traces(self.traces.as_deref());
-            let done = drive(Job { traces, ..job }, &mut tap);
+            let from = tap.go_on(self.from.as_ref()).map_err(RunError::from);
+            let done = from.and_then(|from| {
+                drive(
+                    Job {
+                        traces,
+                        from,
+                        ..job
+                    },
+                    &mut tap,
+                )
+            });
             let stepped = Instant::now();
             if !matches!(&done, Ok(done) if !done.interrupted) {
                 judge.abandon();

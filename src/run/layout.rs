@@ -4,12 +4,20 @@ use sha2::{Digest, Sha256};
 
 use crate::backend::gpu;
 use crate::backend::reference::Tolerances;
-use crate::feature::FeatureKind;
+use crate::feature::{FeatureKind, FeatureSpec};
 use crate::model::VariableId;
 use crate::study::Study;
 
 use super::batch::{Backend, Batch};
+use super::lanes_state::SPIKE_BYTES;
 use super::sink::{Attribute, Column, Layout, Precision, Traces};
+use super::tap::Tap;
+
+/// A checkpoint has room for so many times a slab's share of the events that are foreseen, and for some in any case.
+const EVENTS_OF_A_SLAB: usize = 4;
+const LEAST_EVENTS: usize = 4096;
+/// Words that a checkpoint begins with, bytes, at most.
+const HEAD_BYTES: usize = 256;
 
 impl Batch {
     /// The file's layout. `extra` are root attributes beside those that the study gives, such as what the command line said.
@@ -56,11 +64,7 @@ impl Batch {
             .map(|f| f.name.clone())
             .collect();
         // Two spikes a pulse and fibre; what goes beyond is kept in a side file until the end.
-        let event_capacity = if event_features.is_empty() {
-            0
-        } else {
-            (self.n_fibres * event_features.len() * (self.pacing_edges + 2)).min(1 << 24)
-        };
+        let event_capacity = self.event_capacity();
         let mut attributes = vec![
             ("title".to_string(), Attribute::Text(study.title.clone())),
             ("study".to_string(), Attribute::Text(study.text.clone())),
@@ -144,12 +148,55 @@ impl Batch {
         }
     }
 
-    /// Bytes that hold the exact state of all fibres.
+    /// The fibres of a file in the place of the batch's own: their numbers, parameters, traces and slabs.
+    #[must_use]
+    pub fn of_layout(mut self, layout: &Layout, parameters: Vec<Vec<f64>>) -> Self {
+        self.n_fibres = layout.n_fibres;
+        self.first_fibre = layout.first_fibre;
+        self.part = layout.part;
+        self.parameters = parameters;
+        self.rows_per_slab = layout.rows_per_slab;
+        self.traces = match &layout.traces {
+            Traces::All => None,
+            Traces::Some(ids) => Some(ids.clone()),
+        };
+        self
+    }
+
+    /// Events for which the file has room from the start.
+    fn event_capacity(&self) -> usize {
+        let of_spikes = |f: &&FeatureSpec| f.kind == FeatureKind::Spikes;
+        let n_features = self.experiment.features.iter().filter(of_spikes).count();
+        (self.n_fibres * n_features * (self.pacing_edges + 2)).min(1 << 24)
+    }
+
+    /// Bytes that hold the exact state of the run at any moment, but for slabs with many more events than their share.
     pub(super) fn checkpoint_bytes(&self) -> usize {
+        let e = &self.experiment;
+        let n_slabs = e.n_samples.div_ceil(self.rows_per_slab).max(1);
+        let lane = self.precision.bytes();
+        // Drawn fibres are traced in any case.
+        let drawn = self.judged_fibres();
+        let unrecorded = self.traces.as_ref().map_or(0, |_| drawn);
+        let n_traces = self.traces.as_ref().map_or(self.n_fibres, Vec::len) + unrecorded;
+        let events = match self.event_capacity() {
+            0 => 0,
+            n => n / n_slabs * EVENTS_OF_A_SLAB + LEAST_EVENTS,
+        };
+        let slab = e.n_recorded * self.rows_per_slab * n_traces * lane + events * SPIKE_BYTES;
+        let judge = match drawn {
+            0 => 0,
+            _ => Tap::checkpoint_bytes(e, unrecorded, n_slabs),
+        };
+        HEAD_BYTES + self.fibres_bytes() + slab + judge
+    }
+
+    /// Bytes that hold all fibres as they stand.
+    fn fibres_bytes(&self) -> usize {
+        let e = &self.experiment;
         if self.backend == Backend::Reference {
             return 0;
         }
-        let e = &self.experiment;
         if self.backend == Backend::Gpu {
             return self.n_fibres
                 * gpu::saved_bytes_per_fibre(e, self.precision.bytes(), self.summation());

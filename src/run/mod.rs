@@ -7,12 +7,15 @@ pub mod accuracy;
 mod agreement;
 mod batch;
 mod bench;
+mod checkpoint;
 mod defaults;
 pub mod difference;
 mod driver;
+mod error;
 mod gpu;
 mod judge;
 mod judged;
+mod lanes_state;
 mod layout;
 mod limiting;
 mod one_fibre;
@@ -25,12 +28,14 @@ mod threshold;
 
 pub use agreement::Disagreement;
 pub use batch::{
-    Backend, Batch, Choices, OnDevice, PrepareError, RunError, RunReport, least_memory_bytes,
-    prepare, prepare_part,
+    Backend, Batch, CHECKPOINT_EVERY, Choices, OnDevice, RunReport, least_memory_bytes, prepare,
+    prepare_part,
 };
 pub use bench::{Case, Measure, bench, bench_wgsl, check_protocol};
+pub use checkpoint::{Past, Point};
 pub use defaults::{AUTO, TUNED, auto, default_tolerance, general_tolerance};
 pub use driver::{Done, Job, Progress, drive};
+pub use error::{PrepareError, RunError};
 pub use gpu::{DeviceRunError, drive_gpu};
 pub use judge::JUDGE_TOLERANCE;
 pub use judged::Driver;

@@ -12,7 +12,8 @@ use crate::ops::Lane;
 use crate::protocol::{ms, tick};
 use crate::scheme::BuildError;
 
-use super::batch::{Batch, RunError, RunReport};
+use super::batch::{Batch, RunReport};
+use super::error::RunError;
 use super::pilot::PilotError;
 use super::sink::{Layout, Outcome, Precision, Samples, Sink, SinkError, SpikeEvent};
 
@@ -258,8 +259,8 @@ impl Sink for Kept {
     fn commit(&mut self, _: usize) -> Result<(), SinkError> {
         Ok(())
     }
-    fn checkpoint(&mut self, _: &[u8]) -> Result<(), SinkError> {
-        Ok(())
+    fn checkpoint(&mut self, _: &[&[u8]]) -> Result<bool, SinkError> {
+        Ok(false)
     }
     fn finish(&mut self, outcome: &Outcome) -> Result<u64, SinkError> {
         self.outcome = Some(outcome.clone());

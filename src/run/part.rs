@@ -13,7 +13,8 @@ use std::time::Instant;
 use crate::backend::Spike;
 use crate::study;
 
-use super::batch::{Batch, RunError, RunReport};
+use super::batch::{Batch, RunReport};
+use super::error::RunError;
 use super::judged::Driver;
 use super::reference::OneRun;
 use super::sink::{Part, Precision};

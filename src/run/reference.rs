@@ -151,7 +151,7 @@ pub(super) fn drive_reference(
             }
         }
         let spikes: Vec<Spike> = runs.iter().flat_map(|r| r.spikes.iter().copied()).collect();
-        let events = events(experiment, &[(Vec::<f64>::new(), 0, spikes)]);
+        let events = events(experiment, std::iter::once(&spikes[..]));
         done.n_events = events.len() as u64;
         out.write_events(&events)?;
         out.part(PartRecord::Slab {

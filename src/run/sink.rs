@@ -305,8 +305,9 @@ pub trait Sink: Send {
     fn part(&mut self, _record: PartRecord<'_>) -> Result<(), SinkError> {
         Ok(())
     }
-    /// The exact state of the run, to resume from.
-    fn checkpoint(&mut self, state: &[u8]) -> Result<(), SinkError>;
+    /// The exact state of the run, to resume from, in parts that follow one another. `false` if there is no room for so much: the checkpoint
+    /// before stays.
+    fn checkpoint(&mut self, state: &[&[u8]]) -> Result<bool, SinkError>;
     /// The end. Returns the bytes of the finished file.
     fn finish(&mut self, outcome: &Outcome) -> Result<u64, SinkError>;
 }
@@ -325,8 +326,8 @@ impl Sink for Discard {
     fn commit(&mut self, _: usize) -> Result<(), SinkError> {
         Ok(())
     }
-    fn checkpoint(&mut self, _: &[u8]) -> Result<(), SinkError> {
-        Ok(())
+    fn checkpoint(&mut self, _: &[&[u8]]) -> Result<bool, SinkError> {
+        Ok(false)
     }
     fn finish(&mut self, _: &Outcome) -> Result<u64, SinkError> {
         Ok(0)

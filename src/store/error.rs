@@ -56,6 +56,9 @@ pub enum StoreError {
         /// What is wrong with it.
         why: String,
     },
+    /// Another process is writing the file.
+    #[error("{path} is being written by another process", path = .0.display())]
+    Busy(PathBuf),
     /// There is nothing left to resume.
     #[error("{path} is complete: there is nothing to resume", path = .0.display())]
     Complete(PathBuf),
