@@ -424,7 +424,8 @@ impl Batch {
             Backend::Cpu => 2 * self.rows_per_slab,
             // On the device, read back, and waiting to be written.
             Backend::Gpu => 4 * self.rows_per_slab,
-            Backend::Reference => self.experiment.n_samples,
+            // A fibre on each thread.
+            Backend::Reference => 0,
         };
         let samples = rows * n_traces * self.experiment.n_recorded * self.precision.bytes();
         let parameters = 2 * self.n_fibres * (24 + 8 * self.experiment.varied.len());

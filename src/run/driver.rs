@@ -242,7 +242,7 @@ pub fn drive<T: Lane>(
 }
 
 /// When the last step is done a checkpoint is taken if this part of the time to the next one is over.
-const AT_THE_END: u32 = 4;
+pub(super) const AT_THE_END: u32 = 4;
 /// How many times a thread asks whether to go on before it looks at the clock, which takes as long as some steps do.
 const ASKED_PER_LOOK: u32 = 64;
 

@@ -45,7 +45,7 @@ pub(super) struct Shape {
 }
 
 impl Shape {
-    pub(super) fn words<T: Lane>(&self) -> [u64; 7] {
+    fn words<T: Lane>(&self) -> [u64; 7] {
         [
             MAGIC,
             size_of::<T>() as u64,

@@ -10,6 +10,7 @@ use crate::study::Study;
 
 use super::batch::{Backend, Batch};
 use super::lanes_state::SPIKE_BYTES;
+use super::reference::FIBRE_WORDS;
 use super::sink::{Attribute, Column, Layout, Precision, Traces};
 use super::tap::Tap;
 
@@ -173,6 +174,14 @@ impl Batch {
     /// Bytes that hold the exact state of the run at any moment, but for slabs with many more events than their share.
     pub(super) fn checkpoint_bytes(&self) -> usize {
         let e = &self.experiment;
+        if self.backend == Backend::Reference {
+            let columns: usize = e.features.iter().map(|f| f.column_names().len()).sum();
+            let events = match self.event_capacity() {
+                0 => 0,
+                n => n * EVENTS_OF_A_SLAB + LEAST_EVENTS,
+            };
+            return HEAD_BYTES + self.n_fibres * 8 * (FIBRE_WORDS + columns) + events * SPIKE_BYTES;
+        }
         let n_slabs = e.n_samples.div_ceil(self.rows_per_slab).max(1);
         let lane = self.precision.bytes();
         // Drawn fibres are traced in any case.
@@ -194,9 +203,6 @@ impl Batch {
     /// Bytes that hold all fibres as they stand.
     fn fibres_bytes(&self) -> usize {
         let e = &self.experiment;
-        if self.backend == Backend::Reference {
-            return 0;
-        }
         if self.backend == Backend::Gpu {
             return self.n_fibres
                 * gpu::saved_bytes_per_fibre(e, self.precision.bytes(), self.summation());

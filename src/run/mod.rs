@@ -9,6 +9,7 @@ mod batch;
 mod bench;
 mod checkpoint;
 mod defaults;
+mod device_state;
 pub mod difference;
 mod driver;
 mod error;

@@ -252,6 +252,25 @@ impl Sink for Kept {
         }
         Ok(())
     }
+    fn write_trace(
+        &mut self,
+        variable: usize,
+        (trace, n_traces): (usize, usize),
+        rows: Samples<'_>,
+    ) -> Result<(), SinkError> {
+        if self.values.len() <= variable {
+            self.values.resize(variable + 1, Vec::new());
+        }
+        let rows: Vec<f64> = match rows {
+            Samples::F32(rows) => rows.iter().map(|&x| f64::from(x)).collect(),
+            Samples::F64(rows) => rows.to_vec(),
+        };
+        let values = &mut self.values[variable];
+        values.resize(rows.len() * n_traces, f64::NAN);
+        let own = values.iter_mut().skip(trace).step_by(n_traces);
+        own.zip(rows).for_each(|(place, value)| *place = value);
+        Ok(())
+    }
     fn write_events(&mut self, events: &[SpikeEvent]) -> Result<(), SinkError> {
         self.spikes.extend(events);
         Ok(())

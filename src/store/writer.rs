@@ -297,6 +297,43 @@ impl ResultFile {
         Ok(())
     }
 
+    /// Writes a column of a variable, from the first row on.
+    fn write_column(
+        &mut self,
+        variable: usize,
+        column: usize,
+        bytes: &[u8],
+    ) -> Result<(), StoreError> {
+        let name = self.names.variables.get(variable);
+        let name = name
+            .ok_or_else(|| missing(&self.path, &format!("recorded variable number {variable}")))?;
+        let place = self.place(name)?;
+        let (total, column) = (self.time_ms.len() as u64, column as u64);
+        if bytes.len() as u64 != total * place.bytes || column >= self.n_traces {
+            return Err(StoreError::BadLayout(format!(
+                "{} bytes are not the {total} rows of trace {column} of {}",
+                bytes.len(),
+                self.n_traces
+            )));
+        }
+        let dims = [total, self.n_traces];
+        for piece in chunks::pieces(dims, place.chunk.unwrap_or(dims), 0, total) {
+            if !(piece.column..piece.column + piece.columns).contains(&column) {
+                continue;
+            }
+            let first = piece.at + column - piece.column;
+            for row in 0..piece.rows {
+                let from = ((piece.row + row) * place.bytes) as usize;
+                let value = &bytes[from..from + place.bytes as usize];
+                let at = place.at.unwrap_or(0) + (first + row * piece.stride) * place.bytes;
+                self.file
+                    .write_at(at, value)
+                    .map_err(StoreError::io("cannot write", &self.path))?;
+            }
+        }
+        Ok(())
+    }
+
     fn commit_rows(&mut self, rows: usize) -> Result<(), StoreError> {
         self.begin()?;
         let rows = rows as u64;
@@ -378,17 +415,19 @@ impl Sink for ResultFile {
         rows: Samples<'_>,
     ) -> Result<(), SinkError> {
         self.begin()?;
-        let (precision, bytes) = match rows {
-            Samples::F32(values) => (Precision::F32, bytemuck::cast_slice(values)),
-            Samples::F64(values) => (Precision::F64, bytemuck::cast_slice(values)),
-        };
-        if precision != self.precision {
-            let (got, wanted) = (precision.name(), self.precision.name());
-            return Err(SinkError::Format(format!(
-                "rows of {got} for a file of {wanted}"
-            )));
-        }
+        let bytes = self.of_precision(rows)?;
         Ok(self.write_slab(variable, first_row, bytes)?)
+    }
+
+    fn write_trace(
+        &mut self,
+        variable: usize,
+        (trace, _): (usize, usize),
+        rows: Samples<'_>,
+    ) -> Result<(), SinkError> {
+        self.begin()?;
+        let bytes = self.of_precision(rows)?;
+        Ok(self.write_column(variable, trace, bytes)?)
     }
 
     fn write_events(&mut self, events: &[SpikeEvent]) -> Result<(), SinkError> {
@@ -414,6 +453,21 @@ impl Sink for ResultFile {
 }
 
 impl ResultFile {
+    /// The bytes of numbers that are of the file's precision.
+    fn of_precision<'r>(&self, rows: Samples<'r>) -> Result<&'r [u8], SinkError> {
+        let (precision, bytes) = match rows {
+            Samples::F32(values) => (Precision::F32, bytemuck::cast_slice(values)),
+            Samples::F64(values) => (Precision::F64, bytemuck::cast_slice(values)),
+        };
+        if precision == self.precision {
+            return Ok(bytes);
+        }
+        let (got, wanted) = (precision.name(), self.precision.name());
+        Err(SinkError::Format(format!(
+            "rows of {got} for a file of {wanted}"
+        )))
+    }
+
     fn write_outcome(&mut self, outcome: &Outcome) -> Result<u64, StoreError> {
         self.acknowledge()?;
         super::finish::write(self, outcome)?;
