@@ -98,6 +98,8 @@ pub struct Batch {
     pub(super) agreement_limits: study::Agreement,
     pub(super) first_fibre: u64,
     pub(super) seed: u64,
+    /// Fibres that an earlier part of the run drew for the comparison with the reference.
+    pub(super) drawn_before: Option<Vec<u64>>,
     /// Where this is one part of a population.
     pub(super) part: Option<Part>,
     pub(super) traces: Option<Vec<u64>>,
@@ -298,6 +300,7 @@ pub fn prepare_part(
         agreement_limits: study.agreement,
         first_fibre: ids.start,
         seed: study.population.seed,
+        drawn_before: None,
         part: None,
         traces: traces.map(own),
         parameters: ids.clone().map(|id| study.draw(id)).collect(),

@@ -76,6 +76,7 @@ impl Batch {
                 self.counts_spikes(),
             ),
         };
+        let sampling = self.as_drawn_before(sampling);
         let (tapped, samples) = match known {
             None if self.part.is_some() => (Scope::Part, None),
             None => (Scope::Whole, None),
@@ -139,7 +140,7 @@ impl Batch {
             });
             (done, kept, stepped)
         });
-        let done = done?;
+        let mut done = done?;
         let found = match judge.found() {
             Ok(found) => found,
             Err(error) => {
@@ -148,7 +149,9 @@ impl Batch {
                 return Err(PilotError::from(error).into());
             }
         };
-        let complete = !done.interrupted && !cancel.load(Ordering::Relaxed);
+        // Whoever stops the judge alone stops the run: what is left of it is the judgement.
+        done.interrupted |= cancel.load(Ordering::Relaxed);
+        let complete = !done.interrupted;
         if complete && self.part.is_some() {
             let of = |(asked, run): &(Asked, OneRun)| {
                 let kept = kept.samples.iter().find(|(id, _)| *id == asked.id)?;

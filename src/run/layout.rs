@@ -17,6 +17,20 @@ use super::tap::Tap;
 /// A checkpoint has room for so many times a slab's share of the events that are foreseen, and for some in any case.
 const EVENTS_OF_A_SLAB: usize = 4;
 const LEAST_EVENTS: usize = 4096;
+/// Root attribute: per state, the error that counts as one.
+pub const ERROR_SCALES: &str = "error_scales";
+/// Root attribute: the fibres that were drawn for the comparison with the reference.
+pub const JUDGED_FIBRES: &str = "judged_fibres";
+
+/// The drawn fibres that a file names, in the order in which they were drawn.
+pub fn drawn_in(attributes: &[(String, Attribute)]) -> Option<Vec<u64>> {
+    let (_, value) = attributes.iter().find(|(name, _)| name == JUDGED_FIBRES)?;
+    let Attribute::Text(text) = value else {
+        return None;
+    };
+    text.split_whitespace().map(|id| id.parse().ok()).collect()
+}
+
 /// Words that a checkpoint begins with, bytes, at most.
 const HEAD_BYTES: usize = 256;
 
@@ -123,6 +137,19 @@ impl Batch {
             self.chosen_largest_step_ms()
                 .map(|ms| ("largest_step_ms".to_string(), Attribute::Real(ms))),
         );
+        if self.scheme.is_some() {
+            let names = model.states.iter().map(|&s| &model.variable(s).name);
+            let each = names.zip(&self.pilot.scales);
+            let texts: Vec<String> = each
+                .map(|(name, scale)| format!("{name}={scale:?}"))
+                .collect();
+            attributes.push((ERROR_SCALES.to_string(), Attribute::Text(texts.join(" "))));
+        }
+        let drawn = self.drawn_of_whole();
+        if !drawn.is_empty() {
+            let texts: Vec<String> = drawn.iter().map(u64::to_string).collect();
+            attributes.push((JUDGED_FIBRES.to_string(), Attribute::Text(texts.join(" "))));
+        }
         Layout {
             n_fibres: self.n_fibres,
             first_fibre: self.first_fibre,
@@ -157,6 +184,7 @@ impl Batch {
         self.part = layout.part;
         self.parameters = parameters;
         self.rows_per_slab = layout.rows_per_slab;
+        self.drawn_before = drawn_in(&layout.attributes);
         self.traces = match &layout.traces {
             Traces::All => None,
             Traces::Some(ids) => Some(ids.clone()),

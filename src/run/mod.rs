@@ -40,7 +40,7 @@ pub use error::{PrepareError, RunError};
 pub use gpu::{DeviceRunError, drive_gpu};
 pub use judge::JUDGE_TOLERANCE;
 pub use judged::Driver;
-pub use layout::sha256;
+pub use layout::{ERROR_SCALES, JUDGED_FIBRES, drawn_in, sha256};
 pub use limiting::{Limit, Steps, limiting, limiting_json};
 pub use one_fibre::Kept;
 pub use pilot::{DEFAULT_STEP_MS, Pilot, PilotError};
