@@ -26,6 +26,7 @@ mod plan;
 mod replays;
 mod rerun;
 mod resume;
+mod room;
 mod run;
 mod shipped;
 mod step;

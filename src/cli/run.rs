@@ -233,9 +233,22 @@ pub(super) fn into_file(
     bar: &ProgressBar,
 ) -> Result<RunReport, Failure> {
     let layout = batch.layout(study, said(overrides));
-    let file =
-        ResultFile::create(output, &layout, CreateOptions { overwrite }).map_err(store_failure)?;
+    let file = ResultFile::create(output, &layout, CreateOptions { overwrite })
+        .map_err(|error| no_room(error, &layout))?;
+    drop(layout);
     carry_out(batch, file, output, bar)
+}
+
+/// What it means that a file cannot be made, and what would fit where it is too large.
+fn no_room(error: StoreError, layout: &sink::Layout) -> Failure {
+    let StoreError::DiskFull { free, .. } = &error else {
+        return store_failure(error);
+    };
+    let help = match super::room::advice(layout, *free) {
+        Some(advice) => format!("free some room, or record less: {advice}"),
+        None => "free some room, or name another disk with -o".to_owned(),
+    };
+    Failure::Machine(format!("{error}\nhelp: {help}"))
 }
 
 /// Runs a prepared study, or what is left of it, into its file.

@@ -7,13 +7,14 @@ use crate::backend::cpu::{Cpu, Engine, Simd};
 use crate::backend::gpu::{self, Gpu, GpuError};
 use crate::backend::reference::{Reference, Tolerances};
 use crate::backend::{DEFAULT_LARGEST_STEP_MS, Experiment, Stepping};
-use crate::feature::FeatureKind;
+use crate::feature::{FeatureKind, FeatureSpec};
 use crate::model::VariableId;
 use crate::ops::Lane;
 use crate::scheme::{BuildError, Control, Scheme, StepProgram, Summation};
 use crate::study::{self, Study, VariedTarget};
 
 use super::agreement::Disagreement;
+use super::behind::behind;
 use super::checkpoint::Point;
 use super::defaults::{AUTO, auto, default_tolerance};
 use super::driver::{Done, Job, Progress, drive};
@@ -144,6 +145,9 @@ pub struct RunReport {
 pub const CHECKPOINT_EVERY: Duration = Duration::from_secs(30);
 /// Samples of a slab, bytes: what is held in memory before it is handed over.
 const SLAB_BYTES: usize = 64 << 20;
+/// Events of a slab that are held in memory before they are handed over, and how many a fibre can have in a millisecond at most.
+const EVENTS_OF_A_SLAB: f64 = 2e6;
+const MOST_SPIKES_PER_MS: f64 = 0.25;
 /// Least number of slabs of a run, so that it can be watched, stopped and resumed.
 const SLABS: usize = 32;
 /// How many of the states that limit steps are named.
@@ -241,12 +245,15 @@ pub fn prepare_part(
     };
     // The slabs of a part are those of the whole: events are ordered slab by slab.
     let n_traces = traces.as_ref().map_or(population as usize, Vec::len);
+    let is_spikes = |f: &&FeatureSpec| f.kind == FeatureKind::Spikes;
+    let n_spikes = study.features.iter().filter(is_spikes).count();
+    // So long a slab has as many events as are held in memory, where all fibres fire as fast as they can.
+    let fastest_per_ms = (population as usize * n_spikes) as f64 * MOST_SPIKES_PER_MS;
+    let longest_slab_ms = EVENTS_OF_A_SLAB / fastest_per_ms;
     let (sample_every_ms, n_samples, rows_per_slab) = if recorded.is_empty() {
-        (
-            study.duration_ms / ROWS_WITHOUT_RECORD as f64,
-            ROWS_WITHOUT_RECORD + 1,
-            1,
-        )
+        let rows = (study.duration_ms / longest_slab_ms).ceil() as usize;
+        let rows = rows.max(ROWS_WITHOUT_RECORD);
+        (study.duration_ms / rows as f64, rows + 1, 1)
     } else {
         let every = study.record.every_ms;
         let n = (study.duration_ms / every + 1e-9).floor() as usize + 1;
@@ -254,7 +261,10 @@ pub fn prepare_part(
         (
             every,
             n,
-            (SLAB_BYTES / row_bytes).min(n.div_ceil(SLABS)).clamp(1, n),
+            (SLAB_BYTES / row_bytes)
+                .min(n.div_ceil(SLABS))
+                .min((longest_slab_ms / every) as usize)
+                .clamp(1, n),
         )
     };
     let schedule = study.schedule();
@@ -424,7 +434,8 @@ impl Batch {
     pub fn memory_bytes(&self) -> u64 {
         let n_traces = self.traces.as_ref().map_or(self.n_fibres, Vec::len);
         let rows = match self.backend {
-            Backend::Cpu => 2 * self.rows_per_slab,
+            // In the making, side by side, and waiting to be written.
+            Backend::Cpu => 4 * self.rows_per_slab,
             // On the device, read back, and waiting to be written.
             Backend::Gpu => 4 * self.rows_per_slab,
             // A fibre on each thread.
@@ -529,8 +540,12 @@ impl Batch {
             .map_err(|e| RunError::Threads(e.to_string()))?;
         threads.install(|| match (self.backend, self.precision) {
             (Backend::Reference, _) => self.run_reference(out, progress, cancel),
-            (Backend::Cpu, Precision::F32) => self.run_lanes::<f32>(out, progress, cancel),
-            (Backend::Cpu, Precision::F64) => self.run_lanes::<f64>(out, progress, cancel),
+            (Backend::Cpu, Precision::F32) => {
+                behind(out, |out| self.run_lanes::<f32>(out, progress, cancel))
+            }
+            (Backend::Cpu, Precision::F64) => {
+                behind(out, |out| self.run_lanes::<f64>(out, progress, cancel))
+            }
             (Backend::Gpu, Precision::F32) => self.run_device::<f32>(out, progress, cancel),
             (Backend::Gpu, Precision::F64) => self.run_device::<f64>(out, progress, cancel),
         })

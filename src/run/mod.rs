@@ -6,6 +6,7 @@
 pub mod accuracy;
 mod agreement;
 mod batch;
+mod behind;
 mod bench;
 mod checkpoint;
 mod defaults;

@@ -25,7 +25,7 @@ pub enum StoreError {
     NoDirectory(PathBuf),
     /// The disk cannot hold the whole result.
     #[error(
-        "not enough room on the disk of {path}: {needed} bytes needed, {free} free; free some, or record fewer variables, rows or fibres",
+        "not enough room on the disk of {path}: {needed} bytes needed, {free} free",
         path = .path.display(),
         free = .free.map_or_else(|| "an unknown number".to_string(), |n| n.to_string())
     )]
