@@ -51,7 +51,10 @@ fibres = 6
 /// A stimulus that lasts: many more spikes than edges of the protocol, so that events go to the file beside the result.
 fn lasting() -> String {
     STUDY
-        .replace("length = '0.5 ms'\nperiod = '9 ms'\ncount = 20", "length = '200 ms'")
+        .replace(
+            "length = '0.5 ms'\nperiod = '9 ms'\ncount = 20",
+            "length = '200 ms'",
+        )
         .replace("fibres = { first = 300 }", "fibres = 'all'")
         .replace("settle = '120 ms'\n", "")
 }
@@ -178,7 +181,11 @@ fn what_is_whole_is_right(place: &Place, cut: &str, whole: &str) {
             let values = read.read_rows(&column.name, 0..rows).unwrap().into_f64();
             values.into_iter().map(f64::to_bits).collect::<Vec<_>>()
         };
-        assert!(values(&cut) == values(&whole), "{} of {rows} rows", column.name);
+        assert!(
+            values(&cut) == values(&whole),
+            "{} of {rows} rows",
+            column.name
+        );
     }
     let time = cut.time_ms().unwrap();
     assert!(time[..rows].iter().all(|t| t.is_finite()));
@@ -457,9 +464,17 @@ fn another_version_goes_on_only_where_it_is_told_to() {
     }
     fs::write(&path, bytes).unwrap();
     let refused = place.run(&["resume", "cut.h5"]).ends(2);
-    assert!(refused.stderr.contains("--other-version"), "{}", refused.stderr);
+    assert!(
+        refused.stderr.contains("--other-version"),
+        "{}",
+        refused.stderr
+    );
     let told = place.run(&["resume", "cut.h5", "--other-version"]).ends(0);
-    assert!(told.stderr.contains("the bits may differ"), "{}", told.stderr);
+    assert!(
+        told.stderr.contains("the bits may differ"),
+        "{}",
+        told.stderr
+    );
     same(&place, "whole.h5", "cut.h5", "version");
 }
 
@@ -487,7 +502,10 @@ fn a_full_disk_is_told_before_the_run_and_leaves_a_file_to_go_on_with_during_it(
     };
     let (code, told) = limited(bytes / 1024 / 8, &[&own[..], &["none.h5"]].concat());
     assert_eq!(code, Some(3), "{told}");
-    assert!(told.contains("bytes needed") && told.contains("free"), "{told}");
+    assert!(
+        told.contains("bytes needed") && told.contains("free"),
+        "{told}"
+    );
     assert!(told.contains("help:"), "{told}");
     assert!(!place.path().join("none.h5").exists());
 

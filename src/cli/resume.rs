@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::report::replay::study_to_resume;
-use crate::run::sink::{Layout, Precision};
+use crate::report::rest::rest;
+use crate::run::sink::Precision;
 use crate::run::{self, Batch, Choices, Point};
 use crate::store::{self, ResultFile, ResultReader, RunStatus};
 use crate::study::Study;
@@ -14,11 +14,10 @@ use crate::study::Study;
 use super::choices::Backend;
 use super::engine::{self, Engine};
 use super::exit::{Exit, Failure};
+use super::merge::join_failure;
 use super::output;
-use super::rerun::{read_failure, replay_failure};
-use super::run::{
-    Tells, carry_out, check_memory, compressed, prepare_failure, store_failure, tell,
-};
+use super::rerun::read_failure;
+use super::run::{Tells, carry_out, check_memory, compressed, store_failure, tell};
 
 /// Go on with a run that was interrupted or killed
 ///
@@ -78,9 +77,7 @@ pub fn execute(args: Args) -> Result<Exit, Failure> {
         return Ok(Exit::Done);
     }
     may_go_on(&file, &args)?;
-    let layout = file.layout().map_err(read_failure)?;
-    let study = study_to_resume(&file).map_err(replay_failure)?;
-    let batch = batch(&file, &layout, &study, &args)?;
+    let (study, batch) = prepared(&file, &args)?;
     check_memory(batch.memory_bytes())?;
     let (out, checkpoint) = ResultFile::reopen(path).map_err(store_failure)?;
     let batch = match checkpoint {
@@ -145,13 +142,7 @@ fn may_go_on(file: &ResultReader, args: &Args) -> Result<(), Failure> {
 }
 
 /// What the rest of the run is.
-fn batch(
-    file: &ResultReader,
-    layout: &Layout,
-    study: &Study,
-    args: &Args,
-) -> Result<Batch, Failure> {
-    let path = file.path();
+fn prepared(file: &ResultReader, args: &Args) -> Result<(Study, Batch), Failure> {
     let engine = engine_of(file, args)?;
     let choices = Choices {
         backend: engine.backend,
@@ -163,30 +154,10 @@ fn batch(
         adapter: engine.adapter,
         agreement_fibres: None,
     };
-    let mut batch = run::prepare(study, &choices).map_err(prepare_failure)?;
+    let (study, mut batch) = rest(file, &choices).map_err(join_failure)?;
     batch.checkpoint_every = args.checkpoint_every.unwrap_or(run::CHECKPOINT_EVERY);
     same_device(file, &batch, args)?;
-    let ids = file.fibre_ids().map_err(read_failure)?;
-    let own = match &layout.part {
-        Some(part) => part.fibres(),
-        None => layout.first_fibre..layout.first_fibre + layout.n_fibres as u64,
-    };
-    let columns = study.population.varied.iter().map(|v| {
-        let of_name = layout.parameters.iter().find(|(c, _)| c.name == v.column);
-        of_name.map(|(_, values)| values)
-    });
-    let columns = columns.collect::<Option<Vec<_>>>();
-    let (true, Some(columns)) = (ids.iter().copied().eq(own), columns) else {
-        let why = "is damaged, or was changed: its fibres are not those of its study";
-        return refused(path, why, "run the study again");
-    };
-    if !(1..=batch.experiment.n_samples).contains(&layout.rows_per_slab) {
-        let why = "is damaged, or was changed: its slabs are not those of its study";
-        return refused(path, why, "run the study again");
-    }
-    let of_fibre = |i: usize| columns.iter().map(|values| values[i]).collect();
-    let parameters = (0..layout.n_fibres).map(of_fibre).collect();
-    Ok(batch.of_layout(layout, parameters))
+    Ok((study, batch))
 }
 
 /// What the run was on.

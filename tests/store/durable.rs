@@ -189,7 +189,10 @@ fn an_interrupted_run_goes_on_to_the_same_end() {
     let layout = kill_layout();
     let mut file = ResultFile::create(&again, &layout, CreateOptions::default()).unwrap();
     write_rows(&mut file, &layout, 0, 210, SLAB);
-    assert!(file.checkpoint(&[&state(210)[..100], &state(210)[100..]]).unwrap());
+    assert!(
+        file.checkpoint(&[&state(210)[..100], &state(210)[100..]])
+            .unwrap()
+    );
     write_rows(&mut file, &layout, 210, 301, SLAB);
     file.finish(&outcome(&layout, true)).unwrap();
     drop(file);

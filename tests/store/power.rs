@@ -102,11 +102,7 @@ impl Watch for Full {
 type Promises = Vec<(usize, usize, usize)>;
 
 /// Goes on from `first` to the end; notes what is promised by when.
-fn run(
-    file: &mut ResultFile,
-    first: usize,
-    notes: Option<&Notes>,
-) -> Result<Promises, SinkError> {
+fn run(file: &mut ResultFile, first: usize, notes: Option<&Notes>) -> Result<Promises, SinkError> {
     let layout = small();
     let n = n_traces(&layout);
     let mut promises = Vec::new();
@@ -156,7 +152,11 @@ fn put(bytes: &mut Vec<u8>, at: usize, new: &[u8]) {
 
 fn make(disk: &mut Disk, file: &Path, change: &Change) {
     match change {
-        Change::Write(at, new) => put(disk.entry(file.to_path_buf()).or_default(), *at as usize, new),
+        Change::Write(at, new) => put(
+            disk.entry(file.to_path_buf()).or_default(),
+            *at as usize,
+            new,
+        ),
         Change::Resize(length) => {
             disk.entry(file.to_path_buf())
                 .or_default()
@@ -245,8 +245,14 @@ fn judge(path: &Path, promised: (usize, usize), what: &str) {
     if read.run_status() != RunStatus::Complete {
         let checkpoint = read.latest_checkpoint().unwrap();
         let at = checkpoint.as_ref().map_or(0, |c| c.rows);
-        assert!(at >= promised.1, "{what}: checkpoint at {at} of {promised:?}");
-        assert!(checkpoint.is_none_or(|c| c.state == state(c.rows)), "{what}");
+        assert!(
+            at >= promised.1,
+            "{what}: checkpoint at {at} of {promised:?}"
+        );
+        assert!(
+            checkpoint.is_none_or(|c| c.state == state(c.rows)),
+            "{what}"
+        );
     }
 }
 
