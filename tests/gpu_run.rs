@@ -178,6 +178,7 @@ fn job(batch: &Batch, rows_per_slab: usize) -> Job {
         rows_per_slab,
         threads: 1,
         checkpoint_every: Duration::ZERO,
+        from: None,
     }
 }
 
@@ -350,8 +351,8 @@ impl Sink for Withdraw {
         self.device.withdraw();
         Ok(())
     }
-    fn checkpoint(&mut self, _: &[u8]) -> Result<(), SinkError> {
-        Ok(())
+    fn checkpoint(&mut self, _: &[&[u8]]) -> Result<bool, SinkError> {
+        Ok(false)
     }
     fn finish(&mut self, outcome: &Outcome) -> Result<u64, SinkError> {
         self.outcome = Some(outcome.clone());

@@ -147,6 +147,7 @@ fn on_device(case: &Case, summation: Summation) -> Option<Changes> {
         rows_per_slab: 1,
         threads: 1,
         checkpoint_every: std::time::Duration::from_secs(3600),
+        from: None,
     };
     let never = AtomicBool::new(false);
     let done = drive_gpu(&gpu, e, &job, &mut Memory::default(), &|_| {}, &never).unwrap();

@@ -10,6 +10,8 @@ mod damaged;
 mod durable;
 #[path = "store/judged.rs"]
 mod judged;
+#[path = "store/power.rs"]
+mod power;
 #[path = "store/synthetic.rs"]
 mod synthetic;
 #[path = "store/throughput.rs"]

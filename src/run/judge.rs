@@ -25,7 +25,7 @@ pub(super) const TOLERANCES: Tolerances = Tolerances {
 };
 
 /// Fibres among which the ones next to a threshold are looked for, at most.
-const MOST_CANDIDATES: usize = 4096;
+pub(super) const MOST_CANDIDATES: usize = 4096;
 
 /// A fibre that the reference is to run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
