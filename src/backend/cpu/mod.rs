@@ -18,6 +18,7 @@ pub use engine::Engine;
 pub use group::{Clock, Group, flag};
 pub use interpret::Simd;
 pub use lanes::{Lanes, Samples};
+pub use native::Census;
 
 use crate::backend::lane_plan::{Driven, LanePlan};
 use crate::backend::{Experiment, Spike, Stepping};
@@ -115,6 +116,14 @@ impl<T: Lane> Cpu<T> {
         match self.runner {
             Runner::Interpreter(simd, _) => Engine::Interpreter(simd),
             Runner::Native(simd, _) => Engine::Native(simd),
+        }
+    }
+
+    /// What the machine code consists of, where it is that which runs.
+    pub fn census(&self) -> Option<Census> {
+        match &self.runner {
+            Runner::Interpreter(..) => None,
+            Runner::Native(_, native) => Some(native.census()),
         }
     }
 

@@ -8,6 +8,7 @@
 //! registers, or for a while in a few slots of scratch memory.
 
 mod allocate;
+mod census;
 mod primitive;
 mod record;
 mod schedule;
@@ -20,6 +21,7 @@ use crate::program::Program;
 
 use super::CacheLine;
 use super::interpret::Simd;
+pub use census::Census;
 use primitive::Function;
 use x86::Set;
 
@@ -37,6 +39,7 @@ pub(super) struct Native {
     n_rows: usize,
     tile_lanes: usize,
     lane_bytes: usize,
+    census: Census,
 }
 
 /// `f(rows, numbers, slots, n_tiles)`.
@@ -89,12 +92,18 @@ impl Native {
             n_rows,
             tile_lanes: lanes * parts as usize,
             lane_bytes: size_of::<T>(),
+            census: Census::of(&allocated, parts as usize, lanes),
         })
     }
 
     /// Lanes of a tile.
     pub fn tile_lanes(&self) -> usize {
         self.tile_lanes
+    }
+
+    /// What a pass over a tile consists of.
+    pub fn census(&self) -> Census {
+        self.census
     }
 
     /// Rows of a tile.
