@@ -2,7 +2,7 @@
 //! (`shaders/maths_*.wgsl`), for a row whose WGSL calls one that is not there yet.
 
 use super::Real;
-use super::lane::{bounded_exp, horner};
+use super::lane::{bounded_exp, horner, mean_exp};
 
 /// How the unit of a result follows from the units of the arguments. An argument without a unit fits anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -229,6 +229,13 @@ ops! {
     /// compiler makes it, after derivatives are taken. The slope of a Boltzmann curve `1/(1 + exp(u))` is `-exp(u)/(1 + exp(u))²`, which far
     /// out would be infinity over infinity; values of 5e34 and 2e-35 are as good as infinity and 0 for it, and no model's own.
     BoundedExp(a) { mmt None, units Internal, wgsl "bounded_exp({a})", eval |x: L| bounded_exp(x), diff |_g, v| [v] }
+    /// The mean of the exponential between 0 and `a`: `(exp(a) - 1)/a`, which is 1 at `a = 0` and smooth. What a gate moves by in a step, over
+    /// the step and its rate. `a` is bounded as above; only the compiler makes it.
+    MeanExp(a) { mmt None, units Internal, wgsl "mean_exp({a})", eval |x: L| mean_exp(x), diff |g, v| [{
+        // One over the op below, whose slope is known.
+        let one = g.constant(1.0); let b = g.div(one, v); let s = g.apply(Op::BernoulliSlope, &[a, b]);
+        let q = g.mul(v, v); let p = g.mul(s, q); g.neg(p)
+    }] }
     /// Natural logarithm. With two arguments a model means the logarithm of the first to the base of the second, which is lowered to a quotient.
     Log(a) { mmt Some("log"), units Dimensionless, wgsl "log_real({a})", eval |x: L| x.ln(), diff |g| [{ let one = g.constant(1.0); g.div(one, a) }] }
     /// Decimal logarithm.
@@ -243,12 +250,12 @@ ops! {
         let nil = g.constant(0.0); let below = g.apply(Op::Lt, &[a, nil]); let m = g.constant(-1.0); let p = g.constant(1.0);
         g.apply(Op::Select, &[below, m, p]) }] }
     /// The smaller one; only the compiler makes it. A NaN in either argument is kept.
-    Min(a, b) { mmt None, units Internal, wgsl "min_kept({a}, {b})", eval |x: L, y: L| L::choose(y.below(x) | y.is_nan(), y, x), diff |g| [
+    Min(a, b) { mmt None, units Internal, wgsl "min_kept({a}, {b})", eval |x: L, y: L| L::choose(x.is_nan(), x, L::choose(x.below(y), x, y)), diff |g| [
         { let c = g.apply(Op::Lt, &[b, a]); let nil = g.constant(0.0); let one = g.constant(1.0); g.apply(Op::Select, &[c, nil, one]) },
         { let c = g.apply(Op::Lt, &[b, a]); let nil = g.constant(0.0); let one = g.constant(1.0); g.apply(Op::Select, &[c, one, nil]) },
     ] }
     /// The larger one; only the compiler makes it. A NaN in either argument is kept.
-    Max(a, b) { mmt None, units Internal, wgsl "max_kept({a}, {b})", eval |x: L, y: L| L::choose(x.below(y) | y.is_nan(), y, x), diff |g| [
+    Max(a, b) { mmt None, units Internal, wgsl "max_kept({a}, {b})", eval |x: L, y: L| L::choose(x.is_nan(), x, L::choose(y.below(x), x, y)), diff |g| [
         { let c = g.apply(Op::Lt, &[a, b]); let nil = g.constant(0.0); let one = g.constant(1.0); g.apply(Op::Select, &[c, nil, one]) },
         { let c = g.apply(Op::Lt, &[a, b]); let nil = g.constant(0.0); let one = g.constant(1.0); g.apply(Op::Select, &[c, one, nil]) },
     ] }

@@ -9,6 +9,7 @@ mod graph;
 mod lower;
 mod order;
 mod recognise;
+mod share;
 mod simplify;
 mod substitute;
 
@@ -16,6 +17,7 @@ pub use differentiate::{Tangents, depends_on};
 pub use graph::{Graph, Node, Style, Value};
 pub use lower::{Input, LowerError, Rhs, initial_state, lower};
 pub use order::{Program, bound_exponentials, fuse, program, program_in_order};
+pub use share::share_exponentials;
 pub use substitute::substitute;
 
 #[cfg(test)]

@@ -31,7 +31,7 @@ use super::{CacheLine, Cpu};
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Layout {
     pub(super) tile_lanes: usize,
-    tile_values: usize,
+    pub(super) tile_values: usize,
     /// The lane's number is its tile's, shifted so far, and its own within.
     shift: u32,
     within: usize,
@@ -150,17 +150,7 @@ impl<T: Lane> Advance<'_, T> {
         }
         while lanes.fibre.iter().any(Option::is_some) && !cancelled() {
             self.inputs(lanes, rows);
-            let quiet = self.quiet_steps(lanes);
-            let mut taken = 0;
-            loop {
-                self.cpu.run_program(rows, &mut lanes.slots);
-                if taken == quiet || !self.is_quiet(lanes, rows) {
-                    break;
-                }
-                self.take_quietly(lanes, rows);
-                taken += 1;
-            }
-            self.pass_quietly(lanes, taken);
+            self.run_stretch(lanes, rows);
             for l in 0..n {
                 let Some(fibre) = lanes.fibre[l] else {
                     continue;
@@ -368,6 +358,7 @@ impl<T: Lane> Advance<'_, T> {
         }
     }
 
+    /// New states of all tiles in `rows` become the present ones.
     pub(super) fn take_new_states(&self, lanes: &Lanes<T>, rows: &mut [T]) {
         let (cpu, at) = (self.cpu, lanes.layout);
         let length = cpu.plan.n_states * at.tile_lanes;

@@ -52,6 +52,7 @@ impl Census {
                 Step::Fused { .. } => (&mut census.sums, 1),
                 Step::Choose { .. } => (&mut census.choices, 2),
                 Step::Call(_) => (&mut census.calls, 1),
+                Step::Border => continue,
                 Step::One(code, ..) | Step::Two(code, ..) => match code {
                     Code::Add | Code::Sub | Code::Mul => (&mut census.sums, 1),
                     Code::Div | Code::Sqrt => (&mut census.divisions, 1),
