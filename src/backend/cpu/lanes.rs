@@ -24,7 +24,6 @@ use crate::protocol::ms;
 use super::group::{Clock, Group, flag};
 use crate::backend::lane_plan::Driven;
 
-use super::stretch::Stretch;
 use super::{CacheLine, Cpu};
 
 /// Where a value of a lane is: `[tile][row][lane of the tile]`. The interpreter's block is one tile.
@@ -94,8 +93,6 @@ pub struct Lanes<T> {
     pub(super) open: Vec<T>,
     /// Value at the segment's start and rate per ms of every driven input: `[driven][lane]`.
     pub(super) ramp: Vec<(f64, f64)>,
-    /// What is known of a stretch of steps.
-    pub(super) stretch: Stretch<T>,
 }
 
 impl<T: Lane> Lanes<T> {
@@ -113,7 +110,6 @@ impl<T: Lane> Lanes<T> {
             tried: vec![1; lanes],
             open: vec![T::of(0.0); 2 * cpu.n_observables() * lanes],
             ramp: vec![(0.0, 0.0); cpu.plan.driven.len() * lanes],
-            stretch: Stretch::default(),
         }
     }
 }

@@ -27,12 +27,10 @@ pub use census::Census;
 use primitive::Function;
 use set::Set;
 
-/// Primitives that are ordered at a time.
-const WINDOW: usize = 64;
 /// Steps of a piece of code: some 10 KiB, which the nearest cache of instructions holds beside what is around it.
-const PIECE: usize = 1500;
+const PIECE: usize = 1200;
 /// Tiles for which a piece is run before the next one is, so that its instructions are fetched once for all of them.
-const TOGETHER: usize = 4;
+const TOGETHER: usize = 8;
 /// Programs of so many primitives at most are computed for two vectors side by side: their chains alone do not fill a core.
 const SMALL: usize = 400;
 
@@ -43,8 +41,6 @@ pub(super) struct Native {
     numbers: Vec<CacheLine>,
     /// Cache lines of the slots of a tile.
     n_slots: usize,
-    /// Tiles that are computed together, piece by piece.
-    together: usize,
     n_rows: usize,
     tile_lanes: usize,
     lane_bytes: usize,
@@ -63,17 +59,9 @@ impl Native {
         let double = T::PRECISION == "f64";
         let block = record::record(program, n_inputs, double, set.scales());
         let parts = if block.list.len() <= SMALL { 2 } else { 1 };
-        let get = |k: &str, d: usize| {
-            std::env::var(k)
-                .ok()
-                .and_then(|v| v.parse().ok())
-                .unwrap_or(d)
-        };
-        let parts = get("X_PARTS", parts as usize) as u32;
         let block = block.repeated(parts);
-        let order = schedule::schedule(&block, get("X_WINDOW", WINDOW));
-        let piece = get("X_PIECE", PIECE);
-        let allocated = allocate::allocate(&block, &order, set.rules(), piece);
+        let order = schedule::schedule(&block, set.window());
+        let allocated = allocate::allocate(&block, &order, set.rules(), PIECE);
         let n_rows = n_inputs + program.outputs.len();
         let row_bytes = set.vector_bytes() * parts as usize;
         let lanes = set.vector_bytes() / size_of::<T>();
@@ -111,7 +99,7 @@ impl Native {
             code,
             numbers: pool(&allocated.numbers, set, double),
             n_slots,
-            together: get("X_TOGETHER", TOGETHER),
+
             n_rows,
             tile_lanes: lanes * parts as usize,
             lane_bytes: size_of::<T>(),
@@ -136,7 +124,7 @@ impl Native {
 
     /// Cache lines of scratch memory that a thread needs.
     pub fn n_slots(&self) -> usize {
-        self.n_slots * self.together
+        self.n_slots * TOGETHER
     }
 
     /// Runs the program over tiles.
@@ -147,7 +135,7 @@ impl Native {
         let tile = self.n_rows * self.tile_lanes;
         assert!(size_of::<T>() == self.lane_bytes && slots.len() >= self.n_slots());
         assert!(rows.len().is_multiple_of(tile));
-        for rows in rows.chunks_mut(tile * self.together) {
+        for rows in rows.chunks_mut(tile * TOGETHER) {
             // SAFETY: the pages hold a function of this signature, made for instructions that this machine has (`Simd` values other than
             // the baseline come from `Simd::available`). It reads and writes rows of the tiles, of which there is one at least, reads the
             // pool, and uses the slots of as many tiles: all of them are as long (asserted), and nobody else uses them meanwhile.

@@ -42,6 +42,14 @@ impl Set {
         }
     }
 
+    /// Primitives that are ordered at a time: few where registers are few, since what is computed early has to be kept.
+    pub fn window(self) -> usize {
+        match self {
+            Set::Avx512 | Set::Neon => 64,
+            Set::Avx2 => 16,
+        }
+    }
+
     /// Whether there is an instruction for [`super::primitive::Code::Scale`].
     pub fn scales(self) -> bool {
         self == Set::Avx512
