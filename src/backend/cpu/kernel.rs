@@ -7,7 +7,7 @@ use bytemuck::Zeroable;
 
 use crate::program::Program;
 
-use super::interpret;
+use super::interpret::{self, Simd};
 use super::native::Native;
 use super::tape::Tape;
 use super::{CacheLine, Engine, Runner};
@@ -31,11 +31,12 @@ pub struct KernelMemory {
 }
 
 impl Kernel {
-    /// How many lanes a kernel has on an engine: a vector, 4 or 8.
+    /// How many lanes a kernel has on an engine: a vector of machine code, 2, 4 or 8; 8 for the interpreter.
     pub fn lanes(engine: Engine) -> usize {
         match engine {
-            Engine::Native(simd) if simd == interpret::Simd::Avx2 => 4,
-            Engine::Native(_) | Engine::Interpreter(_) => 8,
+            Engine::Native(Simd::Neon) => 2,
+            Engine::Native(Simd::Avx2) => 4,
+            Engine::Native(Simd::Avx512 | Simd::Baseline) | Engine::Interpreter(_) => 8,
         }
     }
 
@@ -105,7 +106,6 @@ impl KernelMemory {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backend::cpu::Simd;
     use crate::ops::{Algebra, Op};
     use crate::program::{Graph, Style, program};
 
@@ -148,6 +148,7 @@ mod tests {
                 }
             }
             match Kernel::lanes(engine) {
+                2 => check::<2>(&kernel, &mut memory, &of),
                 4 => check::<4>(&kernel, &mut memory, &of),
                 _ => check::<8>(&kernel, &mut memory, &of),
             }

@@ -195,6 +195,7 @@ impl Reference {
             // SAFETY: as above.
             #[cfg(target_arch = "x86_64")]
             (Simd::Avx2, _) => unsafe { run_avx2::<8>(all) },
+            (_, 2) => run_here::<2>(all),
             (_, 4) => run_here::<4>(all),
             _ => run_here::<8>(all),
         }
