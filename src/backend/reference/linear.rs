@@ -440,6 +440,35 @@ mod tests {
     }
 
     #[test]
+    fn the_written_out_elimination_solves_the_same_system() {
+        use crate::program::{Style, program};
+
+        for seed in 0..20 {
+            let (pattern, jacobian) = example(30, seed);
+            let elimination = Elimination::new(&pattern);
+            let shift = 3.0;
+            let mut graph = Graph::new(Style::Simplified);
+            let entries: Vec<Value> = (0..pattern.len() as u32).map(|i| graph.input(i)).collect();
+            let factors = elimination.factors_of(&mut graph, &entries);
+            let right: Vec<Value> = (0..30)
+                .map(|i| graph.input(pattern.len() as u32 + i))
+                .collect();
+            let solution = elimination.solution_of(&mut graph, &factors, &right);
+            let b: Vec<f64> = (0..30).map(|i| f64::from(i).sin()).collect();
+            let mut matrix: Vec<f64> = jacobian.iter().map(|j| -j).collect();
+            pattern
+                .diagonal
+                .iter()
+                .for_each(|&place| matrix[place] += shift);
+            let inputs = [&matrix[..], &b].concat();
+            let x = super::super::evaluate(&program(&graph, &solution), &inputs);
+            let error = backward_error(&pattern, &jacobian, shift, &x, &b);
+            // As above.
+            assert!(error < 1e-14, "seed {seed}: {error:e}");
+        }
+    }
+
+    #[test]
     fn a_zero_pivot_is_noticed_and_the_dense_factors_do_without_it() {
         // [[0, 1], [1, 0]] has no pivot on its diagonal.
         let pattern = Pattern::new(2, [(0, 1), (1, 0)]);
