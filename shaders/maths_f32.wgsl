@@ -84,12 +84,16 @@ fn remainder(a: Real, b: Real) -> Real {
 
 // exp(r) for |r| <= ln(2)/2, from its minimax polynomial of degree 6 (relative error 3.2e-9).
 fn exp_series(r: Real) -> Real {
-    var p = fma(r, 0.0013838812, 0.0083691925);
-    p = fma(p, r, 0.041668102);
-    p = fma(p, r, 0.16666517);
-    p = fma(p, r, 0.49999994);
-    p = fma(p, r, 1.0);
-    return fma(p, r, 1.0);
+    return fma(mean_series(r), r, 1.0);
+}
+
+// (exp(r) - 1)/r, from the same polynomial.
+fn mean_series(r: Real) -> Real {
+    var q = fma(r, 0.0013838812, 0.0083691925);
+    q = fma(q, r, 0.041668102);
+    q = fma(q, r, 0.16666517);
+    q = fma(q, r, 0.49999994);
+    return fma(q, r, 1.0);
 }
 
 // p 2^k for |k| <= 252, in two halves, which reach denormals and infinity without a branch.
@@ -110,6 +114,18 @@ fn bounded_exp(x: Real) -> Real {
     // n stands in the low bits of `shifted`; the factor 2^n is never denormal or infinite here. Adding n to the exponent
     // of the series instead would save an instruction and turn some NaNs into numbers.
     return exp_series(r) * bitcast<Real>((bitcast<u32>(shifted) << 23u) + 0x3f800000u);
+}
+
+// (exp(x) - 1)/x, which is 1 at 0; bounded as above. Where 2^n is 1 the series is that already.
+fn mean_exp(x: Real) -> Real {
+    let end = bitcast<Real>((bitcast<u32>(x) & 0x80000000u) | 0x42a00000u);
+    let y = select(x, end, abs(x) > 80.0);
+    let shifted = kept(fma(y, LOG2_E, ROUND));
+    let n = shifted - ROUND;
+    let r = fma(n, -LN2_LOW, kept(fma(n, -LN2_HIGH, y)));
+    let near = mean_series(r);
+    let e = kept(fma(near, r, 1.0) * bitcast<Real>((bitcast<u32>(shifted) << 23u) + 0x3f800000u));
+    return select((e - 1.0) / x, near, n == 0.0);
 }
 
 // exp(x); infinite above the range, 0 below it.

@@ -81,17 +81,21 @@ fn remainder(a: Real, b: Real) -> Real {
 
 // exp(r) for |r| <= ln(2)/2, from its minimax polynomial of degree 11 (relative error 1.1e-17).
 fn exp_series(r: Real) -> Real {
-    var p = fma(r, 2.5000026617388892e-8, 2.763030744012213e-7);
-    p = fma(p, r, 2.755758678563136e-6);
-    p = fma(p, r, 2.4801492946079184e-5);
-    p = fma(p, r, 0.00019841269505784304);
-    p = fma(p, r, 0.0013888888943763633);
-    p = fma(p, r, 0.00833333333349498);
-    p = fma(p, r, 0.04166666666652971);
-    p = fma(p, r, 0.1666666666666641);
-    p = fma(p, r, 0.5000000000000011);
-    p = fma(p, r, 1.0);
-    return fma(p, r, 1.0);
+    return fma(mean_series(r), r, 1.0);
+}
+
+// (exp(r) - 1)/r, from the same polynomial.
+fn mean_series(r: Real) -> Real {
+    var q = fma(r, 2.5000026617388892e-8, 2.763030744012213e-7);
+    q = fma(q, r, 2.755758678563136e-6);
+    q = fma(q, r, 2.4801492946079184e-5);
+    q = fma(q, r, 0.00019841269505784304);
+    q = fma(q, r, 0.0013888888943763633);
+    q = fma(q, r, 0.00833333333349498);
+    q = fma(q, r, 0.04166666666652971);
+    q = fma(q, r, 0.1666666666666641);
+    q = fma(q, r, 0.5000000000000011);
+    return fma(q, r, 1.0);
 }
 
 // p 2^k for |k| <= 2044, in two halves, which reach denormals and infinity without a branch.
@@ -108,6 +112,18 @@ fn bounded_exp(x: Real) -> Real {
     let n = shifted - ROUND;
     let r = fma(n, -LN2_LOW, kept(fma(n, -LN2_HIGH, y)));
     return exp_series(r) * bitcast<Real>((bitcast<u64>(shifted) << 52u) + 0x3ff0000000000000lu);
+}
+
+// (exp(x) - 1)/x, which is 1 at 0; bounded as above. Where 2^n is 1 the series is that already.
+fn mean_exp(x: Real) -> Real {
+    let end = bitcast<Real>((bitcast<u64>(x) & 0x8000000000000000lu) | 0x4085900000000000lu);
+    let y = select(x, end, abs(x) > 690.0);
+    let shifted = kept(fma(y, LOG2_E, ROUND));
+    let n = shifted - ROUND;
+    let r = fma(n, -LN2_LOW, kept(fma(n, -LN2_HIGH, y)));
+    let near = mean_series(r);
+    let e = kept(fma(near, r, 1.0) * bitcast<Real>((bitcast<u64>(shifted) << 52u) + 0x3ff0000000000000lu));
+    return select((e - 1.0) / x, near, n == 0.0);
 }
 
 // exp(x); infinite above the range, 0 below it.

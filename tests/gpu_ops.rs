@@ -223,7 +223,7 @@ fn probes(op: Op, precision: &Precision) -> Vec<Args> {
                 one.extend(grid(-750.0, 715.0, 30_000));
             }
         }
-        Op::BoundedExp => {
+        Op::BoundedExp | Op::MeanExp => {
             let end = if single { 80.0 } else { 690.0 };
             one.extend(grid(-1.1 * end, 1.1 * end, 60_000));
             one.extend(grid(-1.0, 1.0, 10_000));
@@ -376,6 +376,8 @@ fn exact(op: Op, precision: &Precision, [a, b, c]: Args) -> f64 {
         Op::Exp => a.exp(),
         Op::BoundedExp if a.is_nan() => a,
         Op::BoundedExp => a.clamp(-end, end).exp(),
+        Op::MeanExp if a == 0.0 => 1.0,
+        Op::MeanExp => a.clamp(-end, end).exp_m1() / a,
         Op::Log => a.ln(),
         Op::Log10 => a.log10(),
         // A quotient that rounds to a whole number in single precision counts as that number.
@@ -415,6 +417,10 @@ fn allowed(op: Op) -> (f64, &'static str) {
         Op::Quotient => (0.0, "the division is put right by its remainder"),
         Op::Remainder => (1.0, "a product in two words, taken away in four roundings"),
         Op::Exp | Op::BoundedExp => (1.5, "series 0.6, the sum of reduction and series 0.5"),
+        Op::MeanExp => (
+            6.0,
+            "the exponential 1.5, seen up to 1.5 times larger, and a division 2.5",
+        ),
         Op::Log => (2.0, "the last sum 1.1, the division under it 0.5"),
         Op::Log10 => (
             3.5,

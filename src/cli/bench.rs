@@ -4,7 +4,7 @@ use std::num::{NonZeroU64, NonZeroUsize};
 
 use serde_json::json;
 
-use crate::backend::cpu::{Engine, Simd};
+use crate::backend::cpu::{Census, Engine, Simd};
 use crate::backend::gpu::{self, DeviceKind};
 use crate::backend::{DEFAULT_LARGEST_STEP_MS, LARGEST_STEPS_MS};
 use crate::run::{self, Case, RunError, sink};
@@ -168,6 +168,8 @@ pub fn execute(args: Args) -> Result<Exit, Failure> {
             "fibre_steps_per_s": steps_per_s,
             "fibre_seconds_per_s": seconds_per_s,
             "threads": measure.threads,
+            "ops": measure.ops,
+            "instructions": measure.census.map(instructions),
         }));
     }
     if args.json {
@@ -176,6 +178,26 @@ pub fn execute(args: Args) -> Result<Exit, Failure> {
         output::data(&aligned(&rows))?;
     }
     Ok(Exit::Done)
+}
+
+/// Instructions of one vector of lanes, by kind.
+fn instructions(census: Census) -> serde_json::Value {
+    let of_a_vector = |n: usize| n as f64 / census.vectors as f64;
+    json!({
+        "vector_lanes": census.vector_lanes,
+        "vectors_in_flight": census.vectors,
+        "all": of_a_vector(census.all),
+        "sums": of_a_vector(census.sums),
+        "divisions": of_a_vector(census.divisions),
+        "choices": of_a_vector(census.choices),
+        "bits": of_a_vector(census.bits),
+        "calls": of_a_vector(census.calls),
+        "moves": of_a_vector(census.moves),
+        "loads": of_a_vector(census.loads),
+        "stores": of_a_vector(census.stores),
+        "spills": of_a_vector(census.spills),
+        "reloads": of_a_vector(census.reloads),
+    })
 }
 
 fn case(args: &Args, backend: Backend) -> Result<Case, Failure> {

@@ -171,9 +171,15 @@ macro_rules! shared_methods {
 /// `c[0] + x (c[1] + x (c[2] + …))` by fused multiply-adds.
 #[inline(always)]
 pub(super) fn horner<L: Real, const N: usize>(x: L, coefficients: [f64; N]) -> L {
+    horner_from::<L, N, 0>(x, coefficients)
+}
+
+/// The same of the coefficients from `FIRST` on.
+#[inline(always)]
+fn horner_from<L: Real, const N: usize, const FIRST: usize>(x: L, coefficients: [f64; N]) -> L {
     let mut sum = L::of(coefficients[N - 1]);
     let mut i = N - 1;
-    while i > 0 {
+    while i > FIRST {
         i -= 1;
         sum = sum.fma(x, L::of(coefficients[i]));
     }
@@ -198,18 +204,104 @@ pub fn scaled_in_halves<R: Real>(x: R, shifted: R) -> R {
     x * R::from_word(first) * R::from_word(second)
 }
 
-/// Cody and Waite's reduction to |r| <= ln(2)/2, then a series in r. Arguments are held between `range`.
+/// An exponential of one precision: ln 2 in two words, whose first times an exponent is exact, and the minimax polynomial of `exp(r)` for
+/// |r| <= ln(2)/2. The coefficients are those of `shaders/maths_*.wgsl`.
+struct Exponential<const N: usize> {
+    ln2: [f64; 2],
+    series: [f64; N],
+}
+
+/// Relative error 1.1e-17.
+const EXP_DOUBLE: Exponential<12> = Exponential {
+    ln2: LN2_DOUBLE,
+    series: [
+        1.0,
+        1.0,
+        0.500_000_000_000_001_1,
+        0.166_666_666_666_664_1,
+        0.041_666_666_666_529_71,
+        0.008_333_333_333_494_98,
+        0.001_388_888_894_376_363_3,
+        0.000_198_412_695_057_843_04,
+        2.480_149_294_607_918_4e-5,
+        2.755_758_678_563_136e-6,
+        2.763_030_744_012_213e-7,
+        2.500_002_661_738_889_2e-8,
+    ],
+};
+
+/// Relative error 3.2e-9.
+const EXP_SINGLE: Exponential<7> = Exponential {
+    ln2: LN2_SINGLE,
+    series: [
+        1.0,
+        1.0,
+        0.499_999_94,
+        0.166_665_17,
+        0.041_668_102,
+        0.008_369_192_5,
+        0.001_383_881_2,
+    ],
+};
+
+/// Cody and Waite's reduction `x = n ln 2 + r`: `r`, `n`, and `n` plus `round`, which is [`shifter`], or that and a whole number.
 #[inline(always)]
-fn exp<R: Real, const N: usize>(x: R, range: [f64; 2], ln2: [f64; 2], series: [f64; N]) -> R {
-    let [least, most] = range.map(R::of);
-    let x = R::choose(most.below(x), most, x);
-    let x = R::choose(x.below(least), least, x);
-    let round = R::of(shifter::<R>());
+fn reduce<R: Real>(x: R, round: f64, ln2: [f64; 2]) -> [R; 3] {
+    let round = R::of(round);
     let shifted = x.fma(R::of(std::f64::consts::LOG2_E), round);
     let n = shifted - round;
     let r = n.fma(R::of(-ln2[0]), x);
     let r = n.fma(R::of(-ln2[1]), r);
-    horner(r, series).scaled(shifted)
+    [r, n, shifted]
+}
+
+/// The argument between two bounds; a NaN stays one.
+#[inline(always)]
+fn held<R: Real>(x: R, least: f64, most: f64) -> R {
+    let (least, most) = (R::of(least), R::of(most));
+    let x = R::choose(most.below(x), most, x);
+    R::choose(x.below(least), least, x)
+}
+
+#[inline(always)]
+fn exp<R: Real, const N: usize>(x: R, range: [f64; 2], of: &Exponential<N>) -> R {
+    let [r, _, shifted] = reduce(held(x, range[0], range[1]), shifter::<R>(), of.ln2);
+    horner(r, of.series).scaled(shifted)
+}
+
+/// `exp(x)`, but `x` counts as -80 at least and 80 at most in single, as -690 and 690 in double precision. So the factor `2^n` is neither
+/// denormal nor infinite, and is had by moving bits.
+#[inline(always)]
+pub(super) fn bounded_exp<R: Real>(x: R) -> R {
+    #[inline(always)]
+    fn within<R: Real, const N: usize>(x: R, end: f64, of: &Exponential<N>) -> R {
+        // With the bias in the shifter the low bits are the exponent as a number stores it.
+        let [r, _, shifted] = reduce(held(x, -end, end), shifter::<R>() + R::BIAS as f64, of.ln2);
+        horner(r, of.series) * R::from_word(shifted.to_word() << R::FRACTION_BITS)
+    }
+    if R::PRECISION == "f32" {
+        within(x, 80.0, &EXP_SINGLE)
+    } else {
+        within(x, 690.0, &EXP_DOUBLE)
+    }
+}
+
+/// `(exp(x) - 1)/x`, which is 1 at `x = 0`. Where `2^n` is 1 the series of `exp(r)` without its 1, over `r`, is that already; elsewhere
+/// the difference loses a factor of 3.4 at most.
+#[inline(always)]
+pub(super) fn mean_exp<R: Real>(x: R) -> R {
+    #[inline(always)]
+    fn within<R: Real, const N: usize>(x: R, end: f64, of: &Exponential<N>) -> R {
+        let [r, n, shifted] = reduce(held(x, -end, end), shifter::<R>() + R::BIAS as f64, of.ln2);
+        let near = horner_from::<R, N, 1>(r, of.series);
+        let exp = near.fma(r, R::of(1.0)) * R::from_word(shifted.to_word() << R::FRACTION_BITS);
+        R::choose(n.equals(R::of(0.0)), near, (exp - R::of(1.0)) / x)
+    }
+    if R::PRECISION == "f32" {
+        within(x, 80.0, &EXP_SINGLE)
+    } else {
+        within(x, 690.0, &EXP_DOUBLE)
+    }
 }
 
 /// Mantissa in [sqrt(1/2), sqrt(2)), then the series of 2 atanh(s) in s = (m-1)/(m+1), |s| <= 0.172. `root_half` are the bits of sqrt(1/2),
@@ -255,42 +347,16 @@ fn ln<R: Real, const N: usize>(
 const LN2_DOUBLE: [f64; 2] = [0.693_147_180_369_123_8, 1.908_214_929_270_587_7e-10];
 const LN2_SINGLE: [f64; 2] = [0.693_145_75_f32 as f64, 1.428_606_8e-6_f32 as f64];
 
-/// The exponential in double precision: the Taylor series to r^13 (truncation 4e-18).
+/// The exponential in double precision.
 #[inline(always)]
 pub fn exp_double<R: Real>(x: R) -> R {
-    let series = [
-        1.0,
-        1.0,
-        1.0 / 2.0,
-        1.0 / 6.0,
-        1.0 / 24.0,
-        1.0 / 120.0,
-        1.0 / 720.0,
-        1.0 / 5_040.0,
-        1.0 / 40_320.0,
-        1.0 / 362_880.0,
-        1.0 / 3_628_800.0,
-        1.0 / 39_916_800.0,
-        1.0 / 479_001_600.0,
-        1.0 / 6_227_020_800.0,
-    ];
-    exp(x, [-746.0, 709.9], LN2_DOUBLE, series)
+    exp(x, [-746.0, 709.9], &EXP_DOUBLE)
 }
 
-/// The exponential in single precision: the series to r^7 (truncation 5e-9).
+/// The exponential in single precision.
 #[inline(always)]
 pub fn exp_single<R: Real>(x: R) -> R {
-    let series = [
-        1.0,
-        1.0,
-        1.0 / 2.0,
-        1.0 / 6.0,
-        1.0 / 24.0,
-        1.0 / 120.0,
-        1.0 / 720.0,
-        1.0 / 5_040.0,
-    ];
-    exp(x, [-104.0, 89.0], LN2_SINGLE, series)
+    exp(x, [-104.0, 89.0], &EXP_SINGLE)
 }
 
 /// The natural logarithm in double precision.

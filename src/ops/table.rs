@@ -2,7 +2,7 @@
 //! (`shaders/maths_*.wgsl`), for a row whose WGSL calls one that is not there yet.
 
 use super::Real;
-use super::lane::horner;
+use super::lane::{bounded_exp, horner, mean_exp};
 
 /// How the unit of a result follows from the units of the arguments. An argument without a unit fits anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -225,13 +225,17 @@ ops! {
         let one = g.constant(1.0); let s = g.mul(a, a); let r = g.add(one, s); g.div(one, r) }] }
     /// Natural exponential.
     Exp(a) { mmt Some("exp"), units Dimensionless, wgsl "exp_real({a})", eval |x: L| x.exp(), diff |_g, v| [v] }
-    /// `exp(a)`, but never infinite: `a` counts as 80 at most in single and 690 in double precision. Only the compiler makes it,
-    /// after derivatives are taken. The slope of a Boltzmann curve `1/(1 + exp(u))` is `-exp(u)/(1 + exp(u))²`, which far out would
-    /// be infinity over infinity; a value of 5e34 is as good as infinity for it, and no model's own.
-    BoundedExp(a) { mmt None, units Internal, wgsl "bounded_exp({a})", eval |x: L| {
-        let most = L::of(if L::PRECISION == "f32" { 80.0 } else { 690.0 });
-        L::choose(most.below(x), most, x).exp()
-    }, diff |_g, v| [v] }
+    /// `exp(a)`, but neither infinite nor 0: `a` counts as 80 at most and -80 at least in single, as 690 and -690 in double precision. Only the
+    /// compiler makes it, after derivatives are taken. The slope of a Boltzmann curve `1/(1 + exp(u))` is `-exp(u)/(1 + exp(u))²`, which far
+    /// out would be infinity over infinity; values of 5e34 and 2e-35 are as good as infinity and 0 for it, and no model's own.
+    BoundedExp(a) { mmt None, units Internal, wgsl "bounded_exp({a})", eval |x: L| bounded_exp(x), diff |_g, v| [v] }
+    /// The mean of the exponential between 0 and `a`: `(exp(a) - 1)/a`, which is 1 at `a = 0` and smooth. What a gate moves by in a step, over
+    /// the step and its rate. `a` is bounded as above; only the compiler makes it.
+    MeanExp(a) { mmt None, units Internal, wgsl "mean_exp({a})", eval |x: L| mean_exp(x), diff |g, v| [{
+        // One over the op below, whose slope is known.
+        let one = g.constant(1.0); let b = g.div(one, v); let s = g.apply(Op::BernoulliSlope, &[a, b]);
+        let q = g.mul(v, v); let p = g.mul(s, q); g.neg(p)
+    }] }
     /// Natural logarithm. With two arguments a model means the logarithm of the first to the base of the second, which is lowered to a quotient.
     Log(a) { mmt Some("log"), units Dimensionless, wgsl "log_real({a})", eval |x: L| x.ln(), diff |g| [{ let one = g.constant(1.0); g.div(one, a) }] }
     /// Decimal logarithm.
@@ -246,12 +250,12 @@ ops! {
         let nil = g.constant(0.0); let below = g.apply(Op::Lt, &[a, nil]); let m = g.constant(-1.0); let p = g.constant(1.0);
         g.apply(Op::Select, &[below, m, p]) }] }
     /// The smaller one; only the compiler makes it. A NaN in either argument is kept.
-    Min(a, b) { mmt None, units Internal, wgsl "min_kept({a}, {b})", eval |x: L, y: L| L::choose(y.below(x) | y.is_nan(), y, x), diff |g| [
+    Min(a, b) { mmt None, units Internal, wgsl "min_kept({a}, {b})", eval |x: L, y: L| L::choose(x.is_nan(), x, L::choose(x.below(y), x, y)), diff |g| [
         { let c = g.apply(Op::Lt, &[b, a]); let nil = g.constant(0.0); let one = g.constant(1.0); g.apply(Op::Select, &[c, nil, one]) },
         { let c = g.apply(Op::Lt, &[b, a]); let nil = g.constant(0.0); let one = g.constant(1.0); g.apply(Op::Select, &[c, one, nil]) },
     ] }
     /// The larger one; only the compiler makes it. A NaN in either argument is kept.
-    Max(a, b) { mmt None, units Internal, wgsl "max_kept({a}, {b})", eval |x: L, y: L| L::choose(x.below(y) | y.is_nan(), y, x), diff |g| [
+    Max(a, b) { mmt None, units Internal, wgsl "max_kept({a}, {b})", eval |x: L, y: L| L::choose(x.is_nan(), x, L::choose(y.below(x), x, y)), diff |g| [
         { let c = g.apply(Op::Lt, &[a, b]); let nil = g.constant(0.0); let one = g.constant(1.0); g.apply(Op::Select, &[c, nil, one]) },
         { let c = g.apply(Op::Lt, &[a, b]); let nil = g.constant(0.0); let one = g.constant(1.0); g.apply(Op::Select, &[c, one, nil]) },
     ] }
@@ -281,11 +285,15 @@ ops! {
     ] }
     /// `u / (e - 1)` for `e = exp(u)`, which is 1 at `u = 0` and smooth: the factor of every constant-field current and of
     /// the rates of Hodgkin and Huxley. The exponential is an argument so that it is shared with the rest of the formula.
-    /// Below |u| = 0.5 a series: u/(exp(u)-1) = 1 - u/2 + u²/12 - u⁴/720 + … (Bernoulli numbers), truncation below 6e-18.
+    /// Below |u| = 0.5 a series: u/(exp(u)-1) = 1 - u/2 + u²/12 - u⁴/720 + … (Bernoulli numbers), truncation below 6e-18 (4e-9 in single precision).
     /// The derivative counts `e` as a function of `u`.
     Bernoulli(u, e) { mmt None, units Internal, wgsl "bernoulli({a}, {b})", eval |u: L, e: L| {
         let z = u * u;
-        let even = horner(z, [1.0, 1.0 / 12.0, -1.0 / 720.0, 1.0 / 30_240.0, -1.0 / 1_209_600.0, 1.0 / 47_900_160.0, -691.0 / 1_307_674_368_000.0, 1.0 / 74_724_249_600.0]);
+        let even = if L::PRECISION == "f32" {
+            horner(z, [1.0, 1.0 / 12.0, -1.0 / 720.0, 1.0 / 30_240.0])
+        } else {
+            horner(z, [1.0, 1.0 / 12.0, -1.0 / 720.0, 1.0 / 30_240.0, -1.0 / 1_209_600.0, 1.0 / 47_900_160.0, -691.0 / 1_307_674_368_000.0, 1.0 / 74_724_249_600.0])
+        };
         let near = u.fma(L::of(-0.5), even);
         // e = infinity must give 0, and does.
         L::choose(u.abs().below(L::of(0.5)), near, u / (e - L::of(1.0)))
@@ -293,7 +301,11 @@ ops! {
     /// The derivative of `b = u/(exp(u)-1)` by `u`: `b (1-b)/u - b`, and its series below |u| = 0.5.
     BernoulliSlope(u, b) { mmt None, units Internal, wgsl "bernoulli_slope({a}, {b})", eval |u: L, b: L| {
         let z = u * u;
-        let odd = horner(z, [1.0 / 6.0, -1.0 / 180.0, 1.0 / 5_040.0, -1.0 / 151_200.0, 1.0 / 4_790_016.0, -691.0 / 108_972_864_000.0, 1.0 / 5_337_446_400.0]);
+        let odd = if L::PRECISION == "f32" {
+            horner(z, [1.0 / 6.0, -1.0 / 180.0, 1.0 / 5_040.0, -1.0 / 151_200.0])
+        } else {
+            horner(z, [1.0 / 6.0, -1.0 / 180.0, 1.0 / 5_040.0, -1.0 / 151_200.0, 1.0 / 4_790_016.0, -691.0 / 108_972_864_000.0, 1.0 / 5_337_446_400.0])
+        };
         let near = u.fma(odd, L::of(-0.5));
         L::choose(u.abs().below(L::of(0.5)), near, b * ((L::of(1.0) - b) / u - L::of(1.0)))
     }, diff |g, v| [{

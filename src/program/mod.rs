@@ -6,16 +6,20 @@
 
 mod differentiate;
 mod graph;
+mod hoist;
 mod lower;
 mod order;
 mod recognise;
+mod share;
 mod simplify;
 mod substitute;
 
 pub use differentiate::{Tangents, depends_on};
 pub use graph::{Graph, Node, Style, Value};
+pub use hoist::{Hoisted, hoist};
 pub use lower::{Input, LowerError, Rhs, initial_state, lower};
 pub use order::{Program, bound_exponentials, fuse, program, program_in_order};
+pub use share::share_exponentials;
 pub use substitute::substitute;
 
 #[cfg(test)]

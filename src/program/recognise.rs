@@ -203,6 +203,15 @@ fn take_apart(graph: &Graph, value: Value, power: i32, product: &mut Product, de
     }
 }
 
+/// `value` as a sum: terms with their coefficients, and a constant.
+pub(super) fn sum_of(graph: &Graph, value: Value) -> (BTreeMap<Value, f64>, f64) {
+    let mut terms = BTreeMap::new();
+    let mut constant = 0.0;
+    add_terms(graph, value, 1.0, &mut terms, &mut constant, DEPTH);
+    terms.retain(|_, c| *c != 0.0);
+    (terms, constant)
+}
+
 /// The sum behind `value` with a leading coefficient of one, and the coefficient that it had.
 fn normalise(graph: &Graph, value: Value, depth: usize) -> (Atom, f64) {
     let mut terms = BTreeMap::new();

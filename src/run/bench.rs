@@ -3,7 +3,7 @@
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use crate::backend::cpu::{Cpu, Simd};
+use crate::backend::cpu::{Census, Cpu, Simd};
 use crate::backend::gpu::{self, Gpu, GpuError};
 use crate::backend::reference::{Reference, Tolerances};
 use crate::backend::{Experiment, Stepping};
@@ -66,6 +66,10 @@ pub struct Measure {
     pub compile_s: f64,
     /// Threads.
     pub threads: usize,
+    /// Operations of a step, where a step program runs.
+    pub ops: Option<usize>,
+    /// Machine instructions of a step, where machine code runs.
+    pub census: Option<Census>,
     /// Spikes of the first fibre: a sign that the model did what it should.
     pub spikes: u64,
 }
@@ -173,7 +177,11 @@ fn lanes<T: Lane>(model: &Model, case: &Case) -> Result<Measure, RunError> {
         &|_| (),
         &AtomicBool::new(false),
     )?;
-    Ok(measure(&done, Some(stepping.scheme), setup_s, 0.0))
+    Ok(Measure {
+        ops: Some(cpu.step_program().program.n_ops()),
+        census: cpu.census(),
+        ..measure(&done, Some(stepping.scheme), setup_s, 0.0)
+    })
 }
 
 fn reference(model: &Model, case: &Case) -> Result<Measure, RunError> {
@@ -200,6 +208,8 @@ fn measure(done: &Done, scheme: Option<Scheme>, setup_s: f64, compile_s: f64) ->
         setup_s,
         compile_s,
         threads: rayon::current_num_threads(),
+        ops: None,
+        census: None,
         spikes: done
             .features
             .first()

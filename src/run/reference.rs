@@ -1,14 +1,13 @@
 //! Runs a whole study with the reference backend: slow, for small populations and for judging the others.
 
+use std::cell::Cell;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use rayon::prelude::*;
-
-use crate::backend::reference::{FibreEnd, Reference, Work};
+use crate::backend::reference::{FibreEnd, Fibres, Reference, Work};
 use crate::backend::{Experiment, Spike};
-use crate::feature::Gathered;
+use crate::feature::{Gathered, Piece};
 
 use super::checkpoint::{Cursor, Sheet, does_not_fit};
 use super::driver::{Done, Job, Progress, events, place_traces};
@@ -39,64 +38,124 @@ impl OneRun {
     }
 }
 
-/// Runs one fibre and gathers what the experiment asks for.
-pub(super) fn run_one(
+/// A fibre that is to be run.
+pub(super) struct Wanted<'a> {
+    pub id: u64,
+    /// Its varied parameters.
+    pub parameters: &'a [f64],
+    pub keeps_samples: bool,
+}
+
+/// Runs fibres side by side and gathers what the experiment asks for, until `next` has no more; with `true` it may wait for one. What has been
+/// run goes to `done`.
+pub(super) fn run_fibres<'a>(
     reference: &Reference,
     experiment: &Experiment,
-    id: u64,
-    parameters: &[f64],
-    keeps_samples: bool,
+    next: &mut dyn FnMut(bool) -> Option<Wanted<'a>>,
     cancelled: &dyn Fn() -> bool,
-) -> OneRun {
-    let n = experiment.n_recorded;
-    let n_kept = if keeps_samples {
-        n * experiment.n_samples
-    } else {
-        0
-    };
-    let mut samples = vec![f64::NAN; n_kept];
-    let mut gathered: Vec<Gathered> = experiment.features.iter().map(|f| f.start()).collect();
-    let mut spikes = Vec::new();
-    let (end, work) = reference.run_fibre(
-        parameters,
+    done: &mut dyn FnMut(u64, OneRun),
+) {
+    let mut gathering = Gathering {
+        experiment,
+        next,
         cancelled,
-        &mut |row, observed| {
-            if let Some(place) = samples.get_mut(row * n..(row + 1) * n) {
-                place.copy_from_slice(&observed[..n]);
-            }
-        },
-        &mut |observable, piece| {
-            for (f, spec) in experiment.features.iter().enumerate() {
-                if experiment.observables[observable] == spec.of {
-                    spec.feed(&mut gathered[f], piece, &mut |time_ms| {
-                        spikes.push(Spike {
-                            time_ms,
-                            fibre: id,
-                            feature: f,
-                        });
+        done,
+        running: Vec::new(),
+    };
+    reference.run_fibres(&mut gathering);
+}
+
+/// What is gathered of a fibre that is being run.
+struct Running {
+    id: u64,
+    samples: Vec<f64>,
+    gathered: Vec<Gathered>,
+    spikes: Vec<Spike>,
+}
+
+struct Gathering<'a, 'w> {
+    experiment: &'a Experiment,
+    next: &'a mut dyn FnMut(bool) -> Option<Wanted<'w>>,
+    cancelled: &'a dyn Fn() -> bool,
+    done: &'a mut dyn FnMut(u64, OneRun),
+    running: Vec<Option<Running>>,
+}
+
+impl Fibres for Gathering<'_, '_> {
+    fn next(&mut self, idle: bool) -> Option<(usize, Vec<f64>)> {
+        let wanted = (self.next)(idle)?;
+        let e = self.experiment;
+        let n_kept = if wanted.keeps_samples {
+            e.n_recorded * e.n_samples
+        } else {
+            0
+        };
+        let running = Some(Running {
+            id: wanted.id,
+            samples: vec![f64::NAN; n_kept],
+            gathered: e.features.iter().map(|f| f.start()).collect(),
+            spikes: Vec::new(),
+        });
+        let key = self.running.iter().position(Option::is_none);
+        let key = key.unwrap_or(self.running.len());
+        if key == self.running.len() {
+            self.running.push(running);
+        } else {
+            self.running[key] = running;
+        }
+        Some((key, wanted.parameters.to_vec()))
+    }
+
+    fn on_sample(&mut self, key: usize, row: usize, observed: &[f64]) {
+        let n = self.experiment.n_recorded;
+        let running = self.running[key].as_mut();
+        let place = running.and_then(|r| r.samples.get_mut(row * n..(row + 1) * n));
+        if let Some(place) = place {
+            place.copy_from_slice(&observed[..n]);
+        }
+    }
+
+    fn on_piece(&mut self, key: usize, observable: usize, piece: &Piece) {
+        let Some(running) = &mut self.running[key] else {
+            return;
+        };
+        for (f, spec) in self.experiment.features.iter().enumerate() {
+            if self.experiment.observables[observable] == spec.of {
+                spec.feed(&mut running.gathered[f], piece, &mut |time_ms| {
+                    running.spikes.push(Spike {
+                        time_ms,
+                        fibre: running.id,
+                        feature: f,
                     });
-                }
+                });
             }
-        },
-    );
-    OneRun {
-        samples,
-        features: experiment
-            .features
-            .iter()
-            .zip(&gathered)
-            .flat_map(|(f, g)| f.values(g))
-            .collect(),
-        spikes,
-        status: match end {
-            FibreEnd::Finished => FibreStatus::Finished,
-            FibreEnd::Lost { at_ms, state } => FibreStatus::Lost {
-                at_ms,
-                variable: state,
+        }
+    }
+
+    fn goes_on(&mut self) -> bool {
+        !(self.cancelled)()
+    }
+
+    fn on_end(&mut self, key: usize, end: FibreEnd, work: Work) {
+        let Some(running) = self.running[key].take() else {
+            return;
+        };
+        let gathered = self.experiment.features.iter().zip(&running.gathered);
+        let run = OneRun {
+            samples: running.samples,
+            features: gathered.flat_map(|(f, g)| f.values(g)).collect(),
+            spikes: running.spikes,
+            status: match end {
+                FibreEnd::Finished => FibreStatus::Finished,
+                FibreEnd::Lost { at_ms, state } => FibreStatus::Lost {
+                    at_ms,
+                    variable: state,
+                },
+                FibreEnd::Cancelled => FibreStatus::Stopped,
             },
-            FibreEnd::Cancelled => FibreStatus::Stopped,
-        },
-        work,
+            work,
+        };
+        (self.done)(running.id, run);
     }
 }
 
@@ -139,26 +198,42 @@ pub(super) fn drive_reference(
     });
     let failed = AtomicBool::new(false);
     let is_over = || cancel.load(Ordering::Relaxed) || failed.load(Ordering::Relaxed);
-    waiting.par_iter().for_each(|&i| {
-        if is_over() {
-            return;
-        }
-        let id = job.first_fibre + i as u64;
-        let trace = trace_of[i].map(|trace| (trace as usize, n_traces));
-        let parameters = &job.parameters[i];
-        let keeps = trace.is_some();
-        let run = run_one(reference, experiment, id, parameters, keeps, &is_over);
-        if is_over() {
-            return;
-        }
-        let mut desk = desk.lock().unwrap_or_else(|e| e.into_inner());
-        if let Err(error) = desk.take(experiment, (i, trace), run, job.checkpoint_every, shape) {
-            desk.fault = Some(error);
-            failed.store(true, Ordering::Relaxed);
-        }
-        let share = desk.ready as f64 / n_fibres as f64;
-        progress(Progress { share, rows: 0 });
-    });
+    let threads = rayon::current_num_threads();
+    // No thread takes more than its share while others have nothing to do.
+    let share = waiting.len().div_ceil(threads).max(1);
+    let taken = AtomicUsize::new(0);
+    let work = || {
+        let running = Cell::new(0);
+        let mut next = |_: bool| {
+            if running.get() >= share || is_over() {
+                return None;
+            }
+            let i = *waiting.get(taken.fetch_add(1, Ordering::Relaxed))?;
+            running.set(running.get() + 1);
+            Some(Wanted {
+                id: job.first_fibre + i as u64,
+                parameters: &job.parameters[i],
+                keeps_samples: trace_of[i].is_some(),
+            })
+        };
+        let mut done = |id: u64, run: OneRun| {
+            running.set(running.get() - 1);
+            if run.status == FibreStatus::Stopped {
+                return;
+            }
+            let i = (id - job.first_fibre) as usize;
+            let place = (i, trace_of[i].map(|trace| (trace as usize, n_traces)));
+            let mut desk = desk.lock().unwrap_or_else(|e| e.into_inner());
+            if let Err(error) = desk.take(experiment, place, run, job.checkpoint_every, shape) {
+                desk.fault = Some(error);
+                failed.store(true, Ordering::Relaxed);
+            }
+            let share = desk.ready as f64 / n_fibres as f64;
+            progress(Progress { share, rows: 0 });
+        };
+        run_fibres(reference, experiment, &mut next, &is_over, &mut done);
+    };
+    rayon::scope(|pool| (0..threads.min(waiting.len())).for_each(|_| pool.spawn(|_| work())));
     let desk = desk.into_inner().unwrap_or_else(|e| e.into_inner());
     if let Some(fault) = desk.fault {
         return Err(fault);

@@ -1,7 +1,7 @@
 //! Rush and Larsen (1978, IEEE Trans Biomed Eng 25:389): a gate `dx/dt = a x + b`, whose `a` and `b` depend on the membrane
 //! potential alone, moves by its exact solution for the present potential; everything else by forward Euler.
 //!
-//! `x1 = x + h f (exp(a h) - 1)/(a h)`, and the last factor is one over Bernoulli's function, which is smooth at `a h = 0`.
+//! `x1 = x + h f (exp(a h) - 1)/(a h)`, and the last factor is an op that is smooth at `a h = 0`.
 
 use crate::model::Model;
 use crate::ops::{Algebra, Op};
@@ -33,9 +33,8 @@ pub(super) fn advance(parts: &mut Parts, model: &Model) -> Advance {
             None => euler,
             Some(a) => {
                 let ah = graph.mul(a, parts.step);
-                let exponential = graph.apply(Op::Exp, &[ah]);
-                let bernoulli = graph.apply(Op::Bernoulli, &[ah, exponential]);
-                graph.div(euler, bernoulli)
+                let mean = graph.apply(Op::MeanExp, &[ah]);
+                graph.mul(euler, mean)
             }
         });
     }

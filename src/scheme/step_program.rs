@@ -6,7 +6,7 @@ use crate::model::{Model, VariableId};
 use crate::ops::{Algebra, Op};
 use crate::program::{
     Graph, Input, LowerError, Program, Rhs, Style, Tangents, Value, bound_exponentials, fuse,
-    lower, program_in_order,
+    lower, program_in_order, share_exponentials, substitute,
 };
 
 use super::rosenbrock::Table;
@@ -291,7 +291,7 @@ fn assemble(
                 (whole, rhs.graph.add(whole, rest))
             })
             .collect();
-        let mut at_sum = |values: &[Value]| crate::program::substitute(&mut rhs.graph, values, &by);
+        let mut at_sum = |values: &[Value]| substitute(&mut rhs.graph, values, &by);
         change = at_sum(&change);
         observed = at_sum(&observed);
         error = error.map(|e| at_sum(&[e])[0]);
@@ -353,6 +353,10 @@ fn assemble(
             }
         }
     }
+    let n_outputs = outputs.len();
+    outputs.extend(first);
+    let mut outputs = share_exponentials(&mut rhs.graph, &outputs);
+    let first = outputs.split_off(n_outputs);
     let program = StepProgram {
         scheme: request.scheme,
         program: bound_exponentials(&fuse(&program_in_order(&rhs.graph, &first, &outputs))),
@@ -476,7 +480,8 @@ pub(super) fn largest_so_far(rhs: &mut Rhs, values: &[Value]) -> Vec<Value> {
     for &v in values {
         let largest = match so_far.last() {
             None => v,
-            Some(&before) => rhs.graph.apply(Op::Max, &[before, v]),
+            // The chain of comparisons passes through the second argument, which is had in fewer steps.
+            Some(&before) => rhs.graph.apply(Op::Max, &[v, before]),
         };
         so_far.push(largest);
     }
@@ -493,6 +498,6 @@ impl Parts {
             .zip(states.iter().copied())
             .chain(self.moving.iter().map(|m| m.0).zip(moved.iter().copied()))
             .collect();
-        crate::program::substitute(&mut self.rhs.graph, &self.rhs.derivatives, &by)
+        substitute(&mut self.rhs.graph, &self.rhs.derivatives, &by)
     }
 }

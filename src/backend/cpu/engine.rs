@@ -43,14 +43,20 @@ impl From<Simd> for Engine {
     fn from(simd: Simd) -> Self {
         let interpreter = std::env::var(CHOICE).is_ok_and(|choice| choice == "interpreter");
         match simd {
-            Simd::Avx512 | Simd::Avx2 if !interpreter && can_make_code() => Engine::Native(simd),
+            Simd::Avx512 | Simd::Avx2 | Simd::Neon if !interpreter && can_make_code() => {
+                Engine::Native(simd)
+            }
             _ => Engine::Interpreter(simd),
         }
     }
 }
 
-/// Whether the system lets a program make code: some hold that nothing runs that was written while the program ran.
+/// Whether the system lets a program make code: some hold that nothing runs that was written while the program ran. On aarch64 it was tried on
+/// Linux alone; macOS there wants pages of a kind of their own.
 fn can_make_code() -> bool {
+    if cfg!(all(target_arch = "aarch64", not(target_os = "linux"))) {
+        return false;
+    }
     static CAN: OnceLock<bool> = OnceLock::new();
     *CAN.get_or_init(|| {
         memmap2::MmapMut::map_anon(1)

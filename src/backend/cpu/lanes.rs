@@ -24,14 +24,13 @@ use crate::protocol::ms;
 use super::group::{Clock, Group, flag};
 use crate::backend::lane_plan::Driven;
 
-use super::stretch::Stretch;
 use super::{CacheLine, Cpu};
 
 /// Where a value of a lane is: `[tile][row][lane of the tile]`. The interpreter's block is one tile.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Layout {
     pub(super) tile_lanes: usize,
-    tile_values: usize,
+    pub(super) tile_values: usize,
     /// The lane's number is its tile's, shifted so far, and its own within.
     shift: u32,
     within: usize,
@@ -94,8 +93,6 @@ pub struct Lanes<T> {
     pub(super) open: Vec<T>,
     /// Value at the segment's start and rate per ms of every driven input: `[driven][lane]`.
     pub(super) ramp: Vec<(f64, f64)>,
-    /// What is known of a stretch of steps.
-    pub(super) stretch: Stretch<T>,
 }
 
 impl<T: Lane> Lanes<T> {
@@ -113,7 +110,6 @@ impl<T: Lane> Lanes<T> {
             tried: vec![1; lanes],
             open: vec![T::of(0.0); 2 * cpu.n_observables() * lanes],
             ramp: vec![(0.0, 0.0); cpu.plan.driven.len() * lanes],
-            stretch: Stretch::default(),
         }
     }
 }
@@ -150,17 +146,7 @@ impl<T: Lane> Advance<'_, T> {
         }
         while lanes.fibre.iter().any(Option::is_some) && !cancelled() {
             self.inputs(lanes, rows);
-            let quiet = self.quiet_steps(lanes);
-            let mut taken = 0;
-            loop {
-                self.cpu.run_program(rows, &mut lanes.slots);
-                if taken == quiet || !self.is_quiet(lanes, rows) {
-                    break;
-                }
-                self.take_quietly(lanes, rows);
-                taken += 1;
-            }
-            self.pass_quietly(lanes, taken);
+            self.run_stretch(lanes, rows);
             for l in 0..n {
                 let Some(fibre) = lanes.fibre[l] else {
                     continue;
@@ -368,6 +354,7 @@ impl<T: Lane> Advance<'_, T> {
         }
     }
 
+    /// New states of all tiles in `rows` become the present ones.
     pub(super) fn take_new_states(&self, lanes: &Lanes<T>, rows: &mut [T]) {
         let (cpu, at) = (self.cpu, lanes.layout);
         let length = cpu.plan.n_states * at.tile_lanes;

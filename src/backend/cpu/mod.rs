@@ -9,15 +9,19 @@
 mod engine;
 mod group;
 mod interpret;
+mod kernel;
 mod lanes;
 mod native;
 mod stretch;
 mod tape;
+mod watch;
 
 pub use engine::Engine;
 pub use group::{Clock, Group, flag};
 pub use interpret::Simd;
+pub use kernel::{Kernel, KernelMemory};
 pub use lanes::{Lanes, Samples};
+pub use native::Census;
 
 use crate::backend::lane_plan::{Driven, LanePlan};
 use crate::backend::{Experiment, Spike, Stepping};
@@ -30,6 +34,7 @@ use std::sync::Arc;
 use bytemuck::{Pod, Zeroable};
 use native::Native;
 use tape::Tape;
+use watch::Watch;
 
 /// 64 bytes, aligned: rows start on cache lines.
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
@@ -48,6 +53,8 @@ enum Runner<T> {
 pub struct Cpu<T> {
     runner: Runner<T>,
     plan: LanePlan,
+    /// With a fixed step: what tells of each lane whether it has to be looked at.
+    watch: Option<Watch>,
     first_output: usize,
     error_output: usize,
 }
@@ -94,7 +101,11 @@ impl<T: Lane> Cpu<T> {
             simd.name()
         );
         let plan = LanePlan::new(experiment, stepping, summation)?;
-        let (program, n_inputs) = (&plan.step.program, plan.step.inputs.len());
+        let (watch, watched) = Watch::new(&plan).unzip();
+        let program = watched.as_ref().unwrap_or(&plan.step.program);
+        let n_inputs = watch
+            .as_ref()
+            .map_or(plan.step.inputs.len(), |w| w.n_inputs);
         let native = match engine {
             Engine::Native(_) => Native::new::<T>(program, n_inputs, simd),
             Engine::Interpreter(_) => None,
@@ -106,6 +117,7 @@ impl<T: Lane> Cpu<T> {
             },
             first_output: n_inputs,
             error_output: plan.step.error_output(),
+            watch,
             plan,
         })
     }
@@ -115,6 +127,14 @@ impl<T: Lane> Cpu<T> {
         match self.runner {
             Runner::Interpreter(simd, _) => Engine::Interpreter(simd),
             Runner::Native(simd, _) => Engine::Native(simd),
+        }
+    }
+
+    /// What the machine code consists of, where it is that which runs.
+    pub fn census(&self) -> Option<Census> {
+        match &self.runner {
+            Runner::Interpreter(..) => None,
+            Runner::Native(_, native) => Some(native.census()),
         }
     }
 

@@ -475,6 +475,7 @@ fn count(nodes: &[Node]) -> (usize, usize) {
                 | Op::Acos
                 | Op::Atan
                 | Op::Bernoulli
+                | Op::MeanExp
                 | Op::BernoulliSlope
         );
         (all + 1, costly + usize::from(is_costly))

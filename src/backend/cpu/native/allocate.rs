@@ -69,6 +69,8 @@ pub(super) enum Step {
     },
     /// Calls a function on the first slots; what is in registers is lost.
     Call(u32),
+    /// A piece of the code ends: it is run for a few tiles before the next piece is. What is in registers is lost.
+    Border,
 }
 
 /// Slots in which a call finds its arguments; the result is in the first.
@@ -86,6 +88,16 @@ pub(super) struct Allocated {
     pub n_slots: u32,
 }
 
+/// What instructions may name.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rules {
+    /// Vector registers that values may be in.
+    pub n_registers: usize,
+    /// Whether the last operand may be in memory, and a fused multiply-add may overwrite any of its own. Else all are in registers, and
+    /// it is the addend that is overwritten.
+    pub reads_memory: bool,
+}
+
 /// Never used again.
 const NEVER: u32 = u32::MAX;
 
@@ -96,6 +108,7 @@ struct Allocator<'a> {
     block: &'a Block,
     /// Positions in the order at which each value is used, last first.
     uses: Vec<Vec<u32>>,
+    rules: Rules,
     /// Where a value is in memory.
     memory: Vec<Option<Place>>,
     register: Vec<Option<Register>>,
@@ -107,8 +120,8 @@ struct Allocator<'a> {
     out: Allocated,
 }
 
-/// Allots registers, `n_registers` of them, to a block in a running order.
-pub(super) fn allocate(block: &Block, order: &[Id], n_registers: usize) -> Allocated {
+/// Allots registers to a block in a running order, in pieces of about `piece` steps.
+pub(super) fn allocate(block: &Block, order: &[Id], rules: Rules, piece: usize) -> Allocated {
     let n = block.list.len();
     let mut uses = vec![Vec::new(); n];
     for (position, &i) in order.iter().enumerate().rev() {
@@ -122,9 +135,10 @@ pub(super) fn allocate(block: &Block, order: &[Id], n_registers: usize) -> Alloc
     let mut a = Allocator {
         block,
         uses,
+        rules,
         memory: vec![None; n],
         register: vec![None; n],
-        holds: vec![None; n_registers],
+        holds: vec![None; rules.n_registers],
         pinned: 0,
         free_slots: BTreeSet::new(),
         numbers: HashMap::new(),
@@ -153,7 +167,14 @@ pub(super) fn allocate(block: &Block, order: &[Id], n_registers: usize) -> Alloc
     for &(id, row, part) in &block.outputs {
         rows.entry(id).or_default().push(Place::Row { row, part });
     }
-    for &i in order {
+    let mut piece_start = 0;
+    for (position, &i) in order.iter().enumerate() {
+        // A last piece that is short is not worth a border.
+        if a.out.steps.len() - piece_start >= piece && order.len() - position > piece / 4 {
+            a.forget_registers();
+            a.step(Step::Border, i);
+            piece_start = a.out.steps.len();
+        }
         a.compute(i);
         if let (Some(places), Some(register)) = (rows.remove(&i), a.register[i as usize]) {
             for &place in &places {
@@ -242,6 +263,14 @@ impl Allocator<'_> {
         }
     }
 
+    /// Empties the registers.
+    fn forget_registers(&mut self) {
+        for r in 0..self.holds.len() {
+            self.evict(r as Register);
+        }
+        self.pinned = 0;
+    }
+
     fn put(&mut self, id: Id, register: Register) {
         self.register[id as usize] = Some(register);
         self.holds[register as usize] = Some(id);
@@ -265,6 +294,9 @@ impl Allocator<'_> {
         if let Some(r) = self.register[id as usize] {
             self.pin(r);
             return Operand::Register(r);
+        }
+        if !self.rules.reads_memory {
+            return Operand::Register(self.in_register(id));
         }
         let again = self.uses[id as usize].iter().rev().find(|&&u| u > position);
         let is_free =
@@ -348,10 +380,7 @@ impl Allocator<'_> {
                     self.step(Step::Store(place, r), args[k]);
                 }
                 self.count(&args[..2]);
-                for r in 0..self.holds.len() {
-                    self.evict(r as Register);
-                }
-                self.pinned = 0;
+                self.forget_registers();
                 self.step(Step::Call(function), i);
                 let r = self.take();
                 self.step(Step::Load(r, CALL_SLOTS[0]), i);
@@ -397,7 +426,7 @@ impl Allocator<'_> {
         let once = |id: Id| args.iter().filter(|&&x| x == id).count() == 1;
         let third = [2, 1, 0]
             .into_iter()
-            .find(|&k| !self.is_loaded(args[k]) && once(args[k]));
+            .find(|&k| self.rules.reads_memory && !self.is_loaded(args[k]) && once(args[k]));
         for (k, &id) in args.iter().enumerate() {
             if Some(k) != third {
                 self.in_register(id);
@@ -408,9 +437,13 @@ impl Allocator<'_> {
         self.count(&args);
         let ends = |s: &Self, id: Id| s.next_use(id) == NEVER && once(id);
         // Argument to overwrite: none that is in memory.
-        let first = [2, 0, 1]
-            .into_iter()
-            .find(|&k| Some(k) != third && ends(self, args[k]));
+        let choices: &[usize] = if self.rules.reads_memory {
+            &[2, 0, 1]
+        } else {
+            &[2]
+        };
+        let mut choices = choices.iter().copied();
+        let first = choices.find(|&k| Some(k) != third && ends(self, args[k]));
         let (first, register) = match first {
             Some(k) => {
                 let r = self.register[args[k] as usize]
@@ -420,7 +453,11 @@ impl Allocator<'_> {
                 (k, r)
             }
             None => {
-                let k = if third == Some(0) { 1 } else { 0 };
+                let k = match third {
+                    _ if !self.rules.reads_memory => 2,
+                    Some(0) => 1,
+                    _ => 0,
+                };
                 let from = self.register[args[k] as usize].expect("it is in a register");
                 let r = self.take();
                 self.step(Step::Move(r, from), args[k]);

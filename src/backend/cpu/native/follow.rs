@@ -4,12 +4,14 @@
 
 use std::collections::HashMap;
 
-use super::allocate::{Allocated, CALL_SLOTS, Form, Operand, Place, Register, Step, allocate};
+use super::allocate::{
+    Allocated, CALL_SLOTS, Form, Operand, Place, Register, Rules, Step, allocate,
+};
 use super::primitive::{Block, Code, Id};
 use super::schedule::schedule;
+use super::set::Set;
 use super::tests::random_program;
-use super::x86::Set;
-use super::{SMALL, WINDOW, record};
+use super::{SMALL, record};
 
 /// What is where.
 struct Machine<'a> {
@@ -125,6 +127,7 @@ fn follow(block: &Block, allocated: &Allocated) {
                 assert_eq!(found, expected, "{step:?}");
                 m.registers.insert(to, value);
             }
+            Step::Border => m.registers.clear(),
             Step::Call(_) => {
                 for (place, &arg) in CALL_SLOTS.iter().zip(expected) {
                     assert_eq!(m.memory.get(place), Some(&arg), "{step:?}");
@@ -147,15 +150,19 @@ fn every_step_reads_the_values_that_the_block_says() {
     for k in 0..1500 {
         let n_ops = if k % 30 == 0 { 500 } else { 5 + k % 70 };
         let (program, n_inputs) = random_program(&mut random, n_ops, k % 2 == 0);
-        for set in [Set::Avx512, Set::Avx2] {
-            let block = record::record(&program, n_inputs, k % 2 == 0, set == Set::Avx512);
+        for set in [Set::Avx512, Set::Avx2, Set::Neon] {
+            let block = record::record(&program, n_inputs, k % 2 == 0, set.scales());
             let parts = if block.list.len() <= SMALL { 2 } else { 1 };
             let block = block.repeated(parts);
             // Few registers: values are stored and read again all the time.
-            for n_registers in [5, 7, set.n_registers()] {
-                for window in [1, WINDOW] {
+            for n_registers in [5, 7, set.rules().n_registers] {
+                for (window, piece) in [(1, usize::MAX), (64, 40)] {
                     let order = schedule(&block, window);
-                    follow(&block, &allocate(&block, &order, n_registers));
+                    let rules = Rules {
+                        n_registers,
+                        ..set.rules()
+                    };
+                    follow(&block, &allocate(&block, &order, rules, piece));
                 }
             }
         }

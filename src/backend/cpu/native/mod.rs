@@ -1,16 +1,19 @@
 //! Machine code for a step program, made when the program is known: straight-line code over one tile of lanes.
 //!
-//! `record` turns ops into primitives by running their bodies, `schedule` orders them, `allocate` gives them registers, `x86` writes the
-//! instructions. A lane gets the bits that the interpreter gives it. Where the processor has neither AVX-512 nor AVX2, or the system lets
-//! nobody make code at run time, there is no [`Native`], and the interpreter runs.
+//! `record` turns ops into primitives by running their bodies, `schedule` orders them, `allocate` gives them registers, `x86` or `arm` writes
+//! the instructions. A lane gets the bits that the interpreter gives it. Where the processor has none of AVX-512, AVX2 and NEON, or the system
+//! lets nobody make code at run time, there is no [`Native`], and the interpreter runs.
 //!
 //! Lanes lie in tiles: `[tile][row][lane of the tile]`, with inputs and outputs as the only rows. Everything between them is in
 //! registers, or for a while in a few slots of scratch memory.
 
 mod allocate;
+mod arm;
+mod census;
 mod primitive;
 mod record;
 mod schedule;
+mod set;
 mod x86;
 
 use memmap2::{Mmap, MmapMut};
@@ -20,11 +23,14 @@ use crate::program::Program;
 
 use super::CacheLine;
 use super::interpret::Simd;
+pub use census::Census;
 use primitive::Function;
-use x86::Set;
+use set::Set;
 
-/// Primitives that are ordered at a time.
-const WINDOW: usize = 64;
+/// Steps of a piece of code: some 10 KiB, which the nearest cache of instructions holds beside what is around it.
+const PIECE: usize = 1200;
+/// Tiles for which a piece is run before the next one is, so that its instructions are fetched once for all of them.
+const TOGETHER: usize = 8;
 /// Programs of so many primitives at most are computed for two vectors side by side: their chains alone do not fill a core.
 const SMALL: usize = 400;
 
@@ -33,29 +39,44 @@ const SMALL: usize = 400;
 pub(super) struct Native {
     code: Mmap,
     numbers: Vec<CacheLine>,
+    /// Cache lines of the slots of a tile.
     n_slots: usize,
     n_rows: usize,
     tile_lanes: usize,
     lane_bytes: usize,
+    census: Census,
 }
-
-/// `f(rows, numbers, slots, n_tiles)`.
-type Entry = unsafe extern "sysv64" fn(*mut u8, *const u8, *mut u8, usize);
 
 impl Native {
     /// Compiles a program: inputs are rows, output `k` is row `n_inputs + k`. `None` where it cannot be.
     pub fn new<T: Lane>(program: &Program, n_inputs: usize, simd: Simd) -> Option<Self> {
+        Self::in_tiles::<T>(program, n_inputs, simd, SMALL)
+    }
+
+    /// The same in tiles of one vector, however small the program.
+    pub fn one_vector<T: Lane>(program: &Program, n_inputs: usize, simd: Simd) -> Option<Self> {
+        Self::in_tiles::<T>(program, n_inputs, simd, 0)
+    }
+
+    /// Programs of at most `small` primitives have tiles of two vectors.
+    fn in_tiles<T: Lane>(
+        program: &Program,
+        n_inputs: usize,
+        simd: Simd,
+        small: usize,
+    ) -> Option<Self> {
         let set = match simd {
             Simd::Avx512 => Set::Avx512,
             Simd::Avx2 => Set::Avx2,
-            Simd::Neon | Simd::Baseline => return None,
+            Simd::Neon => Set::Neon,
+            Simd::Baseline => return None,
         };
         let double = T::PRECISION == "f64";
-        let block = record::record(program, n_inputs, double, set == Set::Avx512);
-        let parts = if block.list.len() <= SMALL { 2 } else { 1 };
+        let block = record::record(program, n_inputs, double, set.scales());
+        let parts = if block.list.len() <= small { 2 } else { 1 };
         let block = block.repeated(parts);
-        let order = schedule::schedule(&block, WINDOW);
-        let allocated = allocate::allocate(&block, &order, set.n_registers());
+        let order = schedule::schedule(&block, set.window());
+        let allocated = allocate::allocate(&block, &order, set.rules(), PIECE);
         let n_rows = n_inputs + program.outputs.len();
         let row_bytes = set.vector_bytes() * parts as usize;
         let lanes = set.vector_bytes() / size_of::<T>();
@@ -63,38 +84,52 @@ impl Native {
             .functions
             .iter()
             .map(|f| match (f, lanes) {
+                (Function::One(f), 2) => [one::<T, 2> as *const () as u64, *f as usize as u64],
                 (Function::One(f), 4) => [one::<T, 4> as *const () as u64, *f as usize as u64],
                 (Function::One(f), 8) => [one::<T, 8> as *const () as u64, *f as usize as u64],
                 (Function::One(f), _) => [one::<T, 16> as *const () as u64, *f as usize as u64],
+                (Function::Power, 2) => [power::<T, 2> as *const () as u64, 0],
                 (Function::Power, 4) => [power::<T, 4> as *const () as u64, 0],
                 (Function::Power, 8) => [power::<T, 8> as *const () as u64, 0],
                 (Function::Power, _) => [power::<T, 16> as *const () as u64, 0],
             })
             .collect();
-        let bytes = x86::assemble(
-            &allocated,
-            set,
-            double,
-            row_bytes,
-            row_bytes * n_rows,
-            &functions,
-        );
+        let n_slots =
+            (allocated.n_slots as usize * set.vector_bytes()).div_ceil(size_of::<CacheLine>());
+        let (tile_bytes, slot_bytes) = (row_bytes * n_rows, n_slots * size_of::<CacheLine>());
+        let bytes = match set {
+            Set::Avx512 | Set::Avx2 => x86::assemble(
+                &allocated, set, double, row_bytes, tile_bytes, slot_bytes, &functions,
+            ),
+            Set::Neon => arm::assemble(
+                &allocated, double, row_bytes, tile_bytes, slot_bytes, &functions,
+            ),
+        };
         // Written while it cannot be run, run when it cannot be written any more.
         let mut pages = MmapMut::map_anon(bytes.len()).ok()?;
         pages[..bytes.len()].copy_from_slice(&bytes);
+        let code = pages.make_exec().ok()?;
+        forget_instructions(&code);
         Some(Native {
-            code: pages.make_exec().ok()?,
+            code,
             numbers: pool(&allocated.numbers, set, double),
-            n_slots: (allocated.n_slots as usize * set.vector_bytes()).div_ceil(64),
+            n_slots,
+
             n_rows,
             tile_lanes: lanes * parts as usize,
             lane_bytes: size_of::<T>(),
+            census: Census::of(&allocated, parts as usize, lanes),
         })
     }
 
     /// Lanes of a tile.
     pub fn tile_lanes(&self) -> usize {
         self.tile_lanes
+    }
+
+    /// What a pass over a tile consists of.
+    pub fn census(&self) -> Census {
+        self.census
     }
 
     /// Rows of a tile.
@@ -104,7 +139,7 @@ impl Native {
 
     /// Cache lines of scratch memory that a thread needs.
     pub fn n_slots(&self) -> usize {
-        self.n_slots
+        self.n_slots * TOGETHER
     }
 
     /// Runs the program over tiles.
@@ -113,34 +148,28 @@ impl Native {
     /// If the rows are no whole number of tiles, or the scratch memory is too short.
     pub fn run<T: Lane>(&self, rows: &mut [T], slots: &mut [CacheLine]) {
         let tile = self.n_rows * self.tile_lanes;
-        assert!(size_of::<T>() == self.lane_bytes && slots.len() >= self.n_slots);
+        assert!(size_of::<T>() == self.lane_bytes && slots.len() >= self.n_slots());
         assert!(rows.len().is_multiple_of(tile));
-        let n_tiles = rows.len() / tile;
-        if n_tiles == 0 {
-            return;
-        }
-        // SAFETY: the pages hold a function of this signature, made by `x86::assemble` for instructions that this machine has
-        // (`Simd` values other than the baseline come from `Simd::available`). It reads and writes rows of `n_tiles` tiles, reads the
-        // pool, and uses `n_slots` of scratch memory: all of them are as long (asserted), and nobody else uses them meanwhile.
-        unsafe {
-            let entry: Entry = std::mem::transmute(self.code.as_ptr());
-            entry(
-                rows.as_mut_ptr().cast(),
-                self.numbers.as_ptr().cast(),
-                slots.as_mut_ptr().cast(),
-                n_tiles,
-            );
+        for rows in rows.chunks_mut(tile * TOGETHER) {
+            // SAFETY: the pages hold a function of this signature, made for instructions that this machine has (`Simd` values other than
+            // the baseline come from `Simd::available`). It reads and writes rows of the tiles, of which there is one at least, reads the
+            // pool, and uses the slots of as many tiles: all of them are as long (asserted), and nobody else uses them meanwhile.
+            unsafe {
+                let entry: Entry = std::mem::transmute(self.code.as_ptr());
+                entry(
+                    rows.as_mut_ptr().cast(),
+                    self.numbers.as_ptr().cast(),
+                    slots.as_mut_ptr().cast(),
+                    rows.len() / tile,
+                );
+            }
         }
     }
 }
 
 /// The numbers as the instruction set reads them.
 fn pool(numbers: &[u64], set: Set, double: bool) -> Vec<CacheLine> {
-    let repeats = match set {
-        Set::Avx512 => 1,
-        Set::Avx2 if double => 4,
-        Set::Avx2 => 8,
-    };
+    let repeats = set.repeats(double);
     let width = if double { 8 } else { 4 };
     let mut bytes = Vec::with_capacity(numbers.len() * repeats * width + 64);
     for bits in numbers {
@@ -153,41 +182,82 @@ fn pool(numbers: &[u64], set: Set, double: bool) -> Vec<CacheLine> {
     lines
 }
 
-/// Applies a function of a double to a vector.
-///
-/// # Safety
-/// `values` is a vector of `N` numbers; `f` is a function of that type.
-unsafe extern "sysv64" fn one<T: Lane, const N: usize>(values: *mut T, _: *const T, f: usize) {
-    // SAFETY: as the caller says.
-    let (values, f) = unsafe {
-        let f = std::mem::transmute::<usize, fn(f64) -> f64>(f);
-        (std::slice::from_raw_parts_mut(values, N), f)
-    };
-    for x in values {
-        *x = x.via_f64(f);
+/// Makes the processor read instructions from memory again: some keep what was there before.
+#[cfg(target_arch = "aarch64")]
+fn forget_instructions(code: &[u8]) {
+    /// No line of a cache is shorter.
+    const LINE: usize = 16;
+    let (start, end) = (code.as_ptr() as usize, code.as_ptr() as usize + code.len());
+    for address in (start..end).step_by(LINE) {
+        // SAFETY: the address is in memory that can be read; cleaning a line writes back what is in it.
+        unsafe { std::arch::asm!("dc cvau, {0}", in(reg) address) };
     }
+    // SAFETY: a barrier.
+    unsafe { std::arch::asm!("dsb ish") };
+    for address in (start..end).step_by(LINE) {
+        // SAFETY: as above; the instructions are read again from memory.
+        unsafe { std::arch::asm!("ic ivau, {0}", in(reg) address) };
+    }
+    // SAFETY: barriers.
+    unsafe { std::arch::asm!("dsb ish", "isb") };
 }
 
-/// Raises a vector to the powers of another.
-///
-/// # Safety
-/// `values` and `exponents` are two vectors of `N` numbers.
-unsafe extern "sysv64" fn power<T: Lane, const N: usize>(
-    values: *mut T,
-    exponents: *const T,
-    _: usize,
-) {
-    // SAFETY: as the caller says.
-    let (values, exponents) = unsafe {
-        (
-            std::slice::from_raw_parts_mut(values, N),
-            std::slice::from_raw_parts(exponents, N),
-        )
+/// This machine's cache of instructions follows what is written.
+#[cfg(not(target_arch = "aarch64"))]
+fn forget_instructions(_: &[u8]) {}
+
+/// The function and what it calls, in the convention that its instructions follow on every system.
+macro_rules! in_convention {
+    ($convention:literal) => {
+        /// `f(rows, numbers, slots, n_tiles)`.
+        type Entry = unsafe extern $convention fn(*mut u8, *const u8, *mut u8, usize);
+
+        /// Applies a function of a double to a vector.
+        ///
+        /// # Safety
+        /// `values` is a vector of `N` numbers; `f` is a function of that type.
+        unsafe extern $convention fn one<T: Lane, const N: usize>(
+            values: *mut T,
+            _: *const T,
+            f: usize,
+        ) {
+            // SAFETY: as the caller says.
+            let (values, f) = unsafe {
+                let f = std::mem::transmute::<usize, fn(f64) -> f64>(f);
+                (std::slice::from_raw_parts_mut(values, N), f)
+            };
+            for x in values {
+                *x = x.via_f64(f);
+            }
+        }
+
+        /// Raises a vector to the powers of another.
+        ///
+        /// # Safety
+        /// `values` and `exponents` are two vectors of `N` numbers.
+        unsafe extern $convention fn power<T: Lane, const N: usize>(
+            values: *mut T,
+            exponents: *const T,
+            _: usize,
+        ) {
+            // SAFETY: as the caller says.
+            let (values, exponents) = unsafe {
+                (
+                    std::slice::from_raw_parts_mut(values, N),
+                    std::slice::from_raw_parts(exponents, N),
+                )
+            };
+            for (x, &y) in values.iter_mut().zip(exponents) {
+                *x = x.pow(y);
+            }
+        }
     };
-    for (x, &y) in values.iter_mut().zip(exponents) {
-        *x = x.pow(y);
-    }
 }
+
+#[cfg(target_arch = "x86_64")]
+in_convention!("sysv64");
+#[cfg(not(target_arch = "x86_64"))]
+in_convention!("C");
 
 #[cfg(test)]
 mod follow;

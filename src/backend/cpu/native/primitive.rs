@@ -281,6 +281,12 @@ impl Block {
         if yes == no {
             return yes;
         }
+        // A constant is a number.
+        if let (Relation::Unordered, Code::Constant(bits)) = (relation, self.at(a).code)
+            && !self.number(bits).is_nan()
+        {
+            return if negated { yes } else { no };
+        }
         // A truth value that is compared with 0 is the comparison that it came from.
         let (nil, one) = (Code::Constant(0), Code::Constant(self.one()));
         if relation == Relation::Equal
@@ -309,13 +315,13 @@ impl Block {
         self.push(code, &[a, b])
     }
 
-    /// The same arithmetic on `parts` vectors of a tile, one list after the other: they wait for nothing of each other.
+    /// The same arithmetic on `parts` vectors of a tile, in turn, primitive by primitive: they wait for nothing of each other.
     pub fn repeated(&self, parts: u32) -> Block {
         let mut block = Block::new(self.double);
         block.functions.clone_from(&self.functions);
-        for part in 0..parts {
-            let mut place = Vec::with_capacity(self.list.len());
-            for primitive in &self.list {
+        let mut place = vec![Vec::with_capacity(self.list.len()); parts as usize];
+        for primitive in &self.list {
+            for (part, place) in (0..parts).zip(&mut place) {
                 let code = match primitive.code {
                     Code::Input { row, .. } => Code::Input { row, part },
                     other => other,
@@ -326,6 +332,8 @@ impl Block {
                 });
                 place.push(block.share(code, args));
             }
+        }
+        for (part, place) in (0..parts).zip(&place) {
             let outputs = self.outputs.iter();
             block
                 .outputs

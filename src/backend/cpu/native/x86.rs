@@ -1,45 +1,11 @@
 //! Steps as machine code of x86-64: AVX-512 (EVEX) and AVX2 with FMA (VEX).
 //!
-//! The code is a function `f(rows, numbers, slots, n_tiles)` of the System V convention, on every system. Its body is one pass over a tile and
-//! repeats for each tile. Encodings: Intel SDM volume 2, sections 2.3 (VEX) and 2.7 (EVEX).
+//! The code is a function `f(rows, numbers, slots, n_tiles)` of the System V convention, on every system. It is a sequence of pieces, each of
+//! which is run for every tile before the next one is; each tile has slots of its own. Encodings: Intel SDM volume 2, sections 2.3 (VEX) and 2.7 (EVEX).
 
 use super::allocate::{Allocated, CALL_SLOTS, Form, Operand, Place, Register, Step};
 use super::primitive::{Code, Relation};
-
-/// The instruction set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Set {
-    Avx512,
-    Avx2,
-}
-
-impl Set {
-    /// Bytes of a vector.
-    pub fn vector_bytes(self) -> usize {
-        match self {
-            Set::Avx512 => 64,
-            Set::Avx2 => 32,
-        }
-    }
-
-    /// Vector registers that values may be in.
-    pub fn n_registers(self) -> usize {
-        match self {
-            Set::Avx512 => 32,
-            // One is kept for the results of comparisons.
-            Set::Avx2 => 15,
-        }
-    }
-
-    /// Bytes of a number of the pool: AVX-512 repeats it as it reads.
-    pub fn number_bytes(self, double: bool) -> usize {
-        match (self, double) {
-            (Set::Avx512, true) => 8,
-            (Set::Avx512, false) => 4,
-            (Set::Avx2, _) => 32,
-        }
-    }
-}
+use super::set::Set;
 
 /// Results of comparisons where there are no mask registers.
 const MASK: Register = 15;
@@ -84,13 +50,14 @@ struct Assembler {
 }
 
 /// Machine code for the steps. `call` is the address of the function that applies a function of Rust to the vector in the first two slots,
-/// `functions` what is handed to it. `row_bytes` is the distance of rows in a tile, `tile_bytes` of tiles.
+/// `functions` what is handed to it. `row_bytes` is the distance of rows in a tile, `tile_bytes` of tiles, `slot_bytes` of their slots.
 pub(super) fn assemble(
     allocated: &Allocated,
     set: Set,
     double: bool,
     row_bytes: usize,
     tile_bytes: usize,
+    slot_bytes: usize,
     functions: &[[u64; 2]],
 ) -> Vec<u8> {
     let mut a = Assembler {
@@ -102,29 +69,40 @@ pub(super) fn assemble(
     };
     let number_ahead = AHEAD * set.number_bytes(double) as i32;
     let vector_ahead = AHEAD * set.vector_bytes() as i32;
-    // push rbx, rbp, r14, r15; sub rsp, 8 (calls find the stack aligned)
-    a.emit(&[0x53, 0x55, 0x41, 0x56, 0x41, 0x57, 0x48, 0x83, 0xec, 0x08]);
-    // lea rbx, [rdi + …]; lea rbp, [rsi + …]; lea r14, [rdx + …]; mov r15, rcx
-    a.emit(&[0x48, 0x8d, 0x9f]);
+    // push rbx, rbp, r12, r13, r14, r15; sub rsp, 24 (calls find the stack aligned)
+    a.emit(&[0x53, 0x55, 0x41, 0x54, 0x41, 0x55, 0x41, 0x56, 0x41, 0x57]);
+    a.emit(&[0x48, 0x83, 0xec, 0x18]);
+    // lea r12, [rdi + …]; lea rbp, [rsi + …]; lea r13, [rdx + …]; mov [rsp + 8], rcx
+    a.emit(&[0x4c, 0x8d, 0xa7]);
     a.emit(&vector_ahead.to_le_bytes());
     a.emit(&[0x48, 0x8d, 0xae]);
     a.emit(&number_ahead.to_le_bytes());
-    a.emit(&[0x4c, 0x8d, 0xb2]);
+    a.emit(&[0x4c, 0x8d, 0xaa]);
     a.emit(&vector_ahead.to_le_bytes());
-    a.emit(&[0x49, 0x89, 0xcf]);
-    let start = a.bytes.len();
-    for step in &allocated.steps {
-        a.step(step, functions);
+    a.emit(&[0x48, 0x89, 0x4c, 0x24, 0x08]);
+    for piece in allocated.steps.split(|s| *s == Step::Border) {
+        // mov rbx, r12; mov r14, r13; mov r15, [rsp + 8]
+        a.emit(&[
+            0x4c, 0x89, 0xe3, 0x4d, 0x89, 0xee, 0x4c, 0x8b, 0x7c, 0x24, 0x08,
+        ]);
+        let start = a.bytes.len();
+        for step in piece {
+            a.step(step, functions);
+        }
+        // add rbx, tile_bytes; add r14, slot_bytes; dec r15; jnz start
+        a.emit(&[0x48, 0x81, 0xc3]);
+        a.emit(&(tile_bytes as i32).to_le_bytes());
+        a.emit(&[0x49, 0x81, 0xc6]);
+        a.emit(&(slot_bytes as i32).to_le_bytes());
+        a.emit(&[0x49, 0xff, 0xcf, 0x0f, 0x85]);
+        let back = start as i64 - (a.bytes.len() as i64 + 4);
+        a.emit(&(back as i32).to_le_bytes());
     }
-    // add rbx, tile_bytes; dec r15; jnz start
-    a.emit(&[0x48, 0x81, 0xc3]);
-    a.emit(&(tile_bytes as i32).to_le_bytes());
-    a.emit(&[0x49, 0xff, 0xcf, 0x0f, 0x85]);
-    let back = start as i64 - (a.bytes.len() as i64 + 4);
-    a.emit(&(back as i32).to_le_bytes());
-    // vzeroupper; add rsp, 8; pop r15, r14, rbp, rbx; ret
-    a.emit(&[0xc5, 0xf8, 0x77, 0x48, 0x83, 0xc4, 0x08]);
-    a.emit(&[0x41, 0x5f, 0x41, 0x5e, 0x5d, 0x5b, 0xc3]);
+    // vzeroupper; add rsp, 24; pop r15, r14, r13, r12, rbp, rbx; ret
+    a.emit(&[0xc5, 0xf8, 0x77, 0x48, 0x83, 0xc4, 0x18]);
+    a.emit(&[
+        0x41, 0x5f, 0x41, 0x5e, 0x41, 0x5d, 0x41, 0x5c, 0x5d, 0x5b, 0xc3,
+    ]);
     a.bytes
 }
 
@@ -182,11 +160,11 @@ impl Assembler {
                     64
                 }
             }
-            Set::Avx2 if b == 1 && op.map == 1 && !op.wide => {
+            _ if b == 1 && op.map == 1 && !op.wide => {
                 self.emit(&[0xc5, not(3, reg) << 7 | (!second & 15) << 3 | 4 | op.prefix]);
                 1
             }
-            Set::Avx2 => {
+            _ => {
                 self.emit(&[
                     0xc4,
                     not(3, reg) << 7 | 1 << 6 | b << 5 | op.map,
@@ -300,6 +278,7 @@ impl Assembler {
                 self.encode(self.plain(0x11), from, 0, rm, 0);
             }
             Step::Move(to, from) => self.encode(self.plain(0x28), to, 0, Rm::Register(from), 0),
+            Step::Border => unreachable!("pieces are split at borders"),
             Step::One(code, to, from) => self.one(code, to, from),
             Step::Two(code, to, a, b) => {
                 let op = match code {
@@ -372,7 +351,7 @@ impl Assembler {
                         let blend = self.sized(2, 0x65);
                         self.encode(blend, to, no, self.rm(yes), self.mask);
                     }
-                    Set::Avx2 => {
+                    _ => {
                         self.encode(compare, MASK, a, self.rm(b), 0);
                         self.emit(&[predicate]);
                         let blend = Opcode {

@@ -1,0 +1,137 @@
+//! What a program with a fixed step computes beside the step, so that many steps can be taken before a lane is looked at: whether there is
+//! anything to look at.
+//!
+//! Between two events of its clock a lane has nothing to do but to take what was tried, as long as the step is sound and no feature would note the
+//! piece behind it. A piece has nothing for a feature that counts spikes if its four Bernstein coefficients are on one side of the threshold, as
+//! its course was, and, where it turns, further from it than any turning point was before. It is asked with a margin for rounding; a no
+//! costs a look at the lanes and nothing else.
+
+use crate::backend::lane_plan::LanePlan;
+use crate::feature::FeatureKind;
+use crate::ops::Op;
+use crate::program::{Node, Program, Value};
+
+/// Share of the numbers involved by which a bound must be clear: a hundred times what rounding in single precision makes of it.
+const MARGIN: f64 = 1e-5;
+
+/// Where the rows of the watch are. Inputs that the step does not know stand behind its own.
+#[derive(Clone, Debug)]
+pub(super) struct Watch {
+    /// First input: value and rate of every observable at the start of the open piece.
+    pub open: usize,
+    /// Input: 1 if a fibre is in the lane, else 0.
+    pub active: usize,
+    /// First input of the features, [`PER_FEATURE`] for each.
+    pub features: usize,
+    /// Number of inputs, those of the step included.
+    pub n_inputs: usize,
+    /// Output: 0 where the lane need not be looked at.
+    pub output: usize,
+}
+
+/// Inputs of a feature: see [`Watch::of_feature`].
+pub(super) const PER_FEATURE: usize = 4;
+
+impl Watch {
+    /// The program with the watch behind its own outputs; `None` where lanes have more to do than to take steps.
+    pub fn new(plan: &LanePlan) -> Option<(Self, Program)> {
+        let spikes_only = plan
+            .features
+            .iter()
+            .all(|f| f.0.kind == FeatureKind::Spikes);
+        if plan.adaptive || plan.time_row.is_some() || plan.has_ramps || !spikes_only {
+            return None;
+        }
+        let step = &plan.step;
+        let open = step.inputs.len();
+        let active = open + 2 * step.n_observables;
+        let features = active + 1;
+        let watch = Watch {
+            open,
+            active,
+            features,
+            n_inputs: features + PER_FEATURE * plan.features.len(),
+            output: step.program.outputs.len(),
+        };
+        let mut w = Writer(step.program.clone());
+        let output = |w: &Writer, k: usize| w.0.outputs[k];
+        // The error of a fixed step is 0 where every state is a number.
+        let error = output(&w, step.error_output());
+        let active = w.input(watch.active);
+        let mut open = w.apply(Op::Mul, &[error, active]);
+        for (f, (spec, of)) in plan.features.iter().enumerate() {
+            let own = watch.features + PER_FEATURE * f;
+            let [side, side_threshold, reach, nearest] = [0, 1, 2, 3].map(|k| w.input(own + k));
+            let [g0, d0] = [0, 1].map(|k| w.input(watch.open + 2 * of + k));
+            let [g1, d1] = [0, 1].map(|k| output(&w, step.observable_output(*of) + k));
+            // Distances of the coefficients from the threshold, on the side of the course.
+            let a0 = w.apply(Op::Fms, &[side, g0, side_threshold]);
+            let a1 = w.apply(Op::Fms, &[side, g1, side_threshold]);
+            let b0 = w.apply(Op::Fma, &[reach, d0, a0]);
+            let b1 = w.apply(Op::Fnma, &[reach, d1, a1]);
+            let (a, b) = (w.smaller(a0, a1), w.smaller(b0, b1));
+            let least = w.smaller(a, b);
+            // All are positive if the answer is yes; then no number involved is larger than twice their sum and the threshold.
+            let (a, b) = (w.apply(Op::Add, &[a0, a1]), w.apply(Op::Add, &[b0, b1]));
+            let sum = w.apply(Op::Add, &[a, b]);
+            let (margin, fixed) = (
+                w.constant(MARGIN),
+                w.constant(MARGIN * spec.threshold.abs()),
+            );
+            let clear = w.apply(Op::Fnma, &[margin, sum, least]);
+            let clear = w.apply(Op::Sub, &[clear, fixed]);
+            // Slopes of one sign, for certain: no turning point.
+            let zero = w.constant(0.0);
+            let product = w.apply(Op::Mul, &[d0, d1]);
+            let goes_on = w.apply(Op::Lt, &[zero, product]);
+            let needed = w.apply(Op::Select, &[goes_on, zero, nearest]);
+            let is_clear = w.apply(Op::Lt, &[needed, clear]);
+            let asks = w.apply(Op::Select, &[is_clear, zero, active]);
+            open = w.apply(Op::Add, &[open, asks]);
+        }
+        w.0.outputs.push(open);
+        Some((watch, w.0))
+    }
+
+    /// The inputs of a feature: the side of the threshold on which the course is (1 or -1, 0 while that is not known), that times the
+    /// threshold, that times a third of the length of a piece (in the unit of the rates' time), and how far a turning point must be from the
+    /// threshold.
+    pub fn of_feature(side: f64, threshold: f64, length: f64, nearest: f64) -> [f64; PER_FEATURE] {
+        [
+            side,
+            side * threshold,
+            side * length / 3.0,
+            nearest * (1.0 + 3.0 * MARGIN),
+        ]
+    }
+}
+
+/// Adds nodes to a program.
+struct Writer(Program);
+
+impl Writer {
+    fn push(&mut self, node: Node) -> Value {
+        self.0.nodes.push(node);
+        Value(self.0.nodes.len() as u32 - 1)
+    }
+
+    fn input(&mut self, row: usize) -> Value {
+        self.push(Node::Input(row as u32))
+    }
+
+    fn constant(&mut self, number: f64) -> Value {
+        self.push(Node::Constant(number.to_bits()))
+    }
+
+    fn apply(&mut self, op: Op, args: &[Value]) -> Value {
+        let mut padded = [Value::NONE; 3];
+        padded[..args.len()].copy_from_slice(args);
+        self.push(Node::Apply(op, padded))
+    }
+
+    /// The smaller of two; a NaN in the second is kept.
+    fn smaller(&mut self, a: Value, b: Value) -> Value {
+        let is_below = self.apply(Op::Lt, &[a, b]);
+        self.apply(Op::Select, &[is_below, a, b])
+    }
+}
