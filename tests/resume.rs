@@ -417,10 +417,8 @@ fn a_run_that_is_asked_to_end_says_how_to_go_on() {
         let over = place.run(&["run", "study.toml", "-o", "cut.h5", "--force"]);
         assert!(over.ends(2).stderr.contains("being written by another"));
         let id = child.id().to_string();
-        let sent = std::process::Command::new("kill")
-            .args([signal, &id])
-            .status();
-        assert!(sent.unwrap().success());
+        let mut ask = std::process::Command::new("kill");
+        assert!(ask.args([signal, &id]).status().unwrap().success());
         let end = child.wait().unwrap();
         let mut told = String::new();
         std::io::Read::read_to_string(&mut child.stderr.take().unwrap(), &mut told).unwrap();
