@@ -60,11 +60,7 @@ impl Native {
         let block = record::record(program, n_inputs, double, set.scales());
         let parts = if block.list.len() <= SMALL { 2 } else { 1 };
         let block = block.repeated(parts);
-        let w = std::env::var("X_WINDOW")
-            .ok()
-            .and_then(|v| v.parse().ok())
-            .unwrap_or(set.window());
-        let order = schedule::schedule(&block, w);
+        let order = schedule::schedule(&block, set.window(parts));
         let allocated = allocate::allocate(&block, &order, set.rules(), PIECE);
         let n_rows = n_inputs + program.outputs.len();
         let row_bytes = set.vector_bytes() * parts as usize;
