@@ -201,6 +201,15 @@ impl LanePlan {
         self.n_states * if self.lost_row.is_some() { 2 } else { 1 }
     }
 
+    /// Whether an input of the program stays what it is as long as a fibre is in its lane: a parameter that the protocol leaves alone.
+    pub fn stays(&self, row: usize) -> bool {
+        let is_driven = |driven: &Driven| match *driven {
+            Driven::Parameter { row: r, .. } => r == row,
+            Driven::Unused | Driven::Pace { .. } | Driven::Clamp { .. } => false,
+        };
+        self.parameter_rows.iter().any(|p| p.0 == row) && !self.driven.iter().any(is_driven)
+    }
+
     /// Largest step, ticks, before and from time 0 on.
     pub fn largest_step(&self, settling: bool) -> i64 {
         let largest = match (self.adaptive, settling) {

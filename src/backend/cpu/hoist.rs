@@ -159,12 +159,15 @@ mod tests {
         let (mut n_hoisted, mut scratch) = (0, Vec::new());
         for k in 0..500 {
             let (whole, n_inputs) = random_program(&mut random, 5 + k % 90, k % 2 == 0);
-            let some: Vec<bool> = (0..n_inputs).map(|_| random.random_range(0..2) == 0).collect();
+            let some: Vec<bool> = (0..n_inputs)
+                .map(|_| random.random_range(0..2) == 0)
+                .collect();
             let Some((hoist, rest)) = Hoist::new(&whole, n_inputs, &|row| some[row]) else {
                 continue;
             };
-            let mut inputs: Vec<f32> =
-                (0..n_inputs).map(|_| random.random_range(-3.0..3.0)).collect();
+            let mut inputs: Vec<f32> = (0..n_inputs)
+                .map(|_| random.random_range(-3.0..3.0))
+                .collect();
             let expected = by_the_bodies(&whole, &inputs);
             hoist.compute(&mut scratch, |row| {
                 assert!(some[row], "an input that moves is not asked for");
@@ -176,7 +179,13 @@ mod tests {
             inputs.extend(own);
             let found = by_the_bodies(&rest, &inputs);
             let bits = |values: &[f32]| -> Vec<u32> {
-                let bits = |x: &f32| if x.is_nan() { f32::NAN.to_bits() } else { x.to_bits() };
+                let bits = |x: &f32| {
+                    if x.is_nan() {
+                        f32::NAN.to_bits()
+                    } else {
+                        x.to_bits()
+                    }
+                };
                 values.iter().map(bits).collect()
             };
             assert_eq!(bits(&found), bits(&expected), "program {k}");

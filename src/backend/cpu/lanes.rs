@@ -93,6 +93,8 @@ pub struct Lanes<T> {
     pub(super) open: Vec<T>,
     /// Value at the segment's start and rate per ms of every driven input: `[driven][lane]`.
     pub(super) ramp: Vec<(f64, f64)>,
+    /// Values on the way to those that are computed once for a fibre.
+    scratch: Vec<T>,
 }
 
 impl<T: Lane> Lanes<T> {
@@ -110,6 +112,7 @@ impl<T: Lane> Lanes<T> {
             tried: vec![1; lanes],
             open: vec![T::of(0.0); 2 * cpu.n_observables() * lanes],
             ramp: vec![(0.0, 0.0); cpu.plan.driven.len() * lanes],
+            scratch: Vec::new(),
         }
     }
 }
@@ -395,6 +398,14 @@ impl<T: Lane> Advance<'_, T> {
             }
             for &(row, literal) in &cpu.plan.parameter_rows {
                 rows[at.at(row, l)] = T::of(cpu.own_value(literal, &self.group.parameters[fibre]));
+            }
+            if let Some(hoist) = &cpu.hoist {
+                let mut scratch = std::mem::take(&mut lanes.scratch);
+                hoist.compute(&mut scratch, |row| rows[at.at(row, l)]);
+                for (k, value) in hoist.values(&scratch).enumerate() {
+                    rows[at.at(hoist.first_row + k, l)] = value;
+                }
+                lanes.scratch = scratch;
             }
             lanes.clock[l] = self.group.clocks[fibre];
             lanes.fibre[l] = Some(fibre as u32);

@@ -8,6 +8,7 @@
 
 mod engine;
 mod group;
+mod hoist;
 mod interpret;
 mod kernel;
 mod lanes;
@@ -32,6 +33,7 @@ use crate::scheme::{BuildError, StepProgram, Summation};
 use std::sync::Arc;
 
 use bytemuck::{Pod, Zeroable};
+use hoist::Hoist;
 use native::Native;
 use tape::Tape;
 use watch::Watch;
@@ -55,6 +57,8 @@ pub struct Cpu<T> {
     plan: LanePlan,
     /// With a fixed step: what tells of each lane whether it has to be looked at.
     watch: Option<Watch>,
+    /// What is computed once for each fibre.
+    hoist: Option<Hoist>,
     first_output: usize,
     error_output: usize,
 }
@@ -106,6 +110,10 @@ impl<T: Lane> Cpu<T> {
         let n_inputs = watch
             .as_ref()
             .map_or(plan.step.inputs.len(), |w| w.n_inputs);
+        let stays = |row: usize| plan.stays(row);
+        let (hoist, rest) = Hoist::new(program, n_inputs, &stays).unzip();
+        let program = rest.as_ref().unwrap_or(program);
+        let n_inputs = n_inputs + hoist.as_ref().map_or(0, Hoist::n_values);
         let native = match engine {
             Engine::Native(_) => Native::new::<T>(program, n_inputs, simd),
             Engine::Interpreter(_) => None,
@@ -118,6 +126,7 @@ impl<T: Lane> Cpu<T> {
             first_output: n_inputs,
             error_output: plan.step.error_output(),
             watch,
+            hoist,
             plan,
         })
     }

@@ -257,7 +257,8 @@ impl Stepper {
             self.from_ms + self.method.h
         };
         let allowance = &self.allowance;
-        self.method.predict(|i, y| allowance.of(i, y));
+        self.method
+            .predict(&allowance.scale, |y, scale| allowance.share(y, scale));
         self.iteration = 0;
         if self.age >= OLD {
             self.shift = f64::NAN;
@@ -316,6 +317,7 @@ impl Stepper {
     }
 
     /// Begins a shorter step in the place of one whose error was too large, or that could not be solved (NaN).
+    #[inline(always)]
     fn fail(&mut self, error: f64) -> Result<Next, Lost> {
         let order = self.method.order;
         let factor = if error.is_finite() {
@@ -399,6 +401,7 @@ impl Stepper {
     }
 
     /// After as many equal steps as the order: the order and the step that promise most. Whether anything was changed.
+    #[inline(always)]
     fn adapt(&mut self, error: f64) -> bool {
         let m = &mut self.method;
         let k = m.order;

@@ -46,6 +46,7 @@ pub(super) struct Multistep {
     pub(super) psi: Vec<f64>,
     /// One over the error that is allowed for each state.
     over_allowed: Vec<f64>,
+    room: [Vec<f64>; HIGHEST],
 }
 
 impl Multistep {
@@ -61,6 +62,7 @@ impl Multistep {
             end: zeros(),
             psi: zeros(),
             over_allowed: zeros(),
+            room: std::array::from_fn(|_| zeros()),
         }
     }
 
@@ -107,10 +109,15 @@ impl Multistep {
                 *x = (1..=k).map(|l| by[i + 1][l] * unit[l][j + 1]).sum();
             }
         }
-        for s in 0..self.correction.len() {
-            let old: [f64; HIGHEST] = std::array::from_fn(|i| self.d[i + 1][s]);
-            for (d, row) in self.d[1..=k].iter_mut().zip(&weights) {
-                d[s] = row[..k].iter().zip(old).map(|(w, o)| w * o).sum();
+        // All columns count: a weight of 0 for those beyond the order, whose differences are finite.
+        for (room, d) in self.room.iter_mut().zip(&self.d[1..]) {
+            room.copy_from_slice(d);
+        }
+        let [a, b, c, e, f] = &self.room;
+        for (d, w) in self.d[1..=k].iter_mut().zip(&weights) {
+            let old = a.iter().zip(b).zip(c).zip(e).zip(f);
+            for (d, ((((a, b), c), e), f)) in d.iter_mut().zip(old) {
+                *d = w[0] * a + w[1] * b + w[2] * c + w[3] * e + w[4] * f;
             }
         }
         self.h *= factor;
@@ -121,9 +128,9 @@ impl Multistep {
         alpha(self.order) / self.h
     }
 
-    /// Begins a step: the prediction is the first guess. `allowed(i, y)` is the error allowed for a state.
+    /// Begins a step: the prediction is the first guess. `allowed(y, scale)` is the error allowed for a state.
     #[inline(always)]
-    pub(super) fn predict(&mut self, allowed: impl Fn(usize, f64) -> f64) {
+    pub(super) fn predict(&mut self, scales: &[f64], allowed: impl Fn(f64, f64) -> f64) {
         let k = self.order;
         let alpha = alpha(k);
         self.prediction.copy_from_slice(&self.d[0]);
@@ -135,13 +142,9 @@ impl Multistep {
                 *p += weight * d;
             }
         }
-        for (i, (over, y)) in self
-            .over_allowed
-            .iter_mut()
-            .zip(&self.prediction)
-            .enumerate()
-        {
-            *over = 1.0 / allowed(i, *y);
+        let guesses = self.prediction.iter().zip(scales);
+        for (over, (y, scale)) in self.over_allowed.iter_mut().zip(guesses) {
+            *over = 1.0 / allowed(*y, *scale);
         }
         self.guess_again();
     }

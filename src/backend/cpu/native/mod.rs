@@ -263,3 +263,5 @@ in_convention!("C");
 mod follow;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(super) use tests::{by_the_bodies, random_program};

@@ -7,7 +7,7 @@ use crate::ops::{Op, eval};
 use crate::program::{Node, Value};
 
 /// The program by the bodies of its ops.
-fn by_the_bodies<T: Lane>(program: &Program, inputs: &[T]) -> Vec<T> {
+pub(in crate::backend::cpu) fn by_the_bodies<T: Lane>(program: &Program, inputs: &[T]) -> Vec<T> {
     let mut values: Vec<T> = Vec::new();
     for node in &program.nodes {
         values.push(match *node {
@@ -170,7 +170,11 @@ fn every_op_gives_the_bits_of_its_body_in_double_precision() {
 }
 
 /// A straight-line program of so many ops: with constants, repeated operands, outputs that are inputs, constants or used again.
-pub(super) fn random_program(random: &mut SmallRng, n_ops: usize, far: bool) -> (Program, usize) {
+pub(in crate::backend::cpu) fn random_program(
+    random: &mut SmallRng,
+    n_ops: usize,
+    far: bool,
+) -> (Program, usize) {
     let n_inputs = random.random_range(1..12);
     let mut nodes: Vec<Node> = (0..n_inputs as u32).map(Node::Input).collect();
     for _ in 0..random.random_range(0..8) {
