@@ -42,6 +42,9 @@ enum Parcel<T> {
     Checkpoint(Vec<u8>),
 }
 
+/// Where a run goes on, and its fibres.
+type Start<T> = (Standstill<T>, Image<T>);
+
 /// How the fibres are dealt into batches.
 struct Batches {
     /// Fibres of each batch but the last.
@@ -208,15 +211,14 @@ impl<T: Lane> Drive<'_, T> {
     }
 
     /// Where the run goes on, and its fibres; nothing where it begins.
-    fn from(&self) -> Result<Option<(Standstill<T>, Image<T>)>, DeviceRunError> {
+    fn from(&self) -> Result<Option<Start<T>>, DeviceRunError> {
         let Some(bytes) = &self.job.from else {
             return Ok(None);
         };
         let slabs = self.slabs();
         let restored = device_state::restore(self.gpu, self.shape(), bytes, self.job.first_fibre);
-        let fits = |(at, _): &(Standstill<T>, Image<T>)| {
-            at.slab <= slabs.len() && at.rows_per_slab == self.rows_per_slab()
-        };
+        let fits =
+            |(at, _): &Start<T>| at.slab <= slabs.len() && at.rows_per_slab == self.rows_per_slab();
         let restored = restored.filter(fits).ok_or_else(does_not_fit)?;
         Ok(Some(restored))
     }
@@ -241,7 +243,7 @@ impl<T: Lane> Drive<'_, T> {
     fn run_resident(
         &self,
         mut population: Population<'_, T>,
-        from: Option<(Standstill<T>, Image<T>)>,
+        from: Option<Start<T>>,
         trace_of: &[Option<u32>],
         done: &mut Done,
     ) -> Result<(), GpuError> {
@@ -331,7 +333,7 @@ impl<T: Lane> Drive<'_, T> {
     fn run_paged(
         &self,
         mut population: Population<'_, T>,
-        from: Option<(Standstill<T>, Image<T>)>,
+        from: Option<Start<T>>,
         batches: &Batches,
         trace_of: &[Option<u32>],
         done: &mut Done,
