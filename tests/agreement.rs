@@ -115,8 +115,8 @@ impl Sink for Memory {
     fn commit(&mut self, _: usize) -> Result<(), SinkError> {
         Ok(())
     }
-    fn checkpoint(&mut self, _: &[u8]) -> Result<(), SinkError> {
-        Ok(())
+    fn checkpoint(&mut self, _: &[&[u8]]) -> Result<bool, SinkError> {
+        Ok(false)
     }
     fn finish(&mut self, _: &Outcome) -> Result<u64, SinkError> {
         Ok(0)

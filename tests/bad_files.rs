@@ -10,13 +10,16 @@ mod place;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use place::Place;
 use sarcolemma::report::join::Parts;
+use sarcolemma::report::rest::rest;
 use sarcolemma::report::{Limits, compare};
-use sarcolemma::run::sink::Discard;
-use sarcolemma::store;
+use sarcolemma::run::sink::{Discard, Precision};
+use sarcolemma::run::{Backend, Choices, Point};
+use sarcolemma::store::{self, ResultFile};
 
 const STUDY: &str = "\
 title = 'Parts'
@@ -56,6 +59,7 @@ fn place() -> Place {
 fn verbs(file: &str) -> Vec<Vec<&str>> {
     vec![
         vec!["rerun", file, "--fibre", "1", "--backend", "cpu"],
+        vec!["resume", file],
         vec!["merge", "out.h5", file, "2.h5", "--force"],
         vec!["merge", "out.h5", "1.h5", file, "--force"],
         vec!["compare", file, "whole.h5"],
@@ -139,6 +143,90 @@ fn a_thousand_mutated_parts_are_refused_or_joined() {
     assert!(
         refused > 200 && sound > 50,
         "{refused} refused, {sound} read"
+    );
+}
+
+/// A run of the first part that was killed between two checkpoints.
+fn cut_off(place: &Place) -> Vec<u8> {
+    let path = place.path().join("cut.h5");
+    for duration in ["100 ms", "1 s", "10 s"] {
+        let own = [
+            "run",
+            "study.toml",
+            "--quiet",
+            "--backend",
+            "cpu",
+            "--force",
+        ];
+        let more = [
+            "--duration",
+            duration,
+            "--checkpoint-every",
+            "0 s",
+            "-o",
+            "cut.h5",
+        ];
+        let mut child = place.command(&[&own[..], &more].concat()).spawn().unwrap();
+        while child.try_wait().unwrap().is_none() {
+            if let Ok(file) = store::open(&path)
+                && matches!(file.latest_checkpoint(), Ok(Some(c)) if c.sequence > 1 && c.rows > 0)
+            {
+                child.kill().unwrap();
+                child.wait().unwrap();
+                return fs::read(&path).unwrap();
+            }
+        }
+    }
+    panic!("all runs were over before they could be killed");
+}
+
+/// Goes on with a file as `resume` does.
+fn go_on(path: &Path) -> Result<(), String> {
+    let file = store::open(path).map_err(|e| e.to_string())?;
+    let choices = Choices {
+        backend: Backend::Cpu,
+        precision: Precision::F32,
+        threads: 1,
+        adapter: None,
+        agreement_fibres: None,
+    };
+    let (_, batch) = rest(&file, &choices).map_err(|e| e.to_string())?;
+    let (mut out, checkpoint) = ResultFile::reopen(path).map_err(|e| e.to_string())?;
+    let batch = match checkpoint {
+        Some(checkpoint) => batch.going_on(Point {
+            state: checkpoint.state.into(),
+            past: Arc::new(file),
+        }),
+        None => batch,
+    };
+    let end = batch.run(&mut out, &|_| {}, &false.into());
+    end.map(drop).map_err(|e| e.to_string())
+}
+
+#[test]
+fn a_thousand_mutated_runs_are_refused_or_gone_on_with() {
+    let place = place();
+    let good = cut_off(&place);
+    let structure = structure(&good);
+    // Syncs of a file in memory cost nothing.
+    let memory = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());
+    let folder = memory.unwrap();
+    let path = folder.path().join("bad.h5");
+    fs::write(&path, &good).unwrap();
+    go_on(&path).unwrap();
+    let mut below = numbers();
+    let (mut refused, mut sound) = (0, 0);
+    for round in 0..1000 {
+        fs::write(&path, mutated(&good, structure, round, &mut below)).unwrap();
+        match go_on(&path) {
+            Ok(()) => sound += 1,
+            Err(_) => refused += 1,
+        }
+    }
+    println!("{refused} refused, {sound} gone on with");
+    assert!(
+        refused > 200 && sound > 50,
+        "{refused} refused, {sound} gone on with"
     );
 }
 

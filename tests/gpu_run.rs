@@ -8,13 +8,13 @@ mod judge;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use judge::{Engine, Memory, Ran, adapter, differences, range, run, study};
+use judge::{Engine, Ran, adapter, differences, range, run, study};
 use sarcolemma::backend::gpu::{Device, Form, Gpu, GpuError, Probe, Residence};
 use sarcolemma::ops::Lane;
 use sarcolemma::run::sink::{
     FibreStatus, Outcome, Precision, Samples, Sink, SinkError, SpikeEvent,
 };
-use sarcolemma::run::{Backend, Batch, Choices, Job, RunError, drive_gpu, prepare};
+use sarcolemma::run::{Backend, Batch, Choices, Job, Kept, RunError, drive_gpu, prepare};
 use sarcolemma::scheme::Summation;
 use sarcolemma::study::Study;
 
@@ -178,6 +178,7 @@ fn job(batch: &Batch, rows_per_slab: usize) -> Job {
         rows_per_slab,
         threads: 1,
         checkpoint_every: Duration::ZERO,
+        from: None,
     }
 }
 
@@ -198,7 +199,7 @@ fn neither_slabs_nor_batches_change_a_bit() {
         let Some((batch, mut gpu)) = compiled::<f32>(&study, Some(form)) else {
             return;
         };
-        let mut whole: Option<(Memory, Vec<Vec<f64>>, u64)> = None;
+        let mut whole: Option<(Kept, Vec<Vec<f64>>, u64)> = None;
         // One slab and 164 of a row each; all fibres in the device's memory and 23 at a time.
         for (rows_per_slab, most) in [
             (1000, None),
@@ -208,7 +209,7 @@ fn neither_slabs_nor_batches_change_a_bit() {
             (1000, Some(64)),
         ] {
             gpu.limit_fibres(most);
-            let (job, mut memory) = (job(&batch, rows_per_slab), Memory::default());
+            let (job, mut memory) = (job(&batch, rows_per_slab), Kept::default());
             let never = AtomicBool::new(false);
             let done =
                 drive_gpu(&gpu, &batch.experiment, &job, &mut memory, &|_| {}, &never).unwrap();
@@ -222,7 +223,8 @@ fn neither_slabs_nor_batches_change_a_bit() {
                 None => whole = Some((memory, bits, done.accepted)),
                 Some((samples, features, accepted)) => {
                     assert_eq!(
-                        samples, &memory,
+                        (&samples.values, &samples.spikes),
+                        (&memory.values, &memory.spikes),
                         "{form:?}, {rows_per_slab} rows, {most:?} fibres"
                     );
                     assert_eq!(format!("{features:?}"), format!("{bits:?}"));
@@ -297,7 +299,7 @@ fn slow_states_keep_their_changes_in_either_form_of_the_sums() {
         let Some((batch, gpu)) = compiled::<f32>(&study, Some(form.into())) else {
             return;
         };
-        let mut memory = Memory::default();
+        let mut memory = Kept::default();
         let job = job(&batch, 1000);
         let done = drive_gpu(
             &gpu,
@@ -323,7 +325,7 @@ fn slow_states_keep_their_changes_in_either_form_of_the_sums() {
         &gpu,
         &batch.experiment,
         &job,
-        &mut Memory::default(),
+        &mut Kept::default(),
         &|_| {},
         &AtomicBool::new(false),
     )
@@ -350,8 +352,8 @@ impl Sink for Withdraw {
         self.device.withdraw();
         Ok(())
     }
-    fn checkpoint(&mut self, _: &[u8]) -> Result<(), SinkError> {
-        Ok(())
+    fn checkpoint(&mut self, _: &[&[u8]]) -> Result<bool, SinkError> {
+        Ok(false)
     }
     fn finish(&mut self, outcome: &Outcome) -> Result<u64, SinkError> {
         self.outcome = Some(outcome.clone());
@@ -403,7 +405,7 @@ fn a_cancelled_run_stops_between_two_dispatches() {
         &gpu,
         &batch.experiment,
         &job,
-        &mut Memory::default(),
+        &mut Kept::default(),
         &|_| cancel.store(true, Ordering::Relaxed),
         &cancel,
     )

@@ -9,12 +9,12 @@ mod judge;
 
 use std::sync::atomic::AtomicBool;
 
-use judge::{Memory, adapter, study};
+use judge::{adapter, study};
 use sarcolemma::backend::cpu::{Cpu, Lanes, Samples, Simd, flag};
 use sarcolemma::backend::gpu::{Device, Form, Gpu, Residence};
 use sarcolemma::ops::Lane;
 use sarcolemma::run::sink::Precision;
-use sarcolemma::run::{Backend, Batch, Choices, Job, drive_gpu, prepare};
+use sarcolemma::run::{Backend, Batch, Choices, Job, Kept, drive_gpu, prepare};
 use sarcolemma::scheme::Summation;
 
 /// Sixteen different fibres (they fill a vector) under pulses of this rate, or none.
@@ -147,9 +147,10 @@ fn on_device(case: &Case, summation: Summation) -> Option<Changes> {
         rows_per_slab: 1,
         threads: 1,
         checkpoint_every: std::time::Duration::from_secs(3600),
+        from: None,
     };
     let never = AtomicBool::new(false);
-    let done = drive_gpu(&gpu, e, &job, &mut Memory::default(), &|_| {}, &never).unwrap();
+    let done = drive_gpu(&gpu, e, &job, &mut Kept::default(), &|_| {}, &never).unwrap();
     Some(changes(case.slow.len(), |c| done.features[c].clone()))
 }
 

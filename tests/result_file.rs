@@ -10,6 +10,8 @@ mod damaged;
 mod durable;
 #[path = "store/judged.rs"]
 mod judged;
+#[path = "store/power.rs"]
+mod power;
 #[path = "store/synthetic.rs"]
 mod synthetic;
 #[path = "store/throughput.rs"]
@@ -95,6 +97,52 @@ fn what_is_written_is_read_back() {
             (0..n_rows).map(event).collect::<Vec<_>>()
         );
         assert!(!path.with_file_name(format!("{name}.events")).exists());
+    }
+}
+
+#[test]
+fn rows_that_come_fibre_by_fibre_are_those_that_come_slab_by_slab() {
+    let dir = tempfile::tempdir().unwrap();
+    for (n_fibres, n_rows, precision) in [(1, 90, Precision::F32), (230, 701, Precision::F64)] {
+        let layout = layout(n_fibres, n_rows, precision, Traces::All);
+        let [by_rows, by_fibres] = ["rows.h5", "fibres.h5"].map(|name| dir.path().join(name));
+        let options = CreateOptions { overwrite: true };
+        let mut file = ResultFile::create(&by_rows, &layout, options).unwrap();
+        write_rows(&mut file, &layout, 0, n_rows, 50);
+        drop(file);
+        let mut file = ResultFile::create(&by_fibres, &layout, options).unwrap();
+        for trace in (0..n_fibres).rev() {
+            for variable in 0..layout.variables.len() {
+                let column = (0..n_rows).map(|row| value(variable, row, trace));
+                let place = (trace, n_fibres);
+                match precision {
+                    Precision::F32 => {
+                        let column: Vec<f32> = column.map(|x| x as f32).collect();
+                        file.write_trace(variable, place, Samples::F32(&column))
+                    }
+                    Precision::F64 => {
+                        let column: Vec<f64> = column.collect();
+                        file.write_trace(variable, place, Samples::F64(&column))
+                    }
+                }
+                .unwrap();
+            }
+        }
+        assert!(
+            file.write_trace(0, (n_fibres, n_fibres), Samples::F64(&[]))
+                .is_err()
+        );
+        file.commit(n_rows).unwrap();
+        drop(file);
+        let (a, b) = (
+            store::open(&by_rows).unwrap(),
+            store::open(&by_fibres).unwrap(),
+        );
+        assert_eq!((a.committed_rows(), b.committed_rows()), (n_rows, n_rows));
+        for variable in &layout.variables {
+            let rows = |read: &store::ResultReader| read.read_rows(&variable.name, 0..n_rows);
+            assert!(rows(&a).unwrap() == rows(&b).unwrap(), "{}", variable.name);
+        }
     }
 }
 

@@ -26,7 +26,15 @@ output=$(basename "$study" .toml).shard-$part-of-$parts.h5
 if [ -e "$output.done" ]; then
     exit 0
 fi
-if ! { [ -e "$output" ] && "$program" resume "$output"; }; then
-    "$program" run "$study" --shard "$part/$parts" --threads "${SLURM_CPUS_PER_TASK:-1}" --quiet --force -o "$output" "$@"
+status=2
+if [ -e "$output" ]; then
+    status=0
+    "$program" resume "$output" --threads "${SLURM_CPUS_PER_TASK:-1}" --quiet || status=$?
 fi
+# 2: there is nothing to go on from. Anything else, such as a full disk, does not become better by beginning again.
+if [ "$status" -eq 2 ]; then
+    status=0
+    "$program" run "$study" --shard "$part/$parts" --threads "${SLURM_CPUS_PER_TASK:-1}" --quiet --force -o "$output" "$@" || status=$?
+fi
+[ "$status" -eq 0 ] || exit "$status"
 touch "$output.done"

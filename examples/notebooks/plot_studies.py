@@ -156,7 +156,7 @@ def causes(data):
             axis.set(xlim=(-0.08, width - 0.1), ylim=(-100, 315), yticks=[-80, 0])
             if column == 0:
                 current = 0.1 * (first[arm] - 100)
-                text = f"rest {data['rest'].values[arm].mean():.1f} mV\nthreshold {np.nanmean(current):.0f} ± {np.nanstd(current, ddof=1):.0f} µA/cm²\n"
+                text = f"rest {data['rest'].values[arm].mean():.1f} mV\nthreshold {np.nanmean(current):.1f} ± {np.nanstd(current, ddof=1):.1f} µA/cm²\n"
                 text += f"spikes {count[arm].mean():.1f} ± {count[arm].std(ddof=1):.1f}"
             elif column == 1:
                 text = f"fires on: {(after_fibre & arm).sum()} of {n}\nstays depolarised: {(depolarised & arm).sum()} of {n}"

@@ -1,6 +1,7 @@
 //! Values that several verbs take.
 
 use std::str::FromStr;
+use std::time::Duration;
 
 use crate::backend::gpu;
 use crate::units::{Quantity, Unit};
@@ -71,6 +72,19 @@ impl FromStr for Shard {
             None => Err("expected I/N, such as 1/8".to_owned()),
         }
     }
+}
+
+/// A time between two things that are done over and over; a number without a unit is one of ms.
+///
+/// # Errors
+/// If the text is no time, or a negative one.
+pub fn interval(text: &str) -> Result<Duration, String> {
+    let quantity = Quantity::parse(text).map_err(|e| e.to_string())?;
+    let seconds = Unit::parse("s").ok().and_then(|s| quantity.to(s));
+    let seconds = seconds.filter(|s| *s >= 0.0);
+    seconds
+        .and_then(|s| Duration::try_from_secs_f64(s).ok())
+        .ok_or_else(|| "expected a time, such as \"30 s\"".to_owned())
 }
 
 /// The time that a flag is given, ms; a number without a unit is one of ms.

@@ -162,7 +162,7 @@ fn may_write(path: &Path, parts: &[PathBuf], overwrite: bool) -> Result<(), Fail
     Ok(())
 }
 
-fn join_failure(error: JoinError) -> Failure {
+pub(super) fn join_failure(error: JoinError) -> Failure {
     match error {
         JoinError::Refused(why) => Failure::Usage(why),
         JoinError::Store(error) => super::rerun::read_failure(error),

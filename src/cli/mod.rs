@@ -25,6 +25,8 @@ mod panic;
 mod plan;
 mod replays;
 mod rerun;
+mod resume;
+mod room;
 mod run;
 mod shipped;
 mod step;
@@ -77,6 +79,7 @@ enum Verb {
     Check(check::Args),
     Step(step::Args),
     Rerun(rerun::Args),
+    Resume(resume::Args),
     Merge(merge::Args),
     Bench(bench::Args),
     Wgsl(wgsl::Args),
@@ -95,6 +98,7 @@ impl Verb {
             Verb::Check(args) => check::execute(args),
             Verb::Step(args) => step::execute(args),
             Verb::Rerun(args) => rerun::execute(args),
+            Verb::Resume(args) => resume::execute(args),
             Verb::Merge(args) => merge::execute(args),
             Verb::Bench(args) => bench::execute(args),
             Verb::Wgsl(args) => wgsl::execute(args),

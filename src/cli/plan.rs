@@ -192,9 +192,9 @@ pub fn execute(args: Args) -> Result<Exit, Failure> {
     ]);
     output::data(&aligned(&rows))?;
     if !fits {
-        output::data(
-            "The output does not fit: record fewer variables or fibres, or less often.\n",
-        )?;
+        let advice = super::room::advice(&layout, free_bytes)
+            .unwrap_or_else(|| "free some room, or name another disk".to_owned());
+        output::data(&format!("The output does not fit: {advice}.\n"))?;
     }
     Ok(Exit::Done)
 }

@@ -3,6 +3,7 @@
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -65,6 +66,10 @@ pub struct Args {
     #[arg(long, value_name = "LEVEL", value_parser = clap::value_parser!(u32).range(1..=9))]
     pub compress: Option<u32>,
 
+    /// Time between two checkpoints, from which 'resume' goes on [default: 30 s]
+    #[arg(long, value_name = "TIME", value_parser = super::choices::interval)]
+    pub checkpoint_every: Option<Duration>,
+
     /// End with code 1 if a fibre is lost, or the run differs from the reference by more than the study's [agreement] allows
     #[arg(long)]
     pub strict: bool,
@@ -105,7 +110,7 @@ pub fn execute(args: Args) -> Result<Exit, Failure> {
         if let Some(bytes) = compressed(&output, args.compress)? {
             report.bytes_written = bytes;
         }
-        return tell(&args, &study, (&batch, &report), &output);
+        return tell(args.tells(), &study, (&batch, &report), &output);
     }
     let whole = run::least_memory_bytes(&study, choices.precision);
     check_memory(args.shard.map_or(whole, |s| whole.div_ceil(s.of)))?;
@@ -123,6 +128,8 @@ pub fn execute(args: Args) -> Result<Exit, Failure> {
         }
         (batch, _) => (batch.map_err(prepare_failure)?, note),
     };
+    let mut batch = batch;
+    batch.checkpoint_every = args.checkpoint_every.unwrap_or(run::CHECKPOINT_EVERY);
     if let (Some(note), false, false) = (note, args.quiet, args.json) {
         output::note(&note);
     }
@@ -137,7 +144,28 @@ pub fn execute(args: Args) -> Result<Exit, Failure> {
     if let Some(bytes) = compressed(&output, args.compress)? {
         report.bytes_written = bytes;
     }
-    tell(&args, &study, (&batch, &report), &output)
+    tell(args.tells(), &study, (&batch, &report), &output)
+}
+
+impl Args {
+    fn tells(&self) -> Tells {
+        Tells {
+            strict: self.strict,
+            json: self.json,
+            quiet: self.quiet,
+        }
+    }
+}
+
+/// How much is told of a run that is over.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Tells {
+    /// Whether lost fibres and differences are a failure.
+    pub strict: bool,
+    /// For programs.
+    pub json: bool,
+    /// Nothing at all.
+    pub quiet: bool,
 }
 
 /// Compresses a finished file where it is asked for; the bytes that it then has.
@@ -147,8 +175,8 @@ pub(super) fn compressed(path: &Path, level: Option<u32>) -> Result<Option<u64>,
 }
 
 /// Tells how the run went, and what `--strict` makes of it.
-fn tell(
-    args: &Args,
+pub(super) fn tell(
+    args: Tells,
     study: &Study,
     (batch, report): (&Batch, &RunReport),
     output: &Path,
@@ -205,8 +233,35 @@ pub(super) fn into_file(
     bar: &ProgressBar,
 ) -> Result<RunReport, Failure> {
     let layout = batch.layout(study, said(overrides));
-    let mut file =
-        ResultFile::create(output, &layout, CreateOptions { overwrite }).map_err(store_failure)?;
+    let file = ResultFile::create(output, &layout, CreateOptions { overwrite })
+        .map_err(|error| no_room(error, &layout))?;
+    drop(layout);
+    carry_out(batch, file, output, bar)
+}
+
+/// What it means that a file cannot be made, and what would fit where it is too large.
+fn no_room(error: StoreError, layout: &sink::Layout) -> Failure {
+    let StoreError::DiskFull { free, .. } = &error else {
+        return store_failure(error);
+    };
+    let help = match super::room::advice(layout, *free) {
+        Some(advice) => format!("free some room, or record less: {advice}"),
+        None => "free some room, or name another disk with -o".to_owned(),
+    };
+    Failure::Machine(format!("{error}\nhelp: {help}"))
+}
+
+/// Runs a prepared study, or what is left of it, into its file.
+///
+/// # Errors
+/// If the run fails or is interrupted.
+pub(super) fn carry_out(
+    batch: &Batch,
+    mut file: ResultFile,
+    output: &Path,
+    bar: &ProgressBar,
+) -> Result<RunReport, Failure> {
+    let begins = !batch.is_going_on();
     let run = batch.run(
         &mut file,
         &|p| bar.set_position((p.share * 1000.0) as u64),
@@ -216,24 +271,33 @@ pub(super) fn into_file(
     drop(file);
     match run {
         Ok(report) if report.done.interrupted => Err(Failure::Interrupted(format!(
-            "interrupted; '{}' holds what was recorded up to then",
-            output.display()
+            "interrupted; '{}' holds what was recorded up to then\nhelp: go on with {}",
+            output.display(),
+            resume_command(output)
         ))),
         Ok(report) => Ok(report),
-        Err(RunError::Prepare(error)) => {
+        Err(RunError::Prepare(error)) if begins => {
             // Nothing was computed: no file that only looks like a result stays behind.
             let _ = std::fs::remove_file(output);
             Err(prepare_failure(error))
         }
-        Err(error @ RunError::Sink(_)) => {
-            Err(Failure::Machine(format!("{}: {error}", output.display())))
-        }
+        Err(RunError::Prepare(error)) => Err(prepare_failure(error)),
+        Err(error @ RunError::Sink(_)) => Err(Failure::Machine(format!(
+            "{}: {error}\nhelp: what was recorded stays; when there is room again, go on with {}",
+            output.display(),
+            resume_command(output)
+        ))),
         Err(RunError::Gpu(error)) => Err(engine::failure_in_run(
             &error,
             &output.display().to_string(),
         )),
         Err(error @ RunError::Threads(_)) => Err(Failure::Machine(error.to_string())),
     }
+}
+
+/// What to type to go on with a file.
+pub(super) fn resume_command(output: &Path) -> String {
+    format!("'sarcolemma resume {}'", output.display())
 }
 
 /// What the command line says of the run, and what is to be said of it.

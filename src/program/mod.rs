@@ -6,6 +6,7 @@
 
 mod differentiate;
 mod graph;
+mod hoist;
 mod lower;
 mod map;
 mod order;
@@ -16,6 +17,7 @@ mod substitute;
 
 pub use differentiate::{Tangents, depends_on};
 pub use graph::{Graph, Node, Style, Value};
+pub use hoist::{Hoisted, hoist};
 pub use lower::{Input, LowerError, Rhs, initial_state, lower};
 pub(crate) use map::{Map, Set};
 pub use order::{Program, bound_exponentials, fuse, program, program_in_order};

@@ -173,7 +173,8 @@ impl Parts {
             Traces::All => None,
             Traces::Some(ids) => Some(ids.clone()),
         };
-        Ok(batch.of_whole(&whole, parameters, traces))
+        let drawn = run::drawn_in(&self.layout.attributes);
+        Ok(batch.of_whole(&whole, parameters, traces).with_drawn(drawn))
     }
 
     /// Hands everything over to the sink and finishes it. The second value says why the whole is not compared with the reference

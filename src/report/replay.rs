@@ -13,8 +13,9 @@ use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
 use crate::diag::Source;
-use crate::run::sha256;
+use crate::model::{Model, VariableId};
 use crate::run::sink::{Attribute, Column, FibreStatus, Precision, SpikeEvent, Traces};
+use crate::run::{ERROR_SCALES, sha256};
 use crate::store::{ResultReader, RunStatus, StoreError};
 use crate::study::{self, Overrides, Report, SCHEMES, Scheme, Study, Wish};
 
@@ -213,6 +214,20 @@ pub(super) fn study_of(file: &ResultReader) -> Result<Study, ReplayError> {
     Ok(study)
 }
 
+/// The study of a file, for the run that goes on with it: as [`study_of`], and with its `[summary]` where that can be had.
+///
+/// # Errors
+/// If the file contradicts itself or cannot be read.
+pub fn study_to_resume(file: &ResultReader) -> Result<Study, ReplayError> {
+    let (study, model) = texts(file)?;
+    let values = values(file, 0)?;
+    let mut study = alone(file, &study, &model, &values, &[])
+        .or_else(|_| alone(file, &study, &model, &values, &["summary"]))?;
+    computed_as(file, &required(file, "scheme")?, &mut study)?;
+    fits(file, &study, &file.layout()?.state_names)?;
+    Ok(study)
+}
+
 /// A root attribute's text, which must be there.
 fn required(file: &ResultReader, name: &str) -> Result<String, ReplayError> {
     let missing = || contradiction(file.path(), format!("it does not say its '{name}'"));
@@ -386,13 +401,30 @@ fn computed_as(file: &ResultReader, scheme: &str, study: &mut Study) -> Result<(
             *place = Some(value);
         }
     }
+    if let Some(text) = file.text(ERROR_SCALES) {
+        study.scales = scales(text, &study.model)
+            .ok_or_else(|| wrong(format!("its '{ERROR_SCALES}' are not those of its model")))?;
+    }
     Ok(())
+}
+
+/// The error of each state that counts as one: from `NAME=NUMBER NAME=NUMBER …`.
+fn scales(text: &str, model: &Model) -> Option<Vec<(VariableId, f64)>> {
+    let of = |word: &str| {
+        let (name, number) = word.split_once('=')?;
+        let named = |s: &&VariableId| model.variable(**s).name == name;
+        let state = model.states.iter().find(named)?;
+        let scale: f64 = number.parse().ok()?;
+        (scale > 0.0 && scale.is_finite()).then_some((*state, scale))
+    };
+    let scales: Vec<_> = text.split_whitespace().map(of).collect::<Option<_>>()?;
+    (scales.len() == model.states.len()).then_some(scales)
 }
 
 /// Whether the study gives what the file holds.
 fn fits(file: &ResultReader, study: &Study, state_names: &[String]) -> Result<(), ReplayError> {
     let model = &study.model;
-    let name = |id: &crate::model::VariableId| model.variable(*id).name.clone();
+    let name = |id: &VariableId| model.variable(*id).name.clone();
     let names = |columns: Vec<Column>| columns.into_iter().map(|c| c.name).collect::<Vec<_>>();
     let of_study = |what: &str| format!("its {what} are not those of its study");
     let wrong = |what: &str| Err(contradiction(file.path(), of_study(what)));

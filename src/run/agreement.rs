@@ -123,10 +123,7 @@ impl Comparison<'_> {
             times
         };
         let of_fibre = |(asked, run): &(Asked, OneRun)| {
-            let truth = events(
-                self.experiment,
-                &[(Vec::<f64>::new(), 0, run.spikes.clone())],
-            );
+            let truth = events(self.experiment, std::iter::once(&run.spikes[..]));
             let train = |feature| Train {
                 ours: times(&self.kept.spikes, asked.id, feature),
                 truth: times(&truth, asked.id, feature),

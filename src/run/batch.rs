@@ -4,23 +4,26 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use crate::backend::cpu::{Cpu, Engine, Simd};
-use crate::backend::gpu::{self, Gpu, GpuError, KernelError};
+use crate::backend::gpu::{self, Gpu, GpuError};
 use crate::backend::reference::{Reference, Tolerances};
 use crate::backend::{DEFAULT_LARGEST_STEP_MS, Experiment, Stepping};
-use crate::feature::FeatureKind;
+use crate::feature::{FeatureKind, FeatureSpec};
 use crate::model::VariableId;
 use crate::ops::Lane;
 use crate::scheme::{BuildError, Control, Scheme, StepProgram, Summation};
 use crate::study::{self, Study, VariedTarget};
 
 use super::agreement::Disagreement;
+use super::behind::behind;
+use super::checkpoint::Point;
 use super::defaults::{AUTO, auto, default_tolerance};
 use super::driver::{Done, Job, Progress, drive};
+use super::error::{PrepareError, RunError};
 use super::gpu::{DeviceRunError, drive_gpu};
 use super::limiting::{Limit, Steps, limiting};
 use super::pilot::{DEFAULT_STEP_MS, Pilot, PilotError};
 use super::reference::drive_reference;
-use super::sink::{Agreement, FibreStatus, Outcome, Part, Precision, Sink, SinkError};
+use super::sink::{Agreement, FibreStatus, Outcome, Part, Precision, Sink};
 
 /// What runs the fibres.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,6 +87,10 @@ pub struct Batch {
     pub n_fibres: usize,
     /// The open device of the GPU backend, and what its arithmetic can be trusted with.
     pub device: Option<(gpu::Device, gpu::Probe)>,
+    /// Time between two checkpoints.
+    pub checkpoint_every: Duration,
+    /// Where it goes on, if it was cut off.
+    pub(super) from: Option<Point>,
     threads: usize,
     pub(super) agreement_fibres: u64,
     /// Whether fibres are compared in double precision as well.
@@ -92,6 +99,8 @@ pub struct Batch {
     pub(super) agreement_limits: study::Agreement,
     pub(super) first_fibre: u64,
     pub(super) seed: u64,
+    /// Fibres that an earlier part of the run drew for the comparison with the reference.
+    pub(super) drawn_before: Option<Vec<u64>>,
     /// Where this is one part of a population.
     pub(super) part: Option<Part>,
     pub(super) traces: Option<Vec<u64>>,
@@ -113,36 +122,6 @@ pub struct OnDevice {
     pub dispatches: u64,
 }
 
-/// Why a run cannot be prepared.
-#[derive(Debug, thiserror::Error)]
-pub enum PrepareError {
-    /// The model's pilot failed.
-    #[error(transparent)]
-    Pilot(#[from] PilotError),
-    /// No step program.
-    #[error(transparent)]
-    Build(#[from] BuildError),
-    /// The scheme's name.
-    #[error("there is no scheme '{0}'")]
-    Scheme(String),
-    /// The device.
-    #[error(transparent)]
-    Gpu(#[from] GpuError),
-    /// Parts without a fibre.
-    #[error(
-        "there are {population} fibres: they cannot be dealt into {of} parts\nhelp: {population} parts at most"
-    )]
-    Parts {
-        /// How many parts.
-        of: u64,
-        /// How many fibres.
-        population: u64,
-    },
-    /// The protocol contradicts itself.
-    #[error("the protocol cannot stand: {0}")]
-    Protocol(String),
-}
-
 /// How a run went.
 #[derive(Clone, Debug)]
 pub struct RunReport {
@@ -162,8 +141,13 @@ pub struct RunReport {
     pub bytes_written: u64,
 }
 
+/// Time between two checkpoints, where nothing else is asked for.
+pub const CHECKPOINT_EVERY: Duration = Duration::from_secs(30);
 /// Samples of a slab, bytes: what is held in memory before it is handed over.
 const SLAB_BYTES: usize = 64 << 20;
+/// Events of a slab that are held in memory before they are handed over, and how many a fibre can have in a millisecond at most.
+const EVENTS_OF_A_SLAB: f64 = 2e6;
+const MOST_SPIKES_PER_MS: f64 = 0.25;
 /// Least number of slabs of a run, so that it can be watched, stopped and resumed.
 const SLABS: usize = 32;
 /// How many of the states that limit steps are named.
@@ -261,12 +245,15 @@ pub fn prepare_part(
     };
     // The slabs of a part are those of the whole: events are ordered slab by slab.
     let n_traces = traces.as_ref().map_or(population as usize, Vec::len);
+    let is_spikes = |f: &&FeatureSpec| f.kind == FeatureKind::Spikes;
+    let n_spikes = study.features.iter().filter(is_spikes).count();
+    // So long a slab has as many events as are held in memory, where all fibres fire as fast as they can.
+    let fastest_per_ms = (population as usize * n_spikes) as f64 * MOST_SPIKES_PER_MS;
+    let longest_slab_ms = EVENTS_OF_A_SLAB / fastest_per_ms;
     let (sample_every_ms, n_samples, rows_per_slab) = if recorded.is_empty() {
-        (
-            study.duration_ms / ROWS_WITHOUT_RECORD as f64,
-            ROWS_WITHOUT_RECORD + 1,
-            1,
-        )
+        let rows = (study.duration_ms / longest_slab_ms).ceil() as usize;
+        let rows = rows.max(ROWS_WITHOUT_RECORD);
+        (study.duration_ms / rows as f64, rows + 1, 1)
     } else {
         let every = study.record.every_ms;
         let n = (study.duration_ms / every + 1e-9).floor() as usize + 1;
@@ -274,7 +261,10 @@ pub fn prepare_part(
         (
             every,
             n,
-            (SLAB_BYTES / row_bytes).min(n.div_ceil(SLABS)).clamp(1, n),
+            (SLAB_BYTES / row_bytes)
+                .min(n.div_ceil(SLABS))
+                .min((longest_slab_ms / every) as usize)
+                .clamp(1, n),
         )
     };
     let schedule = study.schedule();
@@ -312,12 +302,15 @@ pub fn prepare_part(
         pilot,
         n_fibres,
         device,
+        checkpoint_every: CHECKPOINT_EVERY,
+        from: None,
         threads: choices.threads,
         agreement_fibres: choices.agreement_fibres.unwrap_or(study.agreement.fibres),
         agreement_in_f64: choices.agreement_fibres.is_some() || study.agreement.asked_for,
         agreement_limits: study.agreement,
         first_fibre: ids.start,
         seed: study.population.seed,
+        drawn_before: None,
         part: None,
         traces: traces.map(own),
         parameters: ids.clone().map(|id| study.draw(id)).collect(),
@@ -441,10 +434,12 @@ impl Batch {
     pub fn memory_bytes(&self) -> u64 {
         let n_traces = self.traces.as_ref().map_or(self.n_fibres, Vec::len);
         let rows = match self.backend {
-            Backend::Cpu => 2 * self.rows_per_slab,
+            // In the making, side by side, and waiting to be written.
+            Backend::Cpu => 4 * self.rows_per_slab,
             // On the device, read back, and waiting to be written.
             Backend::Gpu => 4 * self.rows_per_slab,
-            Backend::Reference => self.experiment.n_samples,
+            // A fibre on each thread.
+            Backend::Reference => 0,
         };
         let samples = rows * n_traces * self.experiment.n_recorded * self.precision.bytes();
         let parameters = 2 * self.n_fibres * (24 + 8 * self.experiment.varied.len());
@@ -517,6 +512,18 @@ impl Batch {
         }
     }
 
+    /// The rest of a run that was cut off at this point.
+    #[must_use]
+    pub fn going_on(mut self, from: Point) -> Self {
+        self.from = Some(from);
+        self
+    }
+
+    /// Whether it is the rest of a run.
+    pub fn is_going_on(&self) -> bool {
+        self.from.is_some()
+    }
+
     /// Runs all fibres into the sink and finishes it.
     ///
     /// # Errors
@@ -533,8 +540,12 @@ impl Batch {
             .map_err(|e| RunError::Threads(e.to_string()))?;
         threads.install(|| match (self.backend, self.precision) {
             (Backend::Reference, _) => self.run_reference(out, progress, cancel),
-            (Backend::Cpu, Precision::F32) => self.run_lanes::<f32>(out, progress, cancel),
-            (Backend::Cpu, Precision::F64) => self.run_lanes::<f64>(out, progress, cancel),
+            (Backend::Cpu, Precision::F32) => {
+                behind(out, |out| self.run_lanes::<f32>(out, progress, cancel))
+            }
+            (Backend::Cpu, Precision::F64) => {
+                behind(out, |out| self.run_lanes::<f64>(out, progress, cancel))
+            }
             (Backend::Gpu, Precision::F32) => self.run_device::<f32>(out, progress, cancel),
             (Backend::Gpu, Precision::F64) => self.run_device::<f64>(out, progress, cancel),
         })
@@ -547,7 +558,8 @@ impl Batch {
             traces: self.traces.clone(),
             rows_per_slab: self.rows_per_slab,
             threads: rayon::current_num_threads(),
-            checkpoint_every: Duration::from_secs(20),
+            checkpoint_every: self.checkpoint_every,
+            from: self.from.as_ref().map(|point| point.state.clone()),
         }
     }
 
@@ -626,35 +638,6 @@ impl Batch {
     }
 }
 
-/// Why a run failed.
-#[derive(Debug, thiserror::Error)]
-pub enum RunError {
-    /// The result could not be stored.
-    #[error(transparent)]
-    Sink(#[from] SinkError),
-    /// The programs could not be built.
-    #[error(transparent)]
-    Prepare(#[from] PrepareError),
-    /// The device failed.
-    #[error(transparent)]
-    Gpu(#[from] GpuError),
-    /// The threads could not be started.
-    #[error("the threads could not be started: {0}")]
-    Threads(String),
-}
-
-impl From<BuildError> for RunError {
-    fn from(e: BuildError) -> Self {
-        RunError::Prepare(e.into())
-    }
-}
-
-impl From<PilotError> for RunError {
-    fn from(e: PilotError) -> Self {
-        RunError::Prepare(e.into())
-    }
-}
-
 /// Opens a device and probes it.
 fn open(adapter: Option<&gpu::Adapter>) -> Result<(gpu::Device, gpu::Probe), GpuError> {
     let adapter = adapter.ok_or_else(|| GpuError::None("none was chosen".to_string()))?;
@@ -662,24 +645,6 @@ fn open(adapter: Option<&gpu::Adapter>) -> Result<(gpu::Device, gpu::Probe), Gpu
     let probe = gpu::Probe::run(&device)?;
     probe.check(&device)?;
     Ok((device, probe))
-}
-
-impl From<KernelError> for RunError {
-    fn from(e: KernelError) -> Self {
-        match e {
-            KernelError::Build(e) => e.into(),
-            KernelError::Gpu(e) => e.into(),
-        }
-    }
-}
-
-impl From<DeviceRunError> for RunError {
-    fn from(e: DeviceRunError) -> Self {
-        match e {
-            DeviceRunError::Gpu(e) => e.into(),
-            DeviceRunError::Sink(e) => e.into(),
-        }
-    }
 }
 
 fn no_device() -> RunError {

@@ -226,6 +226,7 @@ fn job(case: &Case) -> Job {
         rows_per_slab: 1,
         threads: rayon::current_num_threads(),
         checkpoint_every: Duration::MAX,
+        from: None,
     }
 }
 

@@ -2,16 +2,19 @@
 //!
 //! Fibres are dealt into groups, groups over threads. How they are dealt changes no result.
 
-use std::sync::Mutex;
+use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
 
-use crate::backend::cpu::{Cpu, Group, Lanes, Samples};
+use crate::backend::cpu::{Clock, Cpu, Group, Lanes, Samples};
 use crate::backend::{Experiment, Spike};
 use crate::ops::Lane;
 
+use super::checkpoint::{Cursor, does_not_fit};
+use super::lanes_state::{self, Found, Position, Shape};
 use super::sink::{self, FibreStatus, PartRecord, Sink, SinkError, SpikeEvent};
 
 /// What is to be run, beside the experiment.
@@ -27,8 +30,10 @@ pub struct Job {
     pub rows_per_slab: usize,
     /// Threads; 0 for all of the machine.
     pub threads: usize,
-    /// Least time between two checkpoints.
+    /// Time between two checkpoints.
     pub checkpoint_every: Duration,
+    /// Where to go on, as this engine told the sink.
+    pub from: Option<Arc<[u8]>>,
 }
 
 /// How far a run is.
@@ -83,10 +88,10 @@ fn dealing(n_fibres: usize, threads: usize, bytes_per_lane: usize) -> (usize, us
     (lanes, group)
 }
 
-/// Runs every fibre to the end of the schedule, or until `cancel` is set.
+/// Runs every fibre to the end of the schedule, or until `cancel` is set; from the job's point on, where it has one.
 ///
 /// # Errors
-/// If the sink cannot take what it is handed.
+/// If the sink cannot take what it is handed, or the point is not one of this run.
 pub fn drive<T: Lane>(
     cpu: &Cpu<T>,
     experiment: &Experiment,
@@ -103,73 +108,99 @@ pub fn drive<T: Lane>(
     let n_fibres = job.parameters.len();
     let (n_lanes, group_size) = dealing(n_fibres, threads, cpu.bytes_per_lane());
     let mut groups: Vec<Group<T>> = Vec::new();
+    let mut found: Vec<Found<T>> = Vec::new();
     let mut first = job.first_fibre;
-    for chunk in job.parameters.chunks(group_size) {
+    let trace_of: Vec<Option<u32>> = place_traces(job.first_fibre, n_fibres, job.traces.as_deref());
+    for (chunk, traces) in job
+        .parameters
+        .chunks(group_size)
+        .zip(trace_of.chunks(group_size))
+    {
         groups.push(cpu.start(first, chunk.to_vec()));
+        let (trace_of, n_traces) = within_group(traces);
+        found.push(Found {
+            trace_of,
+            n_traces,
+            ..Found::default()
+        });
         first += chunk.len() as u64;
     }
-    let trace_of: Vec<Option<u32>> = place_traces(job.first_fibre, n_fibres, job.traces.as_deref());
     let n_traces = trace_of.iter().flatten().count();
-    let cancelled = || cancel.load(Ordering::Relaxed);
-
-    let scratch: Mutex<Vec<Lanes<T>>> = Mutex::new(Vec::new());
-    let n_slabs = experiment.n_samples.div_ceil(job.rows_per_slab).max(1);
-    let mut done = Done::default();
+    let shape = Shape {
+        n_fibres,
+        n_samples: experiment.n_samples,
+        n_recorded: experiment.n_recorded,
+        n_features: experiment.features.len(),
+        rows_per_slab: job.rows_per_slab,
+    };
+    let mut rest = job.from.as_deref().map(Cursor);
+    let mut begun = (0, 0);
+    if let Some(cursor) = &mut rest {
+        begun = lanes_state::begin::<T>(shape, cursor).ok_or_else(does_not_fit)?;
+    }
+    let mut done = Done {
+        n_events: begun.1,
+        ..Done::default()
+    };
+    let moving = Moving {
+        cpu,
+        n_lanes,
+        n_slabs: experiment.n_samples.div_ceil(job.rows_per_slab).max(1),
+        scratch: Mutex::new(Vec::new()),
+        pause: AtomicBool::new(false),
+        checkpoint_every: job.checkpoint_every,
+        progress,
+        cancel,
+    };
     let mut last_checkpoint = Instant::now();
-    for slab in 0..n_slabs {
-        let first_row = slab * job.rows_per_slab;
-        let n_rows = job
-            .rows_per_slab
-            .min(experiment.n_samples - first_row.min(experiment.n_samples));
-        let to_end = slab + 1 == n_slabs;
-        let started = Instant::now();
-        let groups_done = AtomicU64::new(0);
-        let n_groups = groups.len() as f64;
-        let results: Vec<(Vec<T>, usize, Vec<Spike>)> = groups
-            .par_iter_mut()
-            .enumerate()
-            .map(|(g, group)| {
-                let fibres = g * group_size..g * group_size + group.len();
-                let (own, n_own) = within_group(&trace_of[fibres]);
-                let mut values = vec![T::of(f64::NAN); experiment.n_recorded * n_rows * n_own];
-                let mut spikes = Vec::new();
-                let taken = scratch.lock().unwrap_or_else(|e| e.into_inner()).pop();
-                let mut lanes = taken.unwrap_or_else(|| Lanes::new(cpu, n_lanes));
-                let samples = Samples {
-                    first_row,
-                    n_rows,
-                    n_traces: n_own,
-                    trace_of: &own,
-                    values: &mut values,
-                };
-                cpu.advance(group, &mut lanes, samples, to_end, &mut spikes, &cancelled);
-                scratch
-                    .lock()
-                    .unwrap_or_else(|e| e.into_inner())
-                    .push(lanes);
-                let share = (slab as f64
-                    + (groups_done.fetch_add(1, Ordering::Relaxed) + 1) as f64 / n_groups)
-                    / n_slabs as f64;
-                progress(Progress {
-                    share,
-                    rows: first_row,
-                });
-                (values, n_own, spikes)
-            })
-            .collect();
-        done.compute_s += started.elapsed().as_secs_f64();
-        if cancelled() {
-            done.interrupted = true;
-            break;
+    let position = |slab: usize, n_events: u64| {
+        let first_row = (slab * job.rows_per_slab).min(experiment.n_samples);
+        Position {
+            slab,
+            first_row,
+            n_rows: job.rows_per_slab.min(experiment.n_samples - first_row),
+            n_events,
         }
-        hand_over(experiment, &results, first_row, n_rows, n_traces, out)?;
-        let events = events(experiment, &results);
+    };
+    let mut at = position(begun.0, done.n_events);
+    'slabs: while at.slab < moving.n_slabs {
+        for of_group in &mut found {
+            let n = experiment.n_recorded * at.n_rows * of_group.n_traces;
+            of_group.values.clear();
+            of_group.values.resize(n, T::of(f64::NAN));
+            of_group.spikes.clear();
+        }
+        if let Some(mut cursor) = rest.take() {
+            lanes_state::restore(cpu, shape, at, &mut cursor, &mut groups, &mut found)
+                .ok_or_else(does_not_fit)?;
+        }
+        loop {
+            let started = Instant::now();
+            let whole = moving.advance(at, last_checkpoint, &mut groups, &mut found);
+            done.compute_s += started.elapsed().as_secs_f64();
+            let cancelled = cancel.load(Ordering::Relaxed);
+            if cancelled || !whole {
+                out.checkpoint(&lanes_state::save(shape, at, &groups, &found).parts())?;
+                last_checkpoint = Instant::now();
+            }
+            if cancelled {
+                done.interrupted = true;
+                break 'slabs;
+            }
+            if whole {
+                break;
+            }
+        }
+        let (first_row, n_rows) = (at.first_row, at.n_rows);
+        hand_over(experiment, &found, first_row, n_rows, n_traces, out)?;
+        let events = events(experiment, found.iter().map(|f| &f.spikes[..]));
         done.n_events += events.len() as u64;
         out.write_events(&events)?;
         out.part(PartRecord::Slab {
-            slab,
+            slab: at.slab,
             events: events.len(),
         })?;
+        drop(events);
         out.gathered(&|fibre| {
             let place = (fibre - job.first_fibre) as usize;
             let (group, n) = (&groups[place / group_size], experiment.features.len());
@@ -181,12 +212,20 @@ pub fn drive<T: Lane>(
         } else {
             first_row + n_rows
         })?;
-        if last_checkpoint.elapsed() >= job.checkpoint_every && !to_end {
-            let mut bytes = Vec::with_capacity(groups.iter().map(Group::saved_bytes).sum());
-            groups.iter().for_each(|g| g.save(&mut bytes));
-            out.checkpoint(&bytes)?;
+        let to_end = at.slab + 1 == moving.n_slabs;
+        at = position(at.slab + 1, done.n_events);
+        // What comes after the last step may take long: the comparison with the reference.
+        let share = if to_end { AT_THE_END } else { 1 };
+        if last_checkpoint.elapsed() >= job.checkpoint_every / share {
+            out.checkpoint(&lanes_state::save(shape, at, &groups, &[]).parts())?;
             last_checkpoint = Instant::now();
         }
+    }
+    if let Some(mut cursor) = rest {
+        // It was cut off after its last step.
+        let mut nothing = vec![Found::default(); groups.len()];
+        lanes_state::restore(cpu, shape, at, &mut cursor, &mut groups, &mut nothing)
+            .ok_or_else(does_not_fit)?;
     }
     finish(experiment, &groups, &mut done);
     if done.interrupted {
@@ -200,6 +239,83 @@ pub fn drive<T: Lane>(
         }
     }
     Ok(done)
+}
+
+/// When the last step is done a checkpoint is taken if this part of the time to the next one is over.
+pub(super) const AT_THE_END: u32 = 4;
+/// How many times a thread asks whether to go on before it looks at the clock, which takes as long as some steps do.
+const ASKED_PER_LOOK: u32 = 64;
+
+/// What moves the groups of a slab.
+struct Moving<'a, T: Lane> {
+    cpu: &'a Cpu<T>,
+    n_lanes: usize,
+    n_slabs: usize,
+    scratch: Mutex<Vec<Lanes<T>>>,
+    /// Set when a checkpoint is due.
+    pause: AtomicBool,
+    checkpoint_every: Duration,
+    progress: &'a (dyn Fn(Progress) + Sync),
+    cancel: &'a AtomicBool,
+}
+
+impl<T: Lane> Moving<'_, T> {
+    /// Moves all groups to the end of the slab, or until a checkpoint is due: then some are not whole, and `false` is returned. Where they are
+    /// put aside changes no bit.
+    fn advance(
+        &self,
+        at: Position,
+        last_checkpoint: Instant,
+        groups: &mut [Group<T>],
+        found: &mut [Found<T>],
+    ) -> bool {
+        self.pause.store(false, Ordering::Relaxed);
+        let to_end = at.slab + 1 == self.n_slabs;
+        let groups_done = AtomicU64::new(0);
+        let n_groups = groups.len() as f64;
+        let each = groups.par_iter_mut().zip(found.par_iter_mut());
+        each.for_each(|(group, found)| {
+            // A thread goes at least one step, so that a run moves on however short the time between checkpoints.
+            let asked = Cell::new(0u32);
+            let stop = || {
+                let n = asked.replace(asked.get().wrapping_add(1));
+                if n > 0
+                    && n.is_multiple_of(ASKED_PER_LOOK)
+                    && last_checkpoint.elapsed() >= self.checkpoint_every
+                {
+                    self.pause.store(true, Ordering::Relaxed);
+                }
+                self.cancel.load(Ordering::Relaxed) || (n > 0 && self.pause.load(Ordering::Relaxed))
+            };
+            let taken = self.scratch.lock().unwrap_or_else(|e| e.into_inner()).pop();
+            let mut lanes = taken.unwrap_or_else(|| Lanes::new(self.cpu, self.n_lanes));
+            let samples = Samples {
+                first_row: at.first_row,
+                n_rows: at.n_rows,
+                n_traces: found.n_traces,
+                trace_of: &found.trace_of,
+                values: &mut found.values,
+            };
+            self.cpu
+                .advance(group, &mut lanes, samples, to_end, &mut found.spikes, &stop);
+            self.scratch
+                .lock()
+                .unwrap_or_else(|e| e.into_inner())
+                .push(lanes);
+            let ready = groups_done.fetch_add(1, Ordering::Relaxed) + 1;
+            let share = (at.slab as f64 + ready as f64 / n_groups) / self.n_slabs as f64;
+            (self.progress)(Progress {
+                share,
+                rows: at.first_row,
+            });
+        });
+        if !self.pause.load(Ordering::Relaxed) {
+            return true;
+        }
+        let last_row = at.first_row + at.n_rows;
+        let filled = |c: &Clock| c.is_done() || (!to_end && c.next_row as usize >= last_row);
+        groups.iter().all(|g| g.clocks.iter().all(filled))
+    }
 }
 
 /// The place of each fibre among the traces.
@@ -243,7 +359,7 @@ pub(super) fn within_group(trace_of: &[Option<u32>]) -> (Vec<Option<u32>>, usize
 /// Puts the groups' samples side by side, variable by variable. Traces are in the order of fibres, as groups are.
 fn hand_over<T: Lane>(
     experiment: &Experiment,
-    results: &[(Vec<T>, usize, Vec<Spike>)],
+    found: &[Found<T>],
     first_row: usize,
     n_rows: usize,
     n_traces: usize,
@@ -252,11 +368,12 @@ fn hand_over<T: Lane>(
     let mut rows = vec![T::of(f64::NAN); n_rows * n_traces];
     for variable in 0..experiment.n_recorded {
         let mut column = 0;
-        for (values, n_own, _) in results {
+        for of_group in found {
+            let n_own = of_group.n_traces;
             for row in 0..n_rows {
                 let from = (variable * n_rows + row) * n_own;
-                rows[row * n_traces + column..][..*n_own]
-                    .copy_from_slice(&values[from..][..*n_own]);
+                rows[row * n_traces + column..][..n_own]
+                    .copy_from_slice(&of_group.values[from..][..n_own]);
             }
             column += n_own;
         }
@@ -266,9 +383,9 @@ fn hand_over<T: Lane>(
 }
 
 /// The spikes of a slab in order of fibre and time, with features numbered among those that give events.
-pub(super) fn events<T>(
+pub(super) fn events<'a>(
     experiment: &Experiment,
-    results: &[(Vec<T>, usize, Vec<Spike>)],
+    spikes: impl Iterator<Item = &'a [Spike]>,
 ) -> Vec<SpikeEvent> {
     let mut number = Vec::new();
     let mut n = 0u8;
@@ -276,21 +393,25 @@ pub(super) fn events<T>(
         number.push(n);
         n += u8::from(f.kind == crate::feature::FeatureKind::Spikes);
     }
-    let mut events: Vec<SpikeEvent> = results
-        .iter()
-        .flat_map(|(_, _, spikes)| spikes)
+    let mut events: Vec<SpikeEvent> = spikes
+        .flatten()
         .map(|s| SpikeEvent {
             time_ms: s.time_ms,
             fibre: s.fibre,
             feature: number[s.feature],
         })
         .collect();
+    in_order(&mut events);
+    events
+}
+
+/// The order in which events of a slab are handed over: by fibre, feature and time.
+pub(super) fn in_order(events: &mut [SpikeEvent]) {
     events.sort_by(|a, b| {
         (a.fibre, a.feature)
             .cmp(&(b.fibre, b.feature))
             .then(a.time_ms.total_cmp(&b.time_ms))
     });
-    events
 }
 
 fn finish<T: Lane>(experiment: &Experiment, groups: &[Group<T>], done: &mut Done) {
@@ -317,7 +438,7 @@ fn finish<T: Lane>(experiment: &Experiment, groups: &[Group<T>], done: &mut Done
     }
 }
 
-fn status(clock: &crate::backend::cpu::Clock) -> FibreStatus {
+fn status(clock: &Clock) -> FibreStatus {
     use crate::backend::cpu::flag;
     if clock.flags & flag::LOST != 0 {
         FibreStatus::Lost {

@@ -1,6 +1,7 @@
 //! The driver of the GPU backend: batches of fibres moved slab by slab, what they give handed on by a thread of its own, so that
 //! the device computes while the file is written.
 
+use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::{Duration, Instant};
@@ -9,7 +10,10 @@ use crate::backend::gpu::{Gpu, GpuError, Image, Members, Population, SlabSamples
 use crate::backend::{Experiment, Spike};
 use crate::ops::Lane;
 
-use super::driver::{Done, Job, Progress, events, place_traces, within_group};
+use super::checkpoint::does_not_fit;
+use super::device_state::{self, Begun, Standstill};
+use super::driver::{AT_THE_END, Done, Job, Progress, events, place_traces, within_group};
+use super::lanes_state::Shape;
 use super::sink::{FibreStatus, PartRecord, Samples, Sink, SinkError, SpikeEvent};
 
 /// Slabs that may wait to be written.
@@ -37,6 +41,9 @@ enum Parcel<T> {
     },
     Checkpoint(Vec<u8>),
 }
+
+/// Where a run goes on, and its fibres.
+type Start<T> = (Standstill<T>, Image<T>);
 
 /// How the fibres are dealt into batches.
 struct Batches {
@@ -81,7 +88,7 @@ pub fn drive_gpu<T: Lane>(
             .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         // A sink that fails closes the channel; its own words say more.
         written?;
-        moved.map_err(DeviceRunError::Gpu)
+        moved
     })
 }
 
@@ -110,7 +117,7 @@ fn hand_over<T: Lane>(
             })?;
             out.commit(if n_recorded == 0 { 0 } else { end_row })
         }
-        Parcel::Checkpoint(bytes) => out.checkpoint(&bytes),
+        Parcel::Checkpoint(bytes) => out.checkpoint(&[&bytes]).map(|_| ()),
     }
 }
 
@@ -124,16 +131,17 @@ struct Drive<'a, T> {
 }
 
 impl<T: Lane> Drive<'_, T> {
-    fn run(self) -> Result<Done, GpuError> {
+    fn run(self) -> Result<Done, DeviceRunError> {
         let n_fibres = self.job.parameters.len();
         let trace_of = place_traces(self.job.first_fibre, n_fibres, self.job.traces.as_deref());
         let started = Instant::now();
+        let from = self.from()?;
         let (batches, first) = self.batches(&trace_of)?;
         let mut done = Done::default();
         if batches.n == 1 {
-            self.run_resident(first, &trace_of, &mut done)?;
+            self.run_resident(first, from, &trace_of, &mut done)?;
         } else {
-            self.run_paged(first, &batches, &trace_of, &mut done)?;
+            self.run_paged(first, from, &batches, &trace_of, &mut done)?;
         }
         done.compute_s = started.elapsed().as_secs_f64();
         Ok(done)
@@ -170,13 +178,7 @@ impl<T: Lane> Drive<'_, T> {
 
     /// Slabs of rows: first, one past the last, and whether the fibres go on to the end.
     fn slabs(&self) -> Vec<(usize, usize, bool)> {
-        let n_samples = self.experiment.n_samples;
-        let per_slab =
-            if self.experiment.n_recorded == 0 && self.job.checkpoint_every == Duration::MAX {
-                n_samples.max(1)
-            } else {
-                self.job.rows_per_slab.max(1)
-            };
+        let (n_samples, per_slab) = (self.experiment.n_samples, self.rows_per_slab());
         let n = n_samples.div_ceil(per_slab).max(1);
         (0..n)
             .map(|k| {
@@ -186,14 +188,62 @@ impl<T: Lane> Drive<'_, T> {
             .collect()
     }
 
+    fn rows_per_slab(&self) -> usize {
+        if self.experiment.n_recorded == 0 && self.job.checkpoint_every == Duration::MAX {
+            self.experiment.n_samples.max(1)
+        } else {
+            self.job.rows_per_slab.max(1)
+        }
+    }
+
     fn cancelled(&self) -> bool {
         self.cancel.load(Ordering::Relaxed)
+    }
+
+    fn shape(&self) -> Shape {
+        Shape {
+            n_fibres: self.job.parameters.len(),
+            n_samples: self.experiment.n_samples,
+            n_recorded: self.experiment.n_recorded,
+            n_features: self.experiment.features.len(),
+            rows_per_slab: self.job.rows_per_slab,
+        }
+    }
+
+    /// Where the run goes on, and its fibres; nothing where it begins.
+    fn from(&self) -> Result<Option<Start<T>>, DeviceRunError> {
+        let Some(bytes) = &self.job.from else {
+            return Ok(None);
+        };
+        let slabs = self.slabs();
+        let restored = device_state::restore(self.gpu, self.shape(), bytes, self.job.first_fibre);
+        let fits =
+            |(at, _): &Start<T>| at.slab <= slabs.len() && at.rows_per_slab == self.rows_per_slab();
+        let restored = restored.filter(fits).ok_or_else(does_not_fit)?;
+        Ok(Some(restored))
+    }
+
+    fn is_due(&self, last_checkpoint: Instant) -> bool {
+        last_checkpoint.elapsed() >= self.job.checkpoint_every
+    }
+
+    /// Writes down where the run stands.
+    fn checkpoint(&self, images: &[Image<T>], slab: usize, n_events: u64, begun: Option<Begun<T>>) {
+        let at = Standstill {
+            slab,
+            rows_per_slab: self.rows_per_slab(),
+            n_events,
+            begun,
+        };
+        let bytes = device_state::save(self.shape(), &at, images, self.job.first_fibre);
+        self.hand(Parcel::Checkpoint(bytes));
     }
 
     /// All fibres stay in the device's memory.
     fn run_resident(
         &self,
         mut population: Population<'_, T>,
+        from: Option<Start<T>>,
         trace_of: &[Option<u32>],
         done: &mut Done,
     ) -> Result<(), GpuError> {
@@ -201,17 +251,45 @@ impl<T: Lane> Drive<'_, T> {
         let records = self.experiment.n_recorded > 0 && trace_of.iter().any(Option::is_some);
         let mut pending: Option<Vec<SpikeEvent>> = None;
         let mut last_checkpoint = Instant::now();
-        for (k, &(first_row, end_row, to_end)) in slabs.iter().enumerate() {
-            let mut waiting = pending.take();
-            let spikes = population.advance(
-                (first_row, end_row),
-                to_end,
-                &|| self.cancelled(),
-                &mut |samples| self.send(samples, waiting.take().unwrap_or_default()),
-            )?;
-            if self.cancelled() {
-                done.interrupted = true;
-                break;
+        let (mut start, mut begun) = (0, None);
+        if let Some((at, image)) = from {
+            let own = Own::new(trace_of);
+            population.upload(&self.gpu.part(&image, 0..trace_of.len(), &own.trace_of));
+            done.n_events = at.n_events;
+            (start, begun) = (at.slab, at.begun);
+        }
+        'slabs: for (k, &(first_row, end_row, to_end)) in slabs.iter().enumerate().skip(start) {
+            let (rows, mut waiting) = ((first_row, end_row), pending.take());
+            let mut spikes = Vec::new();
+            match begun.take() {
+                Some(found) => {
+                    population.put_unfinished(&found.values);
+                    spikes = found.spikes;
+                }
+                None => population.clear(rows),
+            }
+            loop {
+                // The fibres move on however short the time between checkpoints.
+                let asked = Cell::new(false);
+                let stop =
+                    || self.cancelled() || (asked.replace(true) && self.is_due(last_checkpoint));
+                let moved = population.go_on(rows, to_end, &stop, &mut |samples| {
+                    self.send(samples, waiting.take().unwrap_or_default());
+                })?;
+                spikes.extend(moved.spikes);
+                if moved.whole {
+                    break;
+                }
+                let found = Begun {
+                    values: population.unfinished(rows)?,
+                    spikes: spikes.clone(),
+                };
+                self.checkpoint(&[population.download()?], k, done.n_events, Some(found));
+                last_checkpoint = Instant::now();
+                if self.cancelled() {
+                    done.interrupted = true;
+                    break 'slabs;
+                }
             }
             let events = self.events(spikes);
             done.n_events += events.len() as u64;
@@ -227,14 +305,13 @@ impl<T: Lane> Drive<'_, T> {
                     events,
                 );
             }
-            if last_checkpoint.elapsed() >= self.job.checkpoint_every && !to_end {
+            let share = if to_end { AT_THE_END } else { 1 };
+            if last_checkpoint.elapsed() >= self.job.checkpoint_every / share {
                 // The samples of this slab go before what comes after it.
                 if let Some(samples) = population.samples()? {
                     self.send(samples, pending.take().unwrap_or_default());
                 }
-                let mut bytes = Vec::new();
-                population.download()?.save(&mut bytes);
-                self.hand(Parcel::Checkpoint(bytes));
+                self.checkpoint(&[population.download()?], k + 1, done.n_events, None);
                 last_checkpoint = Instant::now();
             }
             (self.progress)(Progress {
@@ -252,14 +329,15 @@ impl<T: Lane> Drive<'_, T> {
         Ok(())
     }
 
-    /// Batches take turns in the device's memory; between their turns they lie in the machine's.
+    /// Batches take turns in the device's memory; between their turns they lie in the machine's. Checkpoints are taken when all have had theirs.
     fn run_paged(
         &self,
         mut population: Population<'_, T>,
+        from: Option<Start<T>>,
         batches: &Batches,
         trace_of: &[Option<u32>],
         done: &mut Done,
-    ) -> Result<(), GpuError> {
+    ) -> Result<(), DeviceRunError> {
         let n_fibres = self.job.parameters.len();
         let fibres: Vec<std::ops::Range<usize>> = (0..batches.n)
             .map(|b| b * batches.size..((b + 1) * batches.size).min(n_fibres))
@@ -269,15 +347,24 @@ impl<T: Lane> Drive<'_, T> {
             .iter()
             .map(|r| Own::new(&trace_of[r.clone()]))
             .collect();
-        let mut images: Vec<Image<T>> = fibres
-            .iter()
-            .zip(&own)
-            .map(|(r, own)| self.gpu.start(&self.members(r.clone(), own)))
-            .collect();
+        let mut start = 0;
+        let each = fibres.iter().zip(&own);
+        let mut images: Vec<Image<T>> = match from {
+            None => each
+                .map(|(r, own)| self.gpu.start(&self.members(r.clone(), own)))
+                .collect(),
+            // A device with more memory may have been in the middle of a slab.
+            Some((at, _)) if at.begun.is_some() => return Err(does_not_fit().into()),
+            Some((at, image)) => {
+                (start, done.n_events) = (at.slab, at.n_events);
+                each.map(|(r, own)| self.gpu.part(&image, r.clone(), &own.trace_of))
+                    .collect()
+            }
+        };
         let slabs = self.slabs();
         let n_traces: usize = own.iter().map(|o| o.n).sum();
         let mut last_checkpoint = Instant::now();
-        'slabs: for (k, &(first_row, end_row, to_end)) in slabs.iter().enumerate() {
+        'slabs: for (k, &(first_row, end_row, to_end)) in slabs.iter().enumerate().skip(start) {
             let n_rows = end_row - first_row;
             let mut values = vec![T::of(f64::NAN); self.experiment.n_recorded * n_rows * n_traces];
             let mut spikes = Vec::new();
@@ -317,10 +404,9 @@ impl<T: Lane> Drive<'_, T> {
                 },
                 events,
             );
-            if last_checkpoint.elapsed() >= self.job.checkpoint_every && !to_end {
-                let mut bytes = Vec::with_capacity(images.iter().map(Image::saved_bytes).sum());
-                images.iter().for_each(|image| image.save(&mut bytes));
-                self.hand(Parcel::Checkpoint(bytes));
+            let share = if to_end { AT_THE_END } else { 1 };
+            if last_checkpoint.elapsed() >= self.job.checkpoint_every / share {
+                self.checkpoint(&images, k + 1, done.n_events, None);
                 last_checkpoint = Instant::now();
             }
         }
@@ -347,7 +433,7 @@ impl<T: Lane> Drive<'_, T> {
     }
 
     fn events(&self, spikes: Vec<Spike>) -> Vec<SpikeEvent> {
-        events::<T>(self.experiment, &[(Vec::new(), 0, spikes)])
+        events(self.experiment, std::iter::once(&spikes[..]))
     }
 
     fn account(&self, image: &Image<T>, done: &mut Done) {

@@ -1,6 +1,7 @@
 //! The reference at work while the run goes on: fibres wait in a queue, threads of their own run them, and what the run gives of
 //! the same fibres is kept as it goes by to the sink.
 
+use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, OnceLock};
@@ -9,7 +10,7 @@ use crate::backend::Experiment;
 use crate::backend::reference::{Reference, ReferenceError, Tolerances};
 use crate::study::unit_interval;
 
-use super::reference::{OneRun, run_one};
+use super::reference::{OneRun, Wanted, run_fibres};
 use super::sink::Part;
 use super::threshold::Candidates;
 
@@ -24,7 +25,7 @@ pub(super) const TOLERANCES: Tolerances = Tolerances {
 };
 
 /// Fibres among which the ones next to a threshold are looked for, at most.
-const MOST_CANDIDATES: usize = 4096;
+pub(super) const MOST_CANDIDATES: usize = 4096;
 
 /// A fibre that the reference is to run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,44 +126,50 @@ impl<'a> Judge<'a> {
 
     /// Runs fibres of the queue until it is closed and empty, or the run is cancelled.
     pub(super) fn work(&self) {
-        while let Some(asked) = self.next() {
-            let known = self
-                .known
-                .lock()
-                .unwrap_or_else(|e| e.into_inner())
-                .remove(&asked.id);
-            if let Some(run) = known {
-                self.queue().done.push((asked, run));
-                continue;
-            }
+        // What is being run: fibre and how it was chosen.
+        let running = RefCell::new(Vec::<Asked>::new());
+        while let Some(first) = self.next(true) {
             let built = self
                 .reference
                 .get_or_init(|| Reference::new(self.experiment, TOLERANCES));
             let Ok(reference) = built else { return };
-            let parameters = &self.parameters[self.place(asked.id)];
-            let keeps_samples = !asked.near_threshold;
-            let run = run_one(
-                reference,
-                self.experiment,
-                asked.id,
-                parameters,
-                keeps_samples,
-                &|| self.is_over(),
-            );
-            self.queue().done.push((asked, run));
+            let mut first = Some(first);
+            let mut next = |_: bool| {
+                let asked = first.take().or_else(|| self.next(false))?;
+                running.borrow_mut().push(asked);
+                Some(Wanted {
+                    id: asked.id,
+                    parameters: &self.parameters[self.place(asked.id)],
+                    keeps_samples: !asked.near_threshold,
+                })
+            };
+            let mut done = |id: u64, run: OneRun| {
+                let mut running = running.borrow_mut();
+                if let Some(place) = running.iter().position(|asked| asked.id == id) {
+                    self.queue().done.push((running.swap_remove(place), run));
+                }
+            };
+            let cancelled = || self.is_over();
+            run_fibres(reference, self.experiment, &mut next, &cancelled, &mut done);
         }
     }
 
-    fn next(&self) -> Option<Asked> {
+    /// The next fibre that the reference has to run; with `waits`, none only if there will be no more.
+    fn next(&self, waits: bool) -> Option<Asked> {
         let mut queue = self.queue();
         loop {
             if self.is_over() {
                 return None;
             }
             if let Some(asked) = queue.waiting.pop_front() {
-                return Some(asked);
+                let mut known = self.known.lock().unwrap_or_else(|e| e.into_inner());
+                match known.remove(&asked.id) {
+                    Some(run) => queue.done.push((asked, run)),
+                    None => return Some(asked),
+                }
+                continue;
             }
-            if queue.closed {
+            if queue.closed || !waits {
                 return None;
             }
             queue = self.bell.wait(queue).unwrap_or_else(|e| e.into_inner());

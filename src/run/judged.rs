@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use super::agreement::{Comparison, Disagreement};
-use super::batch::{Batch, RunError, RunReport};
+use super::batch::{Batch, RunReport};
 use super::driver::{Done, Job};
+use super::error::RunError;
 use super::judge::{Asked, Closes, Judge, Sampling};
 use super::part::{Judged, Known, encode};
 use super::pilot::PilotError;
@@ -75,6 +76,7 @@ impl Batch {
                 self.counts_spikes(),
             ),
         };
+        let sampling = self.as_drawn_before(sampling);
         let (tapped, samples) = match known {
             None if self.part.is_some() => (Scope::Part, None),
             None => (Scope::Whole, None),
@@ -115,7 +117,17 @@ impl Batch {
                 tap = tap.with_samples(samples);
             }
             let traces = sampling.traces(self.traces.as_deref());
-            let done = drive(Job { traces, ..job }, &mut tap);
+            let from = tap.go_on(self.from.as_ref()).map_err(RunError::from);
+            let done = from.and_then(|from| {
+                drive(
+                    Job {
+                        traces,
+                        from,
+                        ..job
+                    },
+                    &mut tap,
+                )
+            });
             let stepped = Instant::now();
             if !matches!(&done, Ok(done) if !done.interrupted) {
                 judge.abandon();
@@ -128,7 +140,7 @@ impl Batch {
             });
             (done, kept, stepped)
         });
-        let done = done?;
+        let mut done = done?;
         let found = match judge.found() {
             Ok(found) => found,
             Err(error) => {
@@ -137,7 +149,9 @@ impl Batch {
                 return Err(PilotError::from(error).into());
             }
         };
-        let complete = !done.interrupted && !cancel.load(Ordering::Relaxed);
+        // Whoever stops the judge alone stops the run: what is left of it is the judgement.
+        done.interrupted |= cancel.load(Ordering::Relaxed);
+        let complete = !done.interrupted;
         if complete && self.part.is_some() {
             let of = |(asked, run): &(Asked, OneRun)| {
                 let kept = kept.samples.iter().find(|(id, _)| *id == asked.id)?;

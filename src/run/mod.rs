@@ -6,13 +6,18 @@
 pub mod accuracy;
 mod agreement;
 mod batch;
+mod behind;
 mod bench;
+mod checkpoint;
 mod defaults;
+mod device_state;
 pub mod difference;
 mod driver;
+mod error;
 mod gpu;
 mod judge;
 mod judged;
+mod lanes_state;
 mod layout;
 mod limiting;
 mod one_fibre;
@@ -25,16 +30,18 @@ mod threshold;
 
 pub use agreement::Disagreement;
 pub use batch::{
-    Backend, Batch, Choices, OnDevice, PrepareError, RunError, RunReport, least_memory_bytes,
-    prepare, prepare_part,
+    Backend, Batch, CHECKPOINT_EVERY, Choices, OnDevice, RunReport, least_memory_bytes, prepare,
+    prepare_part,
 };
 pub use bench::{Case, Measure, bench, bench_wgsl, check_protocol};
+pub use checkpoint::{Past, Point};
 pub use defaults::{AUTO, TUNED, auto, default_tolerance, general_tolerance};
 pub use driver::{Done, Job, Progress, drive};
+pub use error::{PrepareError, RunError};
 pub use gpu::{DeviceRunError, drive_gpu};
 pub use judge::JUDGE_TOLERANCE;
 pub use judged::Driver;
-pub use layout::sha256;
+pub use layout::{ERROR_SCALES, JUDGED_FIBRES, drawn_in, sha256};
 pub use limiting::{Limit, Steps, limiting, limiting_json};
 pub use one_fibre::Kept;
 pub use pilot::{DEFAULT_STEP_MS, Pilot, PilotError};

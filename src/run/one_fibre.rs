@@ -12,7 +12,8 @@ use crate::ops::Lane;
 use crate::protocol::{ms, tick};
 use crate::scheme::BuildError;
 
-use super::batch::{Batch, RunError, RunReport};
+use super::batch::{Batch, RunReport};
+use super::error::RunError;
 use super::pilot::PilotError;
 use super::sink::{Layout, Outcome, Precision, Samples, Sink, SinkError, SpikeEvent};
 
@@ -251,6 +252,25 @@ impl Sink for Kept {
         }
         Ok(())
     }
+    fn write_trace(
+        &mut self,
+        variable: usize,
+        (trace, n_traces): (usize, usize),
+        rows: Samples<'_>,
+    ) -> Result<(), SinkError> {
+        if self.values.len() <= variable {
+            self.values.resize(variable + 1, Vec::new());
+        }
+        let rows: Vec<f64> = match rows {
+            Samples::F32(rows) => rows.iter().map(|&x| f64::from(x)).collect(),
+            Samples::F64(rows) => rows.to_vec(),
+        };
+        let values = &mut self.values[variable];
+        values.resize(rows.len() * n_traces, f64::NAN);
+        let own = values.iter_mut().skip(trace).step_by(n_traces);
+        own.zip(rows).for_each(|(place, value)| *place = value);
+        Ok(())
+    }
     fn write_events(&mut self, events: &[SpikeEvent]) -> Result<(), SinkError> {
         self.spikes.extend(events);
         Ok(())
@@ -258,8 +278,8 @@ impl Sink for Kept {
     fn commit(&mut self, _: usize) -> Result<(), SinkError> {
         Ok(())
     }
-    fn checkpoint(&mut self, _: &[u8]) -> Result<(), SinkError> {
-        Ok(())
+    fn checkpoint(&mut self, _: &[&[u8]]) -> Result<bool, SinkError> {
+        Ok(false)
     }
     fn finish(&mut self, outcome: &Outcome) -> Result<u64, SinkError> {
         self.outcome = Some(outcome.clone());

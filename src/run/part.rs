@@ -13,7 +13,9 @@ use std::time::Instant;
 use crate::backend::Spike;
 use crate::study;
 
-use super::batch::{Batch, RunError, RunReport};
+use super::batch::{Backend, Batch, RunReport};
+use super::error::RunError;
+use super::judge::Sampling;
 use super::judged::Driver;
 use super::reference::OneRun;
 use super::sink::{Part, Precision};
@@ -210,7 +212,46 @@ impl Batch {
 
     /// Ids of the fibres that a run of the whole population draws for the comparison with the reference.
     pub fn drawn(&self) -> Vec<u64> {
-        super::judge::drawn(self.seed, self.n_fibres as u64, self.judged_fibres())
+        self.drawn_of_whole()
+    }
+
+    /// The same of a batch that may be a part: those that were drawn before, where it goes on with a run or joins one.
+    pub(super) fn drawn_of_whole(&self) -> Vec<u64> {
+        let wanted = self.judged_fibres();
+        if wanted == 0 || self.backend == Backend::Reference {
+            return Vec::new();
+        }
+        let population = self.part.map_or(self.n_fibres as u64, |p| p.population);
+        let own = |drawn: &Vec<u64>| drawn.iter().all(|id| *id < population);
+        match self.drawn_before.clone().filter(own) {
+            Some(drawn) => drawn,
+            None => super::judge::drawn(self.seed, population, wanted),
+        }
+    }
+
+    /// Drawn fibres that the file names, in place of those drawn now.
+    #[must_use]
+    pub fn with_drawn(mut self, drawn: Option<Vec<u64>>) -> Self {
+        self.drawn_before = drawn;
+        self
+    }
+
+    /// A choice of fibres with those in it that were drawn before.
+    pub(super) fn as_drawn_before(&self, mut sampling: Sampling) -> Sampling {
+        if self.drawn_before.is_none() {
+            return sampling;
+        }
+        let mut drawn = self.drawn_of_whole();
+        if let Some(part) = &self.part {
+            drawn.retain(|id| part.fibres().contains(id));
+        }
+        let all_at_start = sampling.at_start == sampling.drawn.len();
+        sampling.at_start = match all_at_start {
+            true => drawn.len(),
+            false => sampling.at_start.min(drawn.len()),
+        };
+        sampling.drawn = drawn;
+        sampling
     }
 
     /// Ids of the fibres of this part among which the whole looks for ones next to a threshold.

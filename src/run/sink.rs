@@ -295,6 +295,17 @@ pub trait Sink: Send {
         first_row: usize,
         rows: Samples<'_>,
     ) -> Result<(), SinkError>;
+    /// All rows of one variable of one fibre: its trace, of how many. From engines that move fibre after fibre, in place of
+    /// [`Sink::write_rows`]; the rows are whole when they are committed.
+    fn write_trace(
+        &mut self,
+        _variable: usize,
+        _trace: (usize, usize),
+        _rows: Samples<'_>,
+    ) -> Result<(), SinkError> {
+        let why = "rows come fibre by fibre, and only rows of all fibres can be taken";
+        Err(SinkError::Format(why.to_string()))
+    }
     /// Events, in any order.
     fn write_events(&mut self, events: &[SpikeEvent]) -> Result<(), SinkError>;
     /// What the features have gathered up to here, fibre by fibre; before [`Sink::commit`], by engines that have it at hand.
@@ -305,8 +316,9 @@ pub trait Sink: Send {
     fn part(&mut self, _record: PartRecord<'_>) -> Result<(), SinkError> {
         Ok(())
     }
-    /// The exact state of the run, to resume from.
-    fn checkpoint(&mut self, state: &[u8]) -> Result<(), SinkError>;
+    /// The exact state of the run, to resume from, in parts that follow one another. `false` if there is no room for so much: the checkpoint
+    /// before stays.
+    fn checkpoint(&mut self, state: &[&[u8]]) -> Result<bool, SinkError>;
     /// The end. Returns the bytes of the finished file.
     fn finish(&mut self, outcome: &Outcome) -> Result<u64, SinkError>;
 }
@@ -316,6 +328,14 @@ pub trait Sink: Send {
 pub struct Discard;
 
 impl Sink for Discard {
+    fn write_trace(
+        &mut self,
+        _: usize,
+        _: (usize, usize),
+        _: Samples<'_>,
+    ) -> Result<(), SinkError> {
+        Ok(())
+    }
     fn write_rows(&mut self, _: usize, _: usize, _: Samples<'_>) -> Result<(), SinkError> {
         Ok(())
     }
@@ -325,8 +345,8 @@ impl Sink for Discard {
     fn commit(&mut self, _: usize) -> Result<(), SinkError> {
         Ok(())
     }
-    fn checkpoint(&mut self, _: &[u8]) -> Result<(), SinkError> {
-        Ok(())
+    fn checkpoint(&mut self, _: &[&[u8]]) -> Result<bool, SinkError> {
+        Ok(false)
     }
     fn finish(&mut self, _: &Outcome) -> Result<u64, SinkError> {
         Ok(0)

@@ -2,17 +2,24 @@
 //! threshold.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
+use crate::backend::Experiment;
 use crate::feature::{FeatureKind, Gathered};
 use crate::ops::Lane;
 
-use super::judge::{Judge, Sampling};
+use super::checkpoint::{Cursor, Past, Point, Sheet, does_not_fit};
+use super::driver::in_order;
+use super::judge::{Judge, MOST_CANDIDATES, Sampling};
 use super::sink::{Outcome, Part, PartRecord, Samples, Sink, SinkError, SpikeEvent};
 
 /// Spikes that are kept for the choice, at most: 24 bytes each.
 const MOST_SPIKES: usize = 2_000_000;
 /// Shares of the run after which fibres next to a threshold are looked for.
 const LOOKS: [f64; Part::LOOKS] = [0.5, 0.75];
+
+/// The first word of what a checkpoint holds of the tap.
+const MAGIC: u64 = u64::from_le_bytes(*b"TAP\0\0\0\0\x01");
 
 /// What a run gave of the fibres that may be judged.
 #[derive(Clone, Debug, Default)]
@@ -43,6 +50,13 @@ pub(super) struct Tap<'a> {
     near: Vec<u64>,
     open: usize,
     scope: Scope,
+    /// Drawn fibres whose traces the sink does not get, by their places in `kept.samples`.
+    unrecorded: Vec<usize>,
+    /// Events of each slab that is over, and of the one that is not.
+    counts: Vec<u64>,
+    n_events: u64,
+    /// The turning points by which was chosen, look by look.
+    told: Vec<Vec<Vec<f64>>>,
 }
 
 /// What of a population goes by.
@@ -74,7 +88,15 @@ impl<'a> Tap<'a> {
         };
         let n_kept = experiment.n_recorded * experiment.n_samples;
         let samples = |id: &u64| (*id, vec![f64::NAN; n_kept]);
+        let is_unrecorded = |place: &usize| {
+            let id = sampling.drawn[*place];
+            recorded.is_some_and(|ids| ids.binary_search(&id).is_err())
+        };
         Tap {
+            unrecorded: (0..sampling.drawn.len()).filter(is_unrecorded).collect(),
+            counts: Vec::new(),
+            n_events: 0,
+            told: Vec::new(),
             kept: Kept {
                 samples: sampling.drawn.iter().map(samples).collect(),
                 spikes: Vec::new(),
@@ -109,6 +131,118 @@ impl<'a> Tap<'a> {
         }
         (self.columns, self.recorded) = (Vec::new(), None);
         self
+    }
+
+    /// Counts a slab that is over; whether it is time to look then.
+    fn pass_slab(&mut self) -> bool {
+        self.counts.push(std::mem::take(&mut self.n_events));
+        self.slabs += 1;
+        self.is_time(self.n_rows() as f64 / self.judge.experiment().n_samples as f64)
+    }
+
+    /// Rows of the slabs that are over.
+    fn n_rows(&self) -> usize {
+        (self.slabs * self.rows_per_slab).min(self.judge.experiment().n_samples)
+    }
+
+    /// Looks when a slab is over.
+    fn look_now(&mut self) {
+        let (n_rows, experiment) = (self.n_rows(), self.judge.experiment());
+        let share = n_rows as f64 / experiment.n_samples as f64;
+        self.looks = LOOKS.iter().filter(|look| **look <= share).count();
+        // Every fibre is beyond the last of these rows; how far beyond differs.
+        let known_ms = (n_rows - 1) as f64 * experiment.sample_every_ms;
+        self.look(known_ms, self.looks == LOOKS.len());
+    }
+
+    /// What a resumed run cannot take from the result file.
+    fn save(&self) -> Sheet<'_> {
+        let mut sheet = Sheet::default();
+        let (n_rows, experiment) = (self.n_rows(), self.judge.experiment());
+        sheet.words(&[self.counts.len() as u64]);
+        sheet.numbers(&self.counts);
+        sheet.words(&[self.told.len() as u64]);
+        for turns in &self.told {
+            let width = turns.first().map_or(0, Vec::len);
+            sheet.words(&[turns.len() as u64, width as u64]);
+            turns.iter().for_each(|of| sheet.numbers(of));
+        }
+        for place in &self.unrecorded {
+            let (_, samples) = &self.kept.samples[*place];
+            for of_variable in samples.chunks(experiment.n_samples.max(1)) {
+                sheet.numbers(&of_variable[..n_rows]);
+            }
+        }
+        sheet
+    }
+
+    /// Bytes of what [`Sink::checkpoint`] adds, at most, where so many drawn fibres are not recorded.
+    pub(super) fn checkpoint_bytes(
+        experiment: &Experiment,
+        unrecorded: usize,
+        slabs: usize,
+    ) -> usize {
+        let samples = unrecorded * experiment.n_recorded * experiment.n_samples;
+        let features = experiment.features.iter();
+        let spikes = features.filter(|f| f.kind == FeatureKind::Spikes).count();
+        8 * (4 + slabs + Part::LOOKS * (2 + MOST_CANDIDATES * spikes) + samples)
+    }
+
+    /// Lets the part of the run that is over pass by once more: what the sink has kept of it, and what the checkpoint adds. Returns what the
+    /// driver wrote.
+    ///
+    /// # Errors
+    /// If the checkpoint is not one of this run, or what the sink has kept cannot be read.
+    pub(super) fn go_on(&mut self, from: Option<&Point>) -> Result<Option<Arc<[u8]>>, SinkError> {
+        let Some(point) = from else { return Ok(None) };
+        let mut cursor = Cursor(&point.state);
+        let own = cursor
+            .words()
+            .filter(|[magic, _]| *magic == MAGIC)
+            .and_then(|[_, length]| cursor.bytes(usize::try_from(length).ok()?));
+        self.replay(Cursor(own.ok_or_else(does_not_fit)?), &*point.past)?;
+        Ok(Some(cursor.0.into()))
+    }
+
+    fn replay(&mut self, mut cursor: Cursor<'_>, past: &dyn Past) -> Result<(), SinkError> {
+        let experiment = self.judge.experiment();
+        let (n_recorded, n_samples) = (experiment.n_recorded, experiment.n_samples);
+        let counts: Vec<u64> = cursor
+            .count()
+            .filter(|n| *n <= n_samples.div_ceil(self.rows_per_slab.max(1)).max(1))
+            .and_then(|n| cursor.numbers(n))
+            .ok_or_else(does_not_fit)?;
+        let mut told = turns(&mut cursor).ok_or_else(does_not_fit)?.into_iter();
+        let mut fits = true;
+        past.events(&counts, &mut |mut events| {
+            in_order(&mut events);
+            self.keep(&events);
+            self.n_events = events.len() as u64;
+            if self.pass_slab() {
+                match told.next() {
+                    Some(turns) => self.turns = turns,
+                    None => fits = false,
+                }
+                self.told.push(self.turns.clone());
+                self.look_now();
+            }
+        })?;
+        let n_rows = self.n_rows();
+        for place in 0..self.kept.samples.len() {
+            for variable in 0..n_recorded {
+                let samples = if self.unrecorded.contains(&place) {
+                    cursor.numbers(n_rows).ok_or_else(does_not_fit)?
+                } else {
+                    past.trace(variable, self.kept.samples[place].0, n_rows)?
+                };
+                let kept = self.kept.samples[place].1[variable * n_samples..].iter_mut();
+                kept.zip(samples).for_each(|(kept, value)| *kept = value);
+            }
+        }
+        match fits && told.next().is_none() && cursor.is_empty() {
+            true => Ok(()),
+            false => Err(does_not_fit()),
+        }
     }
 
     /// What was kept, at the end of the run. Choices that are still open are made now.
@@ -189,6 +323,23 @@ impl<'a> Tap<'a> {
     }
 }
 
+/// The turning points of each look.
+fn turns(cursor: &mut Cursor<'_>) -> Option<Vec<Vec<Vec<f64>>>> {
+    let looks = cursor.count().filter(|n| *n <= Part::LOOKS)?;
+    let mut told = Vec::new();
+    for _ in 0..looks {
+        let [n, width] = cursor.words()?;
+        let (n, width) = (usize::try_from(n).ok()?, usize::try_from(width).ok()?);
+        let values: Vec<f64> = cursor.numbers(n.checked_mul(width)?)?;
+        told.push(match width {
+            // Nothing is allocated for candidates of which nothing is told.
+            0 => vec![Vec::new(); n.min(MOST_CANDIDATES)],
+            width => values.chunks(width).map(<[f64]>::to_vec).collect(),
+        });
+    }
+    Some(told)
+}
+
 impl Sink for Tap<'_> {
     fn write_rows(
         &mut self,
@@ -217,6 +368,7 @@ impl Sink for Tap<'_> {
 
     fn write_events(&mut self, events: &[SpikeEvent]) -> Result<(), SinkError> {
         self.keep(events);
+        self.n_events += events.len() as u64;
         self.out.write_events(events)
     }
 
@@ -238,11 +390,7 @@ impl Sink for Tap<'_> {
     }
 
     fn commit(&mut self, rows: usize) -> Result<(), SinkError> {
-        self.slabs += 1;
-        let experiment = self.judge.experiment();
-        let n_rows = (self.slabs * self.rows_per_slab).min(experiment.n_samples);
-        let share = n_rows as f64 / experiment.n_samples as f64;
-        if self.is_time(share) {
+        if self.pass_slab() {
             match &self.scope {
                 Scope::Whole => {}
                 Scope::Part => {
@@ -260,10 +408,8 @@ impl Sink for Tap<'_> {
                     self.turns = told.unwrap_or_default();
                 }
             }
-            self.looks = LOOKS.iter().filter(|look| **look <= share).count();
-            // Every fibre is beyond the last of these rows; how far beyond differs.
-            let known_ms = (n_rows - 1) as f64 * experiment.sample_every_ms;
-            self.look(known_ms, self.looks == LOOKS.len());
+            self.told.push(self.turns.clone());
+            self.look_now();
         }
         self.out.commit(rows)
     }
@@ -272,8 +418,12 @@ impl Sink for Tap<'_> {
         self.out.part(record)
     }
 
-    fn checkpoint(&mut self, state: &[u8]) -> Result<(), SinkError> {
-        self.out.checkpoint(state)
+    fn checkpoint(&mut self, state: &[&[u8]]) -> Result<bool, SinkError> {
+        let own = self.save().parts().concat();
+        let mut head = Sheet::default();
+        head.words(&[MAGIC, own.len() as u64]);
+        let parts = [&head.parts()[..], &[&own], state].concat();
+        self.out.checkpoint(&parts)
     }
 
     fn finish(&mut self, outcome: &Outcome) -> Result<u64, SinkError> {

@@ -33,13 +33,16 @@ pub struct Checkpoint {
 }
 
 impl Head {
-    pub(super) fn of(sequence: u64, rows: u64, events: u64, state: &[u8]) -> Self {
+    /// For a state in parts that follow one another.
+    pub(super) fn of(sequence: u64, rows: u64, events: u64, state: &[&[u8]]) -> Self {
+        let mut crc = crc32fast::Hasher::new();
+        state.iter().for_each(|part| crc.update(part));
         Head {
             sequence,
             rows,
             events,
-            length: state.len() as u64,
-            crc: crc32fast::hash(state),
+            length: state.iter().map(|part| part.len() as u64).sum(),
+            crc: crc.finalize(),
         }
     }
 
@@ -118,7 +121,7 @@ mod tests {
             .iter()
             .enumerate()
             .flat_map(|(slot, state)| {
-                Head::of(slot as u64 + 1, 10 * slot as u64, 0, state).encode()
+                Head::of(slot as u64 + 1, 10 * slot as u64, 0, &[state]).encode()
             })
             .collect();
         bytes

@@ -1,12 +1,14 @@
 //! Making a result file: whole, checked, reserved on the disk and safe under its name before the first row.
 
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use super::disk::{Disk, Watch};
 use super::netcdf::{Contents, Dataset, Initial, Kind, contents};
 use super::skeleton::{Skeleton, build};
-use super::{StoreError, disk, events, offsets};
+use super::{StoreError, disk, events, lock, offsets};
 use crate::run::sink::Layout;
 
 /// How to make a result file.
@@ -41,7 +43,8 @@ pub(super) fn create(
     path: &Path,
     layout: &Layout,
     options: CreateOptions,
-) -> Result<(File, offsets::Map), StoreError> {
+    watch: Option<Arc<dyn Watch>>,
+) -> Result<(Disk, offsets::Map), StoreError> {
     let directory = directory_of(path);
     if !directory.is_dir() {
         return Err(StoreError::NoDirectory(directory.to_path_buf()));
@@ -49,6 +52,7 @@ pub(super) fn create(
     if path.symlink_metadata().is_ok() && !options.overwrite {
         return Err(StoreError::Exists(path.to_path_buf()));
     }
+    lock::refuse_if_taken(path)?;
     let seconds = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |d| d.as_secs());
@@ -67,6 +71,7 @@ pub(super) fn create(
     let file = file
         .open(&temporary.path)
         .map_err(StoreError::io("cannot create", path))?;
+    let file = Disk::new(file, path, watch);
     let full = |error: std::io::Error| {
         if disk::is_full(&error) {
             // What was reserved so far counts as free.
@@ -80,14 +85,14 @@ pub(super) fn create(
             StoreError::io("cannot write", path)(error)
         }
     };
-    let reserved = disk::reserve(&file, skeleton.size).map_err(full)?;
+    let reserved = file.reserve(skeleton.size).map_err(full)?;
     if !reserved && disk::bytes_free(directory).is_some_and(|free| free < skeleton.size) {
         return Err(full(std::io::ErrorKind::StorageFull.into()));
     }
     write_initial(&file, &contents, &skeleton).map_err(full)?;
     let map = offsets::map(&file, &temporary.path)?;
     probe(&file, &temporary.path, &contents, &skeleton, &map)?;
-    file.sync_all().map_err(full)?;
+    file.sync().map_err(full)?;
     // A side file of an earlier run under this name is not this run's.
     match std::fs::remove_file(events::side_path(path)) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -100,7 +105,8 @@ pub(super) fn create(
     std::fs::rename(&temporary.path, path).map_err(StoreError::io("cannot create", path))?;
     temporary.keep = true;
     disk::sync_directory(directory).map_err(StoreError::io("cannot write", directory))?;
-    Ok((file, map))
+    lock::take(&file, path)?;
+    Ok((file.renamed(path), map))
 }
 
 /// The directory that a path's file is in.
@@ -111,16 +117,15 @@ pub(super) fn directory_of(path: &Path) -> &Path {
     }
 }
 
-fn write_initial(file: &File, contents: &Contents, skeleton: &Skeleton) -> std::io::Result<()> {
-    disk::write_at(file, 0, &skeleton.metadata)?;
+fn write_initial(file: &Disk, contents: &Contents, skeleton: &Skeleton) -> std::io::Result<()> {
+    file.write_at(0, &skeleton.metadata)?;
     for (dataset, at) in contents.datasets.iter().zip(&skeleton.storage) {
         let Some(at) = *at else { continue };
         match &dataset.initial {
             Initial::Nothing => {}
-            Initial::Bytes(bytes) => disk::write_at(file, at, bytes)?,
+            Initial::Bytes(bytes) => file.write_at(at, bytes)?,
             Initial::Repeat(element) => {
-                disk::fill(
-                    file,
+                file.fill(
                     at,
                     dataset.dims.iter().product::<u64>() * dataset.kind.bytes(),
                     element,
@@ -142,7 +147,7 @@ struct Mark {
 
 /// Writes marks at computed places, reads them through the HDF5 crate, and takes them out again.
 fn probe(
-    file: &File,
+    file: &Disk,
     path: &Path,
     contents: &Contents,
     skeleton: &Skeleton,
@@ -178,7 +183,7 @@ fn probe(
             let mark: Vec<u8> = (0..bytes)
                 .map(|i| (number as u64 * 7 + which as u64 * 3 + i) as u8 | 1)
                 .collect();
-            disk::write_at(file, at, &mark).map_err(io())?;
+            file.write_at(at, &mark).map_err(io())?;
             marks.push(Mark {
                 dataset: number,
                 index,
@@ -203,7 +208,7 @@ fn probe(
         }
     }
     for mark in marks.iter().rev() {
-        disk::write_at(file, mark.at, &mark.before).map_err(io())?;
+        file.write_at(mark.at, &mark.before).map_err(io())?;
     }
     Ok(())
 }

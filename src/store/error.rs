@@ -25,7 +25,7 @@ pub enum StoreError {
     NoDirectory(PathBuf),
     /// The disk cannot hold the whole result.
     #[error(
-        "not enough room on the disk of {path}: {needed} bytes needed, {free} free; free some, or record fewer variables, rows or fibres",
+        "not enough room on the disk of {path}: {needed} bytes needed, {free} free",
         path = .path.display(),
         free = .free.map_or_else(|| "an unknown number".to_string(), |n| n.to_string())
     )]
@@ -56,6 +56,9 @@ pub enum StoreError {
         /// What is wrong with it.
         why: String,
     },
+    /// Another process is writing the file.
+    #[error("{path} is being written by another process", path = .0.display())]
+    Busy(PathBuf),
     /// There is nothing left to resume.
     #[error("{path} is complete: there is nothing to resume", path = .0.display())]
     Complete(PathBuf),

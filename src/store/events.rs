@@ -3,7 +3,8 @@
 //! The room is laid out before the run and nobody knows how often a million fibres will spike. Events beyond the room go to
 //! `OUT.events` beside the output, frame after frame, each with its length and a CRC, so that a torn last frame is seen
 //! and dropped. When the run ends, all events move behind the file's end and four small headers are pointed there: the
-//! cost is that of the events, never of the traces. Without overflow the headers are only told the true number.
+//! cost is that of the events, never of the traces. Without overflow the headers are only told the true number. Events pass through memory a
+//! commit or a frame at a time, however many there are.
 //!
 //! Events of one commit are ordered by time, fibre and feature, so their order does not depend on threads, and a
 //! resumed run writes the same bytes again.
@@ -12,8 +13,9 @@ use std::fs::{File, OpenOptions};
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
+use super::disk::{self, Disk};
 use super::offsets::{Map, Place, set_end, set_length};
-use super::{StoreError, disk};
+use super::{StoreError, create};
 use crate::run::sink::SpikeEvent;
 
 const MAGIC: [u8; 4] = *b"SEV1";
@@ -74,7 +76,7 @@ pub(super) struct Events {
     pending: Vec<SpikeEvent>,
     /// Events written, in the file and in the side file.
     written: u64,
-    side: Option<File>,
+    side: Option<Disk>,
     side_path: PathBuf,
 }
 
@@ -115,7 +117,7 @@ impl Events {
 
     pub(super) fn push(
         &mut self,
-        file: &File,
+        file: &Disk,
         path: &Path,
         events: &[SpikeEvent],
     ) -> Result<(), StoreError> {
@@ -137,7 +139,7 @@ impl Events {
     }
 
     /// Writes what was held back.
-    pub(super) fn flush(&mut self, file: &File, path: &Path) -> Result<(), StoreError> {
+    pub(super) fn flush(&mut self, file: &Disk, path: &Path) -> Result<(), StoreError> {
         if self.pending.is_empty() {
             return Ok(());
         }
@@ -156,36 +158,36 @@ impl Events {
         if let (Some(places), false) = (&self.places, inside.is_empty()) {
             for (place, bytes) in places.columns().zip(columns(inside)) {
                 let at = place.at.unwrap_or(0) + self.written * place.bytes;
-                disk::write_at(file, at, &bytes).map_err(StoreError::io("cannot write", path))?;
+                file.write_at(at, &bytes)
+                    .map_err(StoreError::io("cannot write", path))?;
             }
             self.written += inside.len() as u64;
         }
         for part in outside.chunks(FRAME_EVENTS) {
-            self.append_frame(part)?;
+            self.append_frame(file, part)?;
         }
         events.clear();
         self.pending = events;
         Ok(())
     }
 
-    fn append_frame(&mut self, events: &[SpikeEvent]) -> Result<(), StoreError> {
+    fn append_frame(&mut self, file: &Disk, events: &[SpikeEvent]) -> Result<(), StoreError> {
         let fault = || StoreError::io("cannot write", &self.side_path);
         let opened = match self.side.take() {
-            Some(file) => file,
+            Some(side) => side,
             None => {
                 let mut options = OpenOptions::new();
-                options
-                    .read(true)
-                    .write(true)
-                    .create(true)
-                    .truncate(false)
-                    .open(&self.side_path)
-                    .map_err(fault())?
+                options.read(true).write(true).create(true).truncate(false);
+                let opened = options.open(&self.side_path).map_err(fault())?;
+                // Its name is on the disk before anything in it counts.
+                disk::sync_directory(create::directory_of(&self.side_path)).map_err(fault())?;
+                Disk::new(opened, &self.side_path, file.watch())
             }
         };
         let end = opened.metadata().map_err(fault())?.len();
-        disk::write_at(&opened, end, &frame(self.written, events)).map_err(fault())?;
+        let written = opened.write_at(end, &frame(self.written, events));
         self.side = Some(opened);
+        written.map_err(fault())?;
         self.written += events.len() as u64;
         Ok(())
     }
@@ -193,7 +195,7 @@ impl Events {
     pub(super) fn sync(&self) -> Result<(), StoreError> {
         match &self.side {
             Some(side) => side
-                .sync_data()
+                .sync()
                 .map_err(StoreError::io("cannot write", &self.side_path)),
             None => Ok(()),
         }
@@ -202,7 +204,7 @@ impl Events {
     /// Forgets events beyond `written`: in the side file too, and marks freed rows of the file as unused.
     pub(super) fn roll_back(
         &mut self,
-        file: &File,
+        file: &Disk,
         path: &Path,
         had: u64,
     ) -> Result<(), StoreError> {
@@ -213,45 +215,48 @@ impl Events {
             for (place, element) in places.columns().zip(unused) {
                 let at = place.at.unwrap_or(0) + from * place.bytes;
                 let length = to.saturating_sub(from) * place.bytes;
-                disk::fill(file, at, length, element)
+                file.fill(at, length, element)
                     .map_err(StoreError::io("cannot write", path))?;
             }
         }
         let fault = || StoreError::io("cannot write", &self.side_path);
+        let opened = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(&self.side_path);
+        let side = match opened {
+            Ok(opened) => Disk::new(opened, &self.side_path, file.watch()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return match self.written <= capacity {
+                    true => Ok(()),
+                    false => Err(fault()(error)),
+                };
+            }
+            Err(error) => return Err(fault()(error)),
+        };
         if self.written <= capacity {
-            return match std::fs::remove_file(&self.side_path) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(fault()(error)),
-                _ => Ok(()),
-            };
+            return side.remove().map_err(fault());
         }
-        let mut kept = read_side(&self.side_path, capacity)?;
-        let wanted = (self.written - capacity) as usize;
-        if kept.len() < wanted {
+        // A checkpoint is taken at the end of a frame: what comes after it is cut off, a torn one included.
+        let mut frames = Frames::open(&self.side_path, capacity)?;
+        while frames.next < self.written && frames.next().is_some() {}
+        if frames.next != self.written {
             return Err(StoreError::format(
                 &self.side_path,
                 format!(
-                    "it holds {} whole events of the {wanted} that the run needs to go on",
-                    kept.len()
+                    "it holds {} whole events of the {} that the run needs to go on",
+                    frames.next - capacity,
+                    self.written - capacity
                 ),
             ));
         }
-        kept.truncate(wanted);
-        // Written anew beside and renamed over: a kill leaves the old one or the new one.
-        let fresh = self.side_path.with_extension("events.new");
-        let mut bytes = Vec::new();
-        let mut first = capacity;
-        for part in kept.chunks(FRAME_EVENTS) {
-            bytes.extend(frame(first, part));
-            first += part.len() as u64;
-        }
-        File::create(&fresh)
-            .and_then(|file| disk::write_at(&file, 0, &bytes).and_then(|()| file.sync_all()))
-            .map_err(fault())?;
-        std::fs::rename(&fresh, &self.side_path).map_err(fault())
+        side.cut(frames.end).map_err(fault())?;
+        self.side = Some(side);
+        Ok(())
     }
 
     /// Brings `/events` to its exact length, overflow included.
-    pub(super) fn settle(&mut self, file: &File, path: &Path) -> Result<(), StoreError> {
+    pub(super) fn settle(&mut self, file: &Disk, path: &Path) -> Result<(), StoreError> {
         let Some(places) = self.places.clone() else {
             return Ok(());
         };
@@ -262,13 +267,6 @@ impl Events {
             }
             return Ok(());
         }
-        let beyond = read_side(&self.side_path, self.capacity())?;
-        if beyond.len() as u64 != n - self.capacity() {
-            return Err(StoreError::format(
-                &self.side_path,
-                "it does not hold all events that were written to it",
-            ));
-        }
         let start = file
             .metadata()
             .map_err(StoreError::io("cannot read", path))?
@@ -278,21 +276,43 @@ impl Events {
             .columns()
             .map(|p| (n * p.bytes).next_multiple_of(4096))
             .sum();
-        disk::reserve(file, start + needed).map_err(StoreError::io("cannot lengthen", path))?;
+        let fault = |what| StoreError::io(what, path);
+        file.reserve(start + needed)
+            .map_err(fault("cannot lengthen"))?;
         let mut moved = Vec::new();
         let mut at = start;
-        for (place, bytes) in places.columns().zip(columns(&beyond)) {
-            let inside = self.capacity() * place.bytes;
-            copy(file, place.at.unwrap_or(0), at, inside)
-                .and_then(|()| disk::write_at(file, at + inside, &bytes))
-                .map_err(StoreError::io("cannot write", path))?;
+        for place in places.columns() {
+            copy(
+                file,
+                place.at.unwrap_or(0),
+                at,
+                self.capacity() * place.bytes,
+            )
+            .map_err(fault("cannot write"))?;
             moved.push((place, at));
             at += (n * place.bytes).next_multiple_of(4096);
         }
+        let mut frames = Frames::open(&self.side_path, self.capacity())?;
+        loop {
+            let first = frames.next;
+            let Some(events) = frames.next().filter(|_| frames.next <= n) else {
+                break;
+            };
+            for ((place, at), bytes) in moved.iter().zip(columns(&events)) {
+                file.write_at(at + first * place.bytes, &bytes)
+                    .map_err(fault("cannot write"))?;
+            }
+        }
+        if frames.next != n {
+            return Err(StoreError::format(
+                &self.side_path,
+                "it does not hold all events that were written to it",
+            ));
+        }
         // The new storage is on the disk before any header points to it; the old one stays whole.
-        file.sync_all()
-            .map_err(StoreError::io("cannot write", path))?;
+        file.sync().map_err(fault("cannot write"))?;
         set_end(file, path, start + needed)?;
+        file.sync().map_err(fault("cannot write"))?;
         for (place, at) in moved {
             set_length(file, path, place, n, Some(at))?;
         }
@@ -301,21 +321,24 @@ impl Events {
 
     /// Takes the side file away once the file holds everything.
     pub(super) fn remove_side(&mut self) -> Result<(), StoreError> {
-        if self.side.take().is_some() || self.side_path.exists() {
-            std::fs::remove_file(&self.side_path)
-                .map_err(StoreError::io("cannot remove", &self.side_path))?;
+        let fault = || StoreError::io("cannot remove", &self.side_path);
+        match self.side.take() {
+            Some(side) => side.remove().map_err(fault()),
+            None if self.side_path.exists() => {
+                std::fs::remove_file(&self.side_path).map_err(fault())
+            }
+            None => Ok(()),
         }
-        Ok(())
     }
 }
 
-fn copy(file: &File, from: u64, to: u64, length: u64) -> std::io::Result<()> {
+fn copy(file: &Disk, from: u64, to: u64, length: u64) -> std::io::Result<()> {
     let mut block = vec![0; length.min(1 << 20) as usize];
     let mut done = 0;
     while done < length {
         let now = (length - done).min(block.len() as u64) as usize;
         disk::read_at(file, from + done, &mut block[..now])?;
-        disk::write_at(file, to + done, &block[..now])?;
+        file.write_at(to + done, &block[..now])?;
         done += now as u64;
     }
     Ok(())
@@ -337,43 +360,75 @@ fn frame(first: u64, events: &[SpikeEvent]) -> Vec<u8> {
     bytes
 }
 
-/// All events of whole frames of a side file whose first event has the index `first`; none where there is no such file.
-pub(super) fn read_side(path: &Path, first: u64) -> Result<Vec<SpikeEvent>, StoreError> {
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(StoreError::io("cannot open", path)(error)),
-    };
-    let mut reader = BufReader::new(file);
-    let mut events = Vec::new();
-    let mut bytes = vec![0; FRAME_HEAD];
-    loop {
+/// The whole frames of a side file, one after another, up to the first that is not.
+#[derive(Debug)]
+pub(super) struct Frames {
+    /// `None` where there is no such file.
+    reader: Option<BufReader<File>>,
+    /// Index of the first event of the next frame.
+    pub next: u64,
+    /// Where in the file the next frame begins.
+    pub end: u64,
+    bytes: Vec<u8>,
+}
+
+impl Frames {
+    /// Of the side file at `path`, whose first event has the index `first`.
+    pub(super) fn open(path: &Path, first: u64) -> Result<Self, StoreError> {
+        let reader = match File::open(path) {
+            Ok(file) => Some(BufReader::new(file)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+            Err(error) => return Err(StoreError::io("cannot open", path)(error)),
+        };
+        Ok(Frames {
+            reader,
+            next: first,
+            end: 0,
+            bytes: Vec::new(),
+        })
+    }
+}
+
+impl Iterator for Frames {
+    type Item = Vec<SpikeEvent>;
+
+    fn next(&mut self) -> Option<Vec<SpikeEvent>> {
+        let (reader, bytes) = (self.reader.as_mut()?, &mut self.bytes);
         bytes.resize(FRAME_HEAD, 0);
-        if reader.read_exact(&mut bytes).is_err() || bytes[..4] != MAGIC {
-            return Ok(events);
+        if reader.read_exact(bytes).is_err() || bytes[..4] != MAGIC {
+            return None;
         }
         let word = |at: usize| {
             u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
         };
         let (count, crc) = (word(4) as usize, word(16));
         let index = u64::from(word(8)) | u64::from(word(12)) << 32;
-        if count > FRAME_EVENTS || index != first + events.len() as u64 {
-            return Ok(events);
+        if count > FRAME_EVENTS || index != self.next {
+            return None;
         }
         bytes[16..20].fill(0);
         bytes.resize(FRAME_HEAD + count * EVENT_BYTES, 0);
-        if reader.read_exact(&mut bytes[FRAME_HEAD..]).is_err() || crc32fast::hash(&bytes) != crc {
-            return Ok(events);
+        if reader.read_exact(&mut bytes[FRAME_HEAD..]).is_err() || crc32fast::hash(bytes) != crc {
+            return None;
         }
-        for event in bytes[FRAME_HEAD..].chunks_exact(EVENT_BYTES) {
+        self.next += count as u64;
+        self.end += bytes.len() as u64;
+        let event = |event: &[u8]| {
             let number = |at: usize| u64::from_le_bytes(std::array::from_fn(|i| event[at + i]));
-            events.push(SpikeEvent {
+            SpikeEvent {
                 time_ms: f64::from_bits(number(0)),
                 fibre: number(8),
                 feature: event[16],
-            });
-        }
+            }
+        };
+        let events = bytes[FRAME_HEAD..].chunks_exact(EVENT_BYTES);
+        Some(events.map(event).collect())
     }
+}
+
+/// All events of whole frames of a side file whose first event has the index `first`; none where there is no such file.
+pub(super) fn read_side(path: &Path, first: u64) -> Result<Vec<SpikeEvent>, StoreError> {
+    Ok(Frames::open(path, first)?.flatten().collect())
 }
 
 #[cfg(test)]

@@ -26,7 +26,7 @@ use hdf5::format::superblock::SuperblockV2V3;
 use super::StoreError;
 use super::attributes::{Found, Heaps};
 use super::chunks;
-use super::disk::{read_at, write_at};
+use super::disk::{Disk, read_at};
 use super::packed::{Packed, read_index};
 use super::skeleton::SECTOR;
 
@@ -382,7 +382,7 @@ fn walk(walker: &Walker<'_>) -> Result<Map, Fault> {
 
 /// Changes message bodies in the first chunk of the header at `at`, and its checksum, in one write within a sector.
 fn edit(
-    file: &File,
+    file: &Disk,
     path: &Path,
     at: u64,
     change: impl Fn(u8, &mut [u8]) -> bool,
@@ -415,7 +415,8 @@ fn edit(
     let content = bytes.len() - 4;
     let checksum = checksum_metadata(&bytes[..content]);
     bytes[content..].copy_from_slice(&checksum.to_le_bytes());
-    write_at(file, at, &bytes).map_err(StoreError::io("cannot write", path))
+    file.write_at(at, &bytes)
+        .map_err(StoreError::io("cannot write", path))
 }
 
 fn overwrite_tail(body: &mut [u8], tail: &[u8]) {
@@ -425,7 +426,7 @@ fn overwrite_tail(body: &mut [u8], tail: &[u8]) {
 
 /// Points `status` to the `index`-th of [`super::skeleton::RUN_STATUS`] and sets `n_lost`.
 pub(super) fn set_status(
-    file: &File,
+    file: &Disk,
     path: &Path,
     root: u64,
     index: usize,
@@ -460,7 +461,7 @@ pub(super) fn set_status(
 
 /// Sets the length of a one-dimensional dataset, and where its storage starts if that changed.
 pub(super) fn set_length(
-    file: &File,
+    file: &Disk,
     path: &Path,
     place: &Place,
     length: u64,
@@ -485,7 +486,7 @@ pub(super) fn set_length(
 }
 
 /// Moves the file's end as the superblock states it.
-pub(super) fn set_end(file: &File, path: &Path, end: u64) -> Result<(), StoreError> {
+pub(super) fn set_end(file: &Disk, path: &Path, end: u64) -> Result<(), StoreError> {
     let length = file
         .metadata()
         .map_err(StoreError::io("cannot read", path))?
@@ -497,5 +498,6 @@ pub(super) fn set_end(file: &File, path: &Path, end: u64) -> Result<(), StoreErr
     };
     let mut block = superblock(&walker).map_err(|why| StoreError::format(path, why))?;
     block.end_of_file_address = end;
-    write_at(file, 0, &block.encode()).map_err(StoreError::io("cannot write", path))
+    file.write_at(0, &block.encode())
+        .map_err(StoreError::io("cannot write", path))
 }

@@ -4,7 +4,7 @@
 //! A compressed chunk is of no known length, so addresses and lengths stand in an index (HDF5's fixed array): a header
 //! and a table at a known place, written when all chunks are.
 
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
 
 use hdf5::format::FormatContext;
@@ -16,6 +16,7 @@ use hdf5::format::messages::filter::{
 };
 use rayon::prelude::*;
 
+use super::disk::Disk;
 use super::netcdf::{Dataset, Initial, Value, contents};
 use super::offsets::{Map, Place};
 use super::reader::{ResultReader, RunStatus, open};
@@ -206,9 +207,9 @@ fn write(from: &ResultReader, to: &Path, level: u32) -> Result<(), StoreError> {
     };
     let mut options = OpenOptions::new();
     let options = options.read(true).write(true).create(true).truncate(true);
-    let file = options.open(to).map_err(fault)?;
-    file.set_len(skeleton.size).map_err(fault)?;
-    disk::write_at(&file, 0, &skeleton.metadata).map_err(fault)?;
+    let file = Disk::new(options.open(to).map_err(fault)?, to, None);
+    file.cut(skeleton.size).map_err(fault)?;
+    file.write_at(0, &skeleton.metadata).map_err(fault)?;
     let mut end = skeleton.size;
     for (dataset, at) in contents.datasets.iter().zip(&skeleton.storage) {
         let path = dataset.path();
@@ -227,12 +228,12 @@ fn write(from: &ResultReader, to: &Path, level: u32) -> Result<(), StoreError> {
         }
     }
     end = end.next_multiple_of(8);
-    file.set_len(end).map_err(fault)?;
+    file.cut(end).map_err(fault)?;
     offsets::set_end(&file, to, end)?;
     let map = offsets::map(&file, to)?;
     let n_lost = from.number("n_lost").unwrap_or(0.0) as i64;
     offsets::set_status(&file, to, map.root, 1, Some(n_lost))?;
-    file.sync_all().map_err(fault)
+    file.sync().map_err(fault)
 }
 
 fn pack(
@@ -240,7 +241,7 @@ fn pack(
     place: &Place,
     dataset: &Dataset,
     (at, level): (u64, u32),
-    file: &File,
+    file: &Disk,
     end: &mut u64,
     fault: impl Fn(std::io::Error) -> StoreError,
 ) -> Result<(), StoreError> {
@@ -264,19 +265,19 @@ fn pack(
             .collect();
         for chunk in packed {
             let chunk = chunk?;
-            disk::write_at(file, *end, &chunk).map_err(&fault)?;
+            file.write_at(*end, &chunk).map_err(&fault)?;
             entries.push((*end, chunk.len() as u64));
             *end += chunk.len() as u64;
         }
     }
-    disk::write_at(file, at, &index(at, size, &entries)).map_err(fault)
+    file.write_at(at, &index(at, size, &entries)).map_err(fault)
 }
 
 fn copy(
     from: &ResultReader,
     place: &Place,
     to: u64,
-    file: &File,
+    file: &Disk,
     fault: impl Fn(std::io::Error) -> StoreError,
 ) -> Result<(), StoreError> {
     let Some(at) = place.at else { return Ok(()) };
@@ -286,7 +287,7 @@ fn copy(
     while done < length {
         let now = (length - done).min(block.len() as u64) as usize;
         from.read(at + done, &mut block[..now])?;
-        disk::write_at(file, to + done, &block[..now]).map_err(&fault)?;
+        file.write_at(to + done, &block[..now]).map_err(&fault)?;
         done += now as u64;
     }
     Ok(())

@@ -1,7 +1,6 @@
 //! What the file of one part of a population holds beside its results, so that the parts can be joined: the group `/shard`.
 
 use super::StoreError;
-use super::disk;
 use super::netcdf::{Dataset, Initial, Kind, Value};
 use super::offsets::{Place, set_end, set_length};
 use super::reader::ResultReader;
@@ -108,10 +107,13 @@ impl ResultFile {
         let length = self.file.metadata().map_err(fault("cannot read"))?.len();
         let at = length.next_multiple_of(8);
         let end = (at + bytes.len() as u64).next_multiple_of(8);
-        disk::reserve(&self.file, end).map_err(fault("cannot lengthen"))?;
-        disk::write_at(&self.file, at, bytes).map_err(fault("cannot write"))?;
-        self.file.sync_all().map_err(fault("cannot write"))?;
+        self.file.reserve(end).map_err(fault("cannot lengthen"))?;
+        self.file
+            .write_at(at, bytes)
+            .map_err(fault("cannot write"))?;
+        self.file.sync().map_err(fault("cannot write"))?;
         set_end(&self.file, &self.path, end)?;
+        self.file.sync().map_err(fault("cannot write"))?;
         let n = bytes.len() as u64;
         set_length(&self.file, &self.path, &place, n, Some(at))?;
         set_length(&self.file, &self.path, &dimension, n, None)

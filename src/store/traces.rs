@@ -58,6 +58,16 @@ impl ResultReader {
 
     /// One fibre's trace of a variable, the whole rows of it.
     pub fn read_trace(&self, variable: &str, fibre: u64) -> Result<Vec<f64>, StoreError> {
+        self.first_rows(variable, fibre, self.committed.0)
+    }
+
+    /// The first `rows` samples of one fibre, whole or not.
+    pub(super) fn first_rows(
+        &self,
+        variable: &str,
+        fibre: u64,
+        rows: u64,
+    ) -> Result<Vec<f64>, StoreError> {
         let (place, dims, chunk) = self.trace_place(variable)?;
         let ids = match self.traces()? {
             Traces::All => self.fibre_ids()?,
@@ -69,9 +79,10 @@ impl ResultReader {
         };
         let column = ids.iter().position(|&id| id == fibre).ok_or_else(missing)? as u64;
         let (bytes, start) = (place.bytes, place.at.unwrap_or(0));
-        let mut trace = Vec::with_capacity(self.committed_rows());
+        let rows = rows.min(dims[0]);
+        let mut trace = Vec::with_capacity(rows as usize);
         let mut block = Vec::new();
-        for piece in chunks::pieces(dims, chunk, 0, self.committed.0) {
+        for piece in chunks::pieces(dims, chunk, 0, rows) {
             if !(piece.column..piece.column + piece.columns).contains(&column) {
                 continue;
             }

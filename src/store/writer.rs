@@ -1,32 +1,37 @@
 //! Writing a result file: rows, events, commits and checkpoints at known places, without an HDF5 library in the way.
 //!
 //! From the first row to the last nothing but numbers is written: no byte of the file's HDF5 structure changes, so any reader
-//! opens the file while it grows, and a killed process leaves nothing torn. A commit writes data, then `time`, then the
-//! record of whole rows. Syncs are thinned: a killed process needs none, and after a power cut a run goes on from its last checkpoint,
-//! which is always synced, with all before it.
+//! opens the file while it grows, and a killed process leaves nothing torn. What is handed over is acknowledged in steps: data, sync, `time`, sync, the
+//! record of whole rows. So whatever the file says is whole is on the disk, after a power cut too. Syncs are thinned to a twentieth of the
+//! time, and to one in three seconds where that is less often; a checkpoint is always synced, with all before it.
 
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::StoreError;
 use super::checkpoint::{Checkpoint, Head};
 use super::chunks;
 use super::create::{self, CreateOptions};
+use super::disk::{Disk, Watch};
 use super::events::{EventPlaces, Events};
+use super::lock;
 use super::offsets::{self, Map, Place};
 use super::reader::{self, RunStatus};
-use super::{StoreError, disk};
 use crate::run::sink::{
     Layout, Outcome, PartRecord, Precision, Samples, Sink, SinkError, SpikeEvent, Traces,
 };
 
-/// Longest time that committed rows wait for a sync.
+/// Longest time that committed rows wait to be acknowledged.
 const SYNC_EVERY: Duration = Duration::from_secs(3);
+/// Rows wait so many times as long as the last syncs took.
+const REST: u32 = 20;
 
 /// A result file that is being written.
 #[derive(Debug)]
 pub struct ResultFile {
-    pub(super) file: File,
+    pub(super) file: Disk,
     pub(super) path: PathBuf,
     pub(super) map: Map,
     pub(super) names: Names,
@@ -35,12 +40,16 @@ pub struct ResultFile {
     time_ms: Vec<f64>,
     n_traces: u64,
     precision: Precision,
+    /// Rows that were handed over, and those of them that the file says are whole.
     committed: u64,
+    acknowledged: u64,
     /// The newest checkpoint's slot and sequence number.
     newest: (usize, u64),
     /// What the commit record and `/events` still say beyond the point of resumption, until the first write.
     stale: Option<(u64, u64)>,
     last_sync: Instant,
+    /// How long rows wait to be acknowledged.
+    wait: Duration,
     block: Vec<u8>,
 }
 
@@ -67,13 +76,31 @@ impl ResultFile {
         layout: &Layout,
         options: CreateOptions,
     ) -> Result<Self, StoreError> {
-        let (file, map) = create::create(path, layout, options)?;
+        Self::create_watched(path, layout, options, None)
+    }
+
+    /// The same with somebody who is told of every change.
+    pub fn create_watched(
+        path: &Path,
+        layout: &Layout,
+        options: CreateOptions,
+        watch: Option<Arc<dyn Watch>>,
+    ) -> Result<Self, StoreError> {
+        let (file, map) = create::create(path, layout, options, watch)?;
         Ok(Self::assemble(file, path, map, layout, 0, 0))
     }
 
     /// Opens an interrupted file to go on from its newest checkpoint, which is returned with it, or from the start where
     /// there is none. The file stays as it is until the first write.
     pub fn reopen(path: &Path) -> Result<(Self, Option<Checkpoint>), StoreError> {
+        Self::reopen_watched(path, None)
+    }
+
+    /// The same with somebody who is told of every change.
+    pub fn reopen_watched(
+        path: &Path,
+        watch: Option<Arc<dyn Watch>>,
+    ) -> Result<(Self, Option<Checkpoint>), StoreError> {
         let read = reader::open(path)?;
         if read.run_status() == RunStatus::Complete {
             return Err(StoreError::Complete(path.to_path_buf()));
@@ -88,6 +115,8 @@ impl ResultFile {
             .write(true)
             .open(path)
             .map_err(StoreError::io("cannot open", path))?;
+        lock::take(&file, path)?;
+        let file = Disk::new(file, path, watch);
         let map = offsets::map(&file, path)?;
         let (rows, events) = newest
             .as_ref()
@@ -101,7 +130,7 @@ impl ResultFile {
     }
 
     fn assemble(
-        file: File,
+        file: Disk,
         path: &Path,
         map: Map,
         layout: &Layout,
@@ -128,9 +157,11 @@ impl ResultFile {
             },
             precision: layout.precision,
             committed,
+            acknowledged: committed,
             newest: (1, 0),
             stale: None,
             last_sync: Instant::now(),
+            wait: Duration::ZERO,
             block: Vec::new(),
         }
     }
@@ -140,7 +171,7 @@ impl ResultFile {
         &self.path
     }
 
-    /// Rows that are committed.
+    /// Rows that were handed over whole.
     pub fn committed_rows(&self) -> usize {
         self.committed as usize
     }
@@ -164,7 +195,8 @@ impl ResultFile {
                 bytes.len()
             )));
         };
-        disk::write_at(&self.file, at + first * place.bytes, bytes)
+        self.file
+            .write_at(at + first * place.bytes, bytes)
             .map_err(StoreError::io("cannot write", &self.path))
     }
 
@@ -172,10 +204,8 @@ impl ResultFile {
     pub(super) fn sync(&mut self) -> Result<(), StoreError> {
         self.events.sync()?;
         self.file
-            .sync_data()
-            .map_err(StoreError::io("cannot write", &self.path))?;
-        self.last_sync = Instant::now();
-        Ok(())
+            .sync()
+            .map_err(StoreError::io("cannot write", &self.path))
     }
 
     fn record(&self, rows: u64, events: u64) -> Result<(), StoreError> {
@@ -189,12 +219,20 @@ impl ResultFile {
         let Some((rows, events)) = self.stale.take() else {
             return Ok(());
         };
+        if rows < self.committed {
+            // A power cut took what was said last.
+            self.put_times(rows)?;
+            self.sync()?;
+        }
         self.record(self.committed, self.events.written())?;
-        if rows > self.committed {
-            let nan = f64::NAN
-                .to_le_bytes()
-                .repeat((rows - self.committed) as usize);
-            self.put("time", self.committed, &nan)?;
+        self.sync()?;
+        let later = self.time_ms.len() - self.committed as usize;
+        if later > 0 {
+            self.put(
+                "time",
+                self.committed,
+                &f64::NAN.to_le_bytes().repeat(later),
+            )?;
         }
         let (file, path) = (&self.file, &self.path);
         self.events.roll_back(file, path, events)?;
@@ -228,7 +266,7 @@ impl ResultFile {
         let io = || StoreError::io("cannot write", &self.path);
         let at = place.at.unwrap_or(0);
         let Some(chunk) = place.chunk else {
-            return disk::write_at(&self.file, at + first * width, bytes).map_err(io());
+            return self.file.write_at(at + first * width, bytes).map_err(io());
         };
         let mut block = std::mem::take(&mut self.block);
         for piece in chunks::pieces([total, self.n_traces], chunk, first, rows) {
@@ -244,7 +282,7 @@ impl ResultFile {
             if whole {
                 let start = ((piece.row - first) * width) as usize;
                 let part = &bytes[start..start + (piece.rows * width) as usize];
-                disk::write_at(&self.file, to, part).map_err(io())?;
+                self.file.write_at(to, part).map_err(io())?;
                 continue;
             }
             block.resize(piece.rows as usize * stride, 0);
@@ -253,9 +291,46 @@ impl ResultFile {
                 target[..source.len()].copy_from_slice(source);
                 target[source.len()..].fill(0);
             }
-            disk::write_at(&self.file, to, &block).map_err(io())?;
+            self.file.write_at(to, &block).map_err(io())?;
         }
         self.block = block;
+        Ok(())
+    }
+
+    /// Writes a column of a variable, from the first row on.
+    fn write_column(
+        &mut self,
+        variable: usize,
+        column: usize,
+        bytes: &[u8],
+    ) -> Result<(), StoreError> {
+        let name = self.names.variables.get(variable);
+        let name = name
+            .ok_or_else(|| missing(&self.path, &format!("recorded variable number {variable}")))?;
+        let place = self.place(name)?;
+        let (total, column) = (self.time_ms.len() as u64, column as u64);
+        if bytes.len() as u64 != total * place.bytes || column >= self.n_traces {
+            return Err(StoreError::BadLayout(format!(
+                "{} bytes are not the {total} rows of trace {column} of {}",
+                bytes.len(),
+                self.n_traces
+            )));
+        }
+        let dims = [total, self.n_traces];
+        for piece in chunks::pieces(dims, place.chunk.unwrap_or(dims), 0, total) {
+            if !(piece.column..piece.column + piece.columns).contains(&column) {
+                continue;
+            }
+            let first = piece.at + column - piece.column;
+            for row in 0..piece.rows {
+                let from = ((piece.row + row) * place.bytes) as usize;
+                let value = &bytes[from..from + place.bytes as usize];
+                let at = place.at.unwrap_or(0) + (first + row * piece.stride) * place.bytes;
+                self.file
+                    .write_at(at, value)
+                    .map_err(StoreError::io("cannot write", &self.path))?;
+            }
+        }
         Ok(())
     }
 
@@ -270,37 +345,56 @@ impl ResultFile {
             )));
         }
         self.events.flush(&self.file, &self.path)?;
-        if rows > self.committed {
-            let times = &self.time_ms[self.committed as usize..rows as usize];
-            self.put("time", self.committed, bytemuck::cast_slice(times))?;
-        }
-        let due = self.last_sync.elapsed() >= SYNC_EVERY;
-        if due {
-            self.sync()?;
-        }
-        self.record(rows, self.events.written())?;
         self.committed = rows;
-        if due {
-            self.sync()?;
+        if self.last_sync.elapsed() >= self.wait {
+            self.acknowledge()?;
         }
         Ok(())
     }
 
-    fn take_checkpoint(&mut self, state: &[u8]) -> Result<(), StoreError> {
+    /// Writes the times of the rows from `first` to the last that was handed over.
+    fn put_times(&self, first: u64) -> Result<(), StoreError> {
+        if first == self.committed {
+            return Ok(());
+        }
+        let times = &self.time_ms[first as usize..self.committed as usize];
+        self.put("time", first, bytemuck::cast_slice(times))
+    }
+
+    /// Puts what was handed over onto the disk, and then says in the file that it is whole.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn acknowledge(&mut self) -> Result<(), StoreError> {
+        self.begin()?;
+        let started = Instant::now();
+        self.events.flush(&self.file, &self.path)?;
+        self.sync()?;
+        if self.acknowledged < self.committed {
+            self.put_times(self.acknowledged)?;
+            self.sync()?;
+        }
+        self.record(self.committed, self.events.written())?;
+        self.acknowledged = self.committed;
+        self.last_sync = Instant::now();
+        self.wait = (started.elapsed() * REST).min(SYNC_EVERY);
+        Ok(())
+    }
+
+    fn take_checkpoint(&mut self, state: &[&[u8]]) -> Result<bool, StoreError> {
         self.begin()?;
         let (slot, sequence) = (1 - self.newest.0, self.newest.1 + 1);
         let name = ["checkpoint/slot_a", "checkpoint/slot_b"][slot];
         let room = self.map.get(name).map_or(0, Place::len);
-        if state.len() as u64 > room {
-            return Err(StoreError::BadLayout(format!(
-                "a checkpoint of {} bytes does not fit into the {room} that were laid out",
-                state.len()
-            )));
+        if state.iter().map(|part| part.len() as u64).sum::<u64>() > room {
+            return Ok(false);
         }
-        if !state.is_empty() {
-            self.put(name, 0, state)?;
+        let mut at = 0;
+        for part in state.iter().filter(|part| !part.is_empty()) {
+            self.put(name, at, part)?;
+            at += part.len() as u64;
         }
-        self.sync()?;
+        self.acknowledge()?;
         let head = Head::of(sequence, self.committed, self.events.written(), state);
         self.put(
             "checkpoint/slots",
@@ -309,7 +403,7 @@ impl ResultFile {
         )?;
         self.sync()?;
         self.newest = (slot, sequence);
-        Ok(())
+        Ok(true)
     }
 }
 
@@ -321,17 +415,19 @@ impl Sink for ResultFile {
         rows: Samples<'_>,
     ) -> Result<(), SinkError> {
         self.begin()?;
-        let (precision, bytes) = match rows {
-            Samples::F32(values) => (Precision::F32, bytemuck::cast_slice(values)),
-            Samples::F64(values) => (Precision::F64, bytemuck::cast_slice(values)),
-        };
-        if precision != self.precision {
-            let (got, wanted) = (precision.name(), self.precision.name());
-            return Err(SinkError::Format(format!(
-                "rows of {got} for a file of {wanted}"
-            )));
-        }
+        let bytes = self.of_precision(rows)?;
         Ok(self.write_slab(variable, first_row, bytes)?)
+    }
+
+    fn write_trace(
+        &mut self,
+        variable: usize,
+        (trace, _): (usize, usize),
+        rows: Samples<'_>,
+    ) -> Result<(), SinkError> {
+        self.begin()?;
+        let bytes = self.of_precision(rows)?;
+        Ok(self.write_column(variable, trace, bytes)?)
     }
 
     fn write_events(&mut self, events: &[SpikeEvent]) -> Result<(), SinkError> {
@@ -347,7 +443,7 @@ impl Sink for ResultFile {
         Ok(self.write_part(record)?)
     }
 
-    fn checkpoint(&mut self, state: &[u8]) -> Result<(), SinkError> {
+    fn checkpoint(&mut self, state: &[&[u8]]) -> Result<bool, SinkError> {
         Ok(self.take_checkpoint(state)?)
     }
 
@@ -357,9 +453,23 @@ impl Sink for ResultFile {
 }
 
 impl ResultFile {
+    /// The bytes of numbers that are of the file's precision.
+    fn of_precision<'r>(&self, rows: Samples<'r>) -> Result<&'r [u8], SinkError> {
+        let (precision, bytes) = match rows {
+            Samples::F32(values) => (Precision::F32, bytemuck::cast_slice(values)),
+            Samples::F64(values) => (Precision::F64, bytemuck::cast_slice(values)),
+        };
+        if precision == self.precision {
+            return Ok(bytes);
+        }
+        let (got, wanted) = (precision.name(), self.precision.name());
+        Err(SinkError::Format(format!(
+            "rows of {got} for a file of {wanted}"
+        )))
+    }
+
     fn write_outcome(&mut self, outcome: &Outcome) -> Result<u64, StoreError> {
-        self.begin()?;
-        self.commit_rows(self.committed as usize)?;
+        self.acknowledge()?;
         super::finish::write(self, outcome)?;
         if !outcome.interrupted {
             let (file, path) = (&self.file, &self.path);
@@ -367,9 +477,7 @@ impl ResultFile {
         }
         self.sync()?;
         super::finish::mark(self, outcome)?;
-        self.file
-            .sync_all()
-            .map_err(StoreError::io("cannot write", &self.path))?;
+        self.sync()?;
         if !outcome.interrupted {
             self.events.remove_side()?;
         }
@@ -378,5 +486,14 @@ impl ResultFile {
             .metadata()
             .map_err(StoreError::io("cannot read", &self.path))?
             .len())
+    }
+}
+
+impl Drop for ResultFile {
+    fn drop(&mut self) {
+        if self.acknowledged < self.committed {
+            // Whoever stops here has told of what went wrong, if anything did.
+            let _ = self.acknowledge();
+        }
     }
 }

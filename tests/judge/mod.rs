@@ -9,8 +9,8 @@ use std::sync::atomic::AtomicBool;
 use sarcolemma::backend::gpu::{Adapter, Choice, adapters, choose};
 use sarcolemma::diag::{Source, render_text};
 use sarcolemma::model::{self, Model};
-use sarcolemma::run::sink::{Outcome, Precision, Samples, Sink, SinkError, SpikeEvent};
-use sarcolemma::run::{Backend, Batch, Choices, RunReport, prepare};
+use sarcolemma::run::sink::{Precision, SpikeEvent};
+use sarcolemma::run::{Backend, Batch, Choices, Kept, RunReport, prepare};
 use sarcolemma::study::{self, Overrides, SCHEMES, Study, Wish};
 
 /// A file of the repository.
@@ -180,45 +180,6 @@ pub struct Ran {
     n_traces: usize,
 }
 
-/// What a run hands over.
-#[derive(Default, Debug, PartialEq)]
-pub struct Memory {
-    /// `[variable][row][trace]`
-    pub values: Vec<Vec<f64>>,
-    pub spikes: Vec<SpikeEvent>,
-}
-
-impl Sink for Memory {
-    fn write_rows(
-        &mut self,
-        variable: usize,
-        _: usize,
-        rows: Samples<'_>,
-    ) -> Result<(), SinkError> {
-        if self.values.len() <= variable {
-            self.values.resize(variable + 1, Vec::new());
-        }
-        match rows {
-            Samples::F32(rows) => self.values[variable].extend(rows.iter().map(|x| f64::from(*x))),
-            Samples::F64(rows) => self.values[variable].extend(rows),
-        }
-        Ok(())
-    }
-    fn write_events(&mut self, events: &[SpikeEvent]) -> Result<(), SinkError> {
-        self.spikes.extend(events);
-        Ok(())
-    }
-    fn commit(&mut self, _: usize) -> Result<(), SinkError> {
-        Ok(())
-    }
-    fn checkpoint(&mut self, _: &[u8]) -> Result<(), SinkError> {
-        Ok(())
-    }
-    fn finish(&mut self, _: &Outcome) -> Result<u64, SinkError> {
-        Ok(0)
-    }
-}
-
 /// Runs a study with every fibre recorded.
 pub fn run(study: &Study, engine: Engine) -> Ran {
     let choices = Choices {
@@ -239,7 +200,7 @@ pub fn run(study: &Study, engine: Engine) -> Ran {
         agreement_fibres: Some(0),
     };
     let batch = prepare(study, &choices).unwrap();
-    let mut memory = Memory::default();
+    let mut memory = Kept::default();
     let report = batch
         .run(&mut memory, &|_| {}, &AtomicBool::new(false))
         .unwrap();

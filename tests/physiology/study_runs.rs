@@ -7,10 +7,8 @@ use std::time::Instant;
 
 use sarcolemma::diag::{Source, render_text};
 use sarcolemma::model::{Model, VariableKind};
-use sarcolemma::run::sink::{
-    FibreStatus, Outcome, Precision, Samples, Sink, SinkError, SpikeEvent,
-};
-use sarcolemma::run::{Backend, Choices, prepare};
+use sarcolemma::run::sink::{FibreStatus, Precision};
+use sarcolemma::run::{Backend, Choices, Kept, prepare};
 use sarcolemma::study::{self, Overrides, SCHEMES, VariedTarget, Wish};
 
 use crate::target::Condition;
@@ -33,43 +31,6 @@ pub struct Results {
     traces: BTreeMap<String, Vec<f64>>,
     time_ms: Vec<f64>,
     n_fibres: usize,
-}
-
-/// Keeps the samples of a run.
-#[derive(Default)]
-struct Memory {
-    /// `[variable][row][fibre]`
-    values: Vec<Vec<f64>>,
-}
-
-impl Sink for Memory {
-    fn write_rows(
-        &mut self,
-        variable: usize,
-        _: usize,
-        rows: Samples<'_>,
-    ) -> Result<(), SinkError> {
-        if self.values.len() <= variable {
-            self.values.resize(variable + 1, Vec::new());
-        }
-        match rows {
-            Samples::F32(rows) => self.values[variable].extend(rows.iter().map(|x| f64::from(*x))),
-            Samples::F64(rows) => self.values[variable].extend(rows),
-        }
-        Ok(())
-    }
-    fn write_events(&mut self, _: &[SpikeEvent]) -> Result<(), SinkError> {
-        Ok(())
-    }
-    fn commit(&mut self, _: usize) -> Result<(), SinkError> {
-        Ok(())
-    }
-    fn checkpoint(&mut self, _: &[u8]) -> Result<(), SinkError> {
-        Ok(())
-    }
-    fn finish(&mut self, _: &Outcome) -> Result<u64, SinkError> {
-        Ok(0)
-    }
 }
 
 impl Results {
@@ -102,7 +63,7 @@ impl Results {
             agreement_fibres: Some(0),
         };
         let batch = prepare(&study, &choices).map_err(|error| error.to_string())?;
-        let mut memory = Memory::default();
+        let mut memory = Kept::default();
         let report = batch
             .run(&mut memory, &|_| {}, &AtomicBool::new(false))
             .map_err(|error| error.to_string())?;

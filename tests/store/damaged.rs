@@ -58,7 +58,7 @@ fn file_of(path: &Path, finished: bool) -> Vec<u8> {
     let layout = layout(40, 50, Precision::F32, Traces::All);
     let mut file = ResultFile::create(path, &layout, CreateOptions { overwrite: true }).unwrap();
     write_rows(&mut file, &layout, 0, 40, 10);
-    file.checkpoint(&[7; 900]).unwrap();
+    assert!(file.checkpoint(&[&[7; 900]]).unwrap());
     if finished {
         write_rows(&mut file, &layout, 40, 50, 10);
         file.finish(&outcome(&layout, false)).unwrap();

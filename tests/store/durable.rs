@@ -24,9 +24,10 @@ fn run(file: &mut ResultFile, layout: &Layout, first: usize) {
     while row < ROWS {
         let end = (row + SLAB).min(ROWS);
         write_rows(file, layout, row, end, SLAB);
+        file.acknowledge().unwrap();
         println!("whole {end}");
         if (end / SLAB).is_multiple_of(3) {
-            file.checkpoint(&state(end)).unwrap();
+            assert!(file.checkpoint(&[&state(end)]).unwrap());
         }
         row = end;
     }
@@ -188,7 +189,10 @@ fn an_interrupted_run_goes_on_to_the_same_end() {
     let layout = kill_layout();
     let mut file = ResultFile::create(&again, &layout, CreateOptions::default()).unwrap();
     write_rows(&mut file, &layout, 0, 210, SLAB);
-    file.checkpoint(&state(210)).unwrap();
+    assert!(
+        file.checkpoint(&[&state(210)[..100], &state(210)[100..]])
+            .unwrap()
+    );
     write_rows(&mut file, &layout, 210, 301, SLAB);
     file.finish(&outcome(&layout, true)).unwrap();
     drop(file);
@@ -225,6 +229,7 @@ fn events_beyond_the_room_are_all_in_the_finished_file() {
         write_rows(&mut file, &layout, 0, rows, SLAB);
         let side = dir.path().join(format!("{rows}-{capacity}.h5.events"));
         assert_eq!(side.exists(), rows > capacity);
+        file.acknowledge().unwrap();
         let wanted: Vec<_> = (0..rows).map(event).collect();
         assert_eq!(store::open(&path).unwrap().events().unwrap(), wanted);
         file.finish(&outcome(&layout, false)).unwrap();
@@ -349,7 +354,7 @@ fn what_does_not_fit_the_layout_is_refused() {
     assert!(file.write_rows(0, usize::MAX, Samples::F32(&row)).is_err());
     assert!(file.write_rows(0, 0, Samples::F32(&row[1..])).is_err());
     assert!(file.commit(21).is_err());
-    assert!(file.checkpoint(&[0; 1001]).is_err());
+    assert!(!file.checkpoint(&[&[0; 1001]]).unwrap());
     let mut wrong = outcome(&layout, false);
     wrong.features.pop();
     assert!(file.finish(&wrong).is_err());
@@ -386,7 +391,7 @@ fn a_full_disk_stops_a_run_before_it_starts_and_later_breaks_nothing() {
     let layout = kill_layout();
     let mut file = ResultFile::create(&path, &layout, CreateOptions::default()).unwrap();
     write_rows(&mut file, &layout, 0, 70, SLAB);
-    file.checkpoint(&state(70)).unwrap();
+    assert!(file.checkpoint(&[&state(70)]).unwrap());
     let (filler, mut written) = (disk.join("filler"), vec![0u8; 1 << 20]);
     while std::fs::write(&filler, &written).is_ok() {
         written.resize(written.len() * 5 / 4, 0);

@@ -98,36 +98,26 @@ impl<T: Lane> Group<T> {
         self.clocks.is_empty()
     }
 
-    /// Everything that changes while the fibres move, as bytes.
-    pub fn save(&self, into: &mut Vec<u8>) {
-        into.extend_from_slice(bytemuck::cast_slice(&self.states));
-        into.extend_from_slice(bytemuck::cast_slice(&self.clocks));
-        into.extend_from_slice(bytemuck::cast_slice(&self.open));
-        into.extend_from_slice(bytemuck::cast_slice(&self.tail));
-        into.extend_from_slice(bytemuck::cast_slice(&self.gathered));
+    /// Everything that changes while the fibres move, as bytes: states, clocks, open pieces, tails, what features gathered. Each is fibre after
+    /// fibre, so the arrays of groups that follow one another join into those of all their fibres.
+    pub fn arrays(&self) -> [&[u8]; 5] {
+        [
+            bytemuck::cast_slice(&self.states),
+            bytemuck::cast_slice(&self.clocks),
+            bytemuck::cast_slice(&self.open),
+            bytemuck::cast_slice(&self.tail),
+            bytemuck::cast_slice(&self.gathered),
+        ]
     }
 
-    /// Bytes that [`Group::save`] adds.
-    pub fn saved_bytes(&self) -> usize {
-        size_of_val(&self.states[..])
-            + size_of_val(&self.clocks[..])
-            + size_of_val(&self.open[..])
-            + size_of_val(&self.tail[..])
-            + size_of_val(&self.gathered[..])
-    }
-
-    /// Takes back what [`Group::save`] wrote and returns the bytes that follow; `None` if there are too few.
-    pub fn restore<'a>(&mut self, bytes: &'a [u8]) -> Option<&'a [u8]> {
-        fn take<'a, U: Pod>(target: &mut [U], bytes: &'a [u8]) -> Option<&'a [u8]> {
-            let target = bytemuck::cast_slice_mut::<U, u8>(target);
-            let (head, rest) = bytes.split_at_checked(target.len())?;
-            target.copy_from_slice(head);
-            Some(rest)
-        }
-        let bytes = take(&mut self.states, bytes)?;
-        let bytes = take(&mut self.clocks, bytes)?;
-        let bytes = take(&mut self.open, bytes)?;
-        let bytes = take(&mut self.tail, bytes)?;
-        take(&mut self.gathered, bytes)
+    /// The same to be written to. Clocks taken from outside need [`super::Cpu::is_possible`].
+    pub fn arrays_mut(&mut self) -> [&mut [u8]; 5] {
+        [
+            bytemuck::cast_slice_mut(&mut self.states),
+            bytemuck::cast_slice_mut(&mut self.clocks),
+            bytemuck::cast_slice_mut(&mut self.open),
+            bytemuck::cast_slice_mut(&mut self.tail),
+            bytemuck::cast_slice_mut(&mut self.gathered),
+        ]
     }
 }

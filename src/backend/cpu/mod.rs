@@ -10,6 +10,7 @@ mod engine;
 mod group;
 mod hoist;
 mod interpret;
+mod kernel;
 mod lanes;
 mod native;
 mod stretch;
@@ -19,6 +20,7 @@ mod watch;
 pub use engine::Engine;
 pub use group::{Clock, Group, flag};
 pub use interpret::Simd;
+pub use kernel::{Kernel, KernelMemory};
 pub use lanes::{Lanes, Samples};
 pub use native::Census;
 
@@ -247,6 +249,19 @@ impl<T: Lane> Cpu<T> {
             to_end,
         }
         .run(lanes, cancelled);
+    }
+
+    /// Whether a clock that comes from outside may stand so at some moment of a run.
+    pub fn is_possible(&self, clock: &Clock) -> bool {
+        let segments = &self.plan.schedule.segments;
+        let inside = segments
+            .get(clock.segment as usize)
+            .is_some_and(|s| (s.start..=s.end).contains(&clock.now));
+        inside
+            && (!clock.has(flag::OPEN) || clock.piece_start <= clock.now)
+            && clock.wanted > 0
+            && (clock.lost_state as usize) < self.plan.n_states.max(1)
+            && clock.next_row as usize <= self.plan.experiment.n_samples
     }
 
     fn n_observables(&self) -> usize {

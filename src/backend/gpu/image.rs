@@ -103,6 +103,62 @@ impl<T: Lane> Gpu<T> {
         Image { reals, words }
     }
 
+    /// An image of so many fibres, with nothing in it.
+    pub fn blank(&self, n: usize) -> Image<T> {
+        Image {
+            reals: vec![T::of(0.0); self.places.n_reals * n],
+            words: vec![0; self.places.n_words * n],
+        }
+    }
+
+    /// Images of fibres that follow one another, as one.
+    pub fn join(&self, images: &[Image<T>]) -> Image<T> {
+        let n_of = |image: &Image<T>| image.words.len() / self.places.n_words.max(1);
+        let mut joined = self.blank(images.iter().map(n_of).sum());
+        let n = n_of(&joined);
+        let mut first = 0;
+        for image in images {
+            let own = n_of(image);
+            if own == 0 {
+                continue;
+            }
+            for (to, from) in joined.reals.chunks_mut(n).zip(image.reals.chunks(own)) {
+                to[first..first + own].copy_from_slice(from);
+            }
+            for (to, from) in joined.words.chunks_mut(n).zip(image.words.chunks(own)) {
+                to[first..first + own].copy_from_slice(from);
+            }
+            first += own;
+        }
+        joined
+    }
+
+    /// Some of an image's fibres by themselves; `trace_of` says where their samples go then.
+    pub fn part(
+        &self,
+        image: &Image<T>,
+        fibres: std::ops::Range<usize>,
+        trace_of: &[Option<u32>],
+    ) -> Image<T> {
+        let n = (image.words.len() / self.places.n_words.max(1)).max(1);
+        let own = fibres.len();
+        let reals = image.reals.chunks(n);
+        let words = image.words.chunks(n);
+        let mut part = Image {
+            reals: reals
+                .flat_map(|row| &row[fibres.clone()])
+                .copied()
+                .collect(),
+            words: words
+                .flat_map(|row| &row[fibres.clone()])
+                .copied()
+                .collect(),
+        };
+        let traces = part.words[TRACE * own..].iter_mut().zip(trace_of);
+        traces.for_each(|(word, trace)| *word = trace.unwrap_or(u32::MAX));
+        part
+    }
+
     /// How each fibre of an image stands.
     pub fn standings(&self, image: &Image<T>) -> Vec<Standing> {
         let n = image.words.len() / self.places.n_words.max(1);

@@ -17,5 +17,5 @@ pub use device::{Adapter, Choice, Device, DeviceKind, GpuError, adapters, choose
 pub use form::{Form, Real, Residence};
 pub use image::{Image, Members, Standing};
 pub use kernel::{Gpu, KernelError, most_fibres, saved_bytes_per_fibre, wgsl};
-pub use population::{Population, SlabSamples};
+pub use population::{Moved, Population, SlabSamples};
 pub use probe::Probe;

@@ -74,6 +74,15 @@ pub struct SlabSamples<T> {
     pub values: Vec<T>,
 }
 
+/// How far one call moved the fibres.
+#[derive(Clone, Debug)]
+pub struct Moved {
+    /// Spikes, unordered.
+    pub spikes: Vec<Spike>,
+    /// Whether all rows are filled.
+    pub whole: bool,
+}
+
 /// Fibres in a device's memory.
 #[derive(Debug)]
 pub struct Population<'g, T> {
@@ -300,19 +309,58 @@ impl<T: Lane> Population<'_, T> {
         cancelled: &dyn Fn() -> bool,
         take: &mut dyn FnMut(SlabSamples<T>),
     ) -> Result<Vec<Spike>, GpuError> {
+        self.clear(rows);
+        Ok(self.go_on(rows, to_end, cancelled, take)?.spikes)
+    }
+
+    /// Forgets what was sampled, before rows are filled for the first time.
+    pub fn clear(&mut self, rows: (usize, usize)) {
+        self.fill(self.n_samples(rows));
+    }
+
+    /// What has been sampled of rows that are not filled yet.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn unfinished(&self, rows: (usize, usize)) -> Result<Vec<T>, GpuError> {
+        let mut values = vec![T::of(0.0); self.n_samples(rows)];
+        self.read(&self.samples, bytemuck::cast_slice_mut(&mut values))?;
+        Ok(values)
+    }
+
+    /// Puts that back.
+    pub fn put_unfinished(&self, values: &[T]) {
+        self.write(&self.samples, bytemuck::cast_slice(values));
+    }
+
+    fn n_samples(&self, rows: (usize, usize)) -> usize {
+        self.gpu.plan.n_recorded * (rows.1 - rows.0) * self.n_traces
+    }
+
+    /// As [`Population::advance`], from where the last call stopped: `stop` may say after each dispatch that the fibres are to be put aside. Samples
+    /// are on their way back only when all rows are filled.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn go_on(
+        &mut self,
+        rows: (usize, usize),
+        to_end: bool,
+        stop: &dyn Fn() -> bool,
+        take: &mut dyn FnMut(SlabSamples<T>),
+    ) -> Result<Moved, GpuError> {
         let mut spikes = Vec::new();
         self.frame.first_row = rows.0 as u32;
         self.frame.end_row = rows.1 as u32;
         self.frame.n_traces = self.n_traces as u32;
         self.frame.to_end = u32::from(to_end);
-        let n_samples = self.gpu.plan.n_recorded * (rows.1 - rows.0) * self.n_traces;
-        self.fill(n_samples);
+        let n_samples = self.n_samples(rows);
         let mut source = 0;
         let mut count = self.n_fibres;
         let mut found = 0usize;
         // The staged samples lie in their own buffer; they are read while the first dispatch runs.
         let mut staged = self.staged.take();
-        while count > 0 && !cancelled() {
+        while count > 0 && !stop() {
             let per_iteration = self.gpu.events_per_iteration();
             let quota = ((self.event_capacity - found) / count)
                 .saturating_sub(per_iteration)
@@ -346,10 +394,11 @@ impl<T: Lane> Population<'_, T> {
         if let Some(staged) = staged {
             take(self.read_staged(staged)?);
         }
-        if n_samples > 0 {
+        let whole = count == 0;
+        if whole && n_samples > 0 {
             self.stage(rows, n_samples);
         }
-        Ok(spikes)
+        Ok(Moved { spikes, whole })
     }
 
     /// The samples of the last call, if they were not handed out yet.

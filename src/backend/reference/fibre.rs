@@ -1,19 +1,23 @@
-//! One fibre from the start of its protocol to the end: segments, clamps, samples and pieces.
+//! An experiment made ready for the reference, and one fibre's system within a segment: what stands still, moves or is held.
+
+use std::sync::OnceLock;
 
 use nalgebra::{Complex, Schur};
 
-use crate::backend::cpu::Simd;
+use crate::backend::cpu::{Engine, Kernel, Simd};
 use crate::backend::{Experiment, course};
 use crate::feature::Piece;
 use crate::model::{VariableId, VariableKind};
 use crate::program::{Input, LowerError};
-use crate::protocol::{Segment, ms, tick};
+use crate::protocol::{Segment, ms};
 
+use super::ensemble::{self, Fibres};
 use super::evaluate::evaluate_into;
 use super::formulas::Formulas;
-use super::integrate::{Accepted, Integrator, Stop, Tolerances, Work};
+use super::integrate::{Stepper, Tolerances, Work};
 use super::linear::Elimination;
-use super::rodas::System;
+use super::newton::Programs;
+use super::rodas::{Rodas, System};
 
 /// Why a reference cannot be built.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -55,6 +59,9 @@ pub struct Reference {
     tolerances: Tolerances,
     formulas: Formulas,
     elimination: Elimination,
+    engine: Engine,
+    /// Made when the first fibre is run.
+    programs: OnceLock<Programs>,
 }
 
 impl Reference {
@@ -82,6 +89,8 @@ impl Reference {
             tolerances,
             formulas,
             elimination,
+            engine: Engine::best(),
+            programs: OnceLock::new(),
         })
     }
 
@@ -157,106 +166,73 @@ impl Reference {
         on_sample: &mut dyn FnMut(usize, &[f64]),
         on_piece: &mut dyn FnMut(usize, &Piece),
     ) -> (FibreEnd, Work) {
-        match Simd::best() {
-            // SAFETY: `Simd::best` found these instructions on this machine.
-            #[cfg(target_arch = "x86_64")]
-            Simd::Avx512 => unsafe { self.run_avx512(parameters, cancel, on_sample, on_piece) },
-            // SAFETY: as above.
-            #[cfg(target_arch = "x86_64")]
-            Simd::Avx2 => unsafe { self.run_avx2(parameters, cancel, on_sample, on_piece) },
-            _ => self.run_here(parameters, cancel, on_sample, on_piece),
-        }
-    }
-
-    #[cfg(target_arch = "x86_64")]
-    #[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl,avx2,fma")]
-    fn run_avx512(
-        &self,
-        parameters: &[f64],
-        cancel: &dyn Fn() -> bool,
-        on_sample: &mut dyn FnMut(usize, &[f64]),
-        on_piece: &mut dyn FnMut(usize, &Piece),
-    ) -> (FibreEnd, Work) {
-        self.run_here(parameters, cancel, on_sample, on_piece)
-    }
-
-    #[cfg(target_arch = "x86_64")]
-    #[target_feature(enable = "avx2,fma")]
-    fn run_avx2(
-        &self,
-        parameters: &[f64],
-        cancel: &dyn Fn() -> bool,
-        on_sample: &mut dyn FnMut(usize, &[f64]),
-        on_piece: &mut dyn FnMut(usize, &Piece),
-    ) -> (FibreEnd, Work) {
-        self.run_here(parameters, cancel, on_sample, on_piece)
-    }
-
-    /// Compiled once for each instruction set: loops over states are SIMD. Nothing is fused or reassociated, so the bits are
-    /// the same on all.
-    #[inline(always)]
-    fn run_here(
-        &self,
-        parameters: &[f64],
-        cancel: &dyn Fn() -> bool,
-        on_sample: &mut dyn FnMut(usize, &[f64]),
-        on_piece: &mut dyn FnMut(usize, &Piece),
-    ) -> (FibreEnd, Work) {
-        let mut state = self.initial_state(parameters);
-        let floor = self.least_scales(&state);
-        let mut integrator = Integrator::new(
-            &self.formulas.pattern,
-            &self.elimination,
-            self.tolerances,
-            floor,
-        );
-        let mut moving = Moving::new(self, parameters);
-        let mut watch = Watch {
-            reference: self,
-            next_row: 0,
-            observed: vec![0.0; 2 * self.experiment.observables.len()],
-            before: vec![0.0; 2 * self.experiment.observables.len()],
-            between: vec![0.0; state.len()],
-            rates: vec![0.0; state.len()],
+        let mut one = One {
+            parameters: Some(parameters),
+            cancel,
             on_sample,
             on_piece,
+            end: (FibreEnd::Cancelled, Work::default()),
         };
-        let segments = &self.experiment.schedule.segments;
-        for (number, segment) in segments.iter().enumerate() {
-            moving.enter(segment, parameters, &mut state);
-            if let Some(index) = state.iter().position(|x| !x.is_finite()) {
-                return (
-                    FibreEnd::Lost {
-                        at_ms: ms(segment.start),
-                        state: index,
-                    },
-                    integrator.work(),
-                );
-            }
-            let start_ms = ms(segment.start);
-            watch.enter(&mut moving, start_ms, &state);
-            let length_ms = ms(segment.end - segment.start);
-            let last = number + 1 == segments.len();
-            let end =
-                integrator.stretch(&mut moving, &mut state, length_ms, &mut |moving, step| {
-                    watch.step(moving, start_ms, step, last && step.to_ms == length_ms);
-                    !cancel()
-                });
-            match end {
-                Ok(()) => {}
-                Err(Stop::Cancelled) => return (FibreEnd::Cancelled, integrator.work()),
-                Err(Stop::Lost { after_ms, state }) => {
-                    return (
-                        FibreEnd::Lost {
-                            at_ms: start_ms + after_ms,
-                            state,
-                        },
-                        integrator.work(),
-                    );
-                }
-            }
+        self.run_fibres(&mut one);
+        one.end
+    }
+
+    /// Runs fibres side by side until there are no more. What is found of each does not depend on the others, nor on how many there are.
+    pub fn run_fibres(&self, fibres: &mut dyn Fibres) {
+        let programs = self.programs.get_or_init(|| {
+            self.formulas
+                .programs(&self.experiment, &self.elimination, self.engine)
+        });
+        let starter = Rodas::new(self.formulas.pattern.clone(), self.elimination.clone());
+        let all = (self, programs, starter, fibres);
+        match (self.engine.simd(), Kernel::lanes(self.engine)) {
+            // SAFETY: an engine's instructions are those of `Simd::available` on this machine (asserted where it is chosen).
+            #[cfg(target_arch = "x86_64")]
+            (Simd::Avx512, 8) => unsafe { run_avx512::<8>(all) },
+            // SAFETY: as above.
+            #[cfg(target_arch = "x86_64")]
+            (Simd::Avx2, 4) => unsafe { run_avx2::<4>(all) },
+            // SAFETY: as above.
+            #[cfg(target_arch = "x86_64")]
+            (Simd::Avx2, _) => unsafe { run_avx2::<8>(all) },
+            (_, 2) => run_here::<2>(all),
+            (_, 4) => run_here::<4>(all),
+            _ => run_here::<8>(all),
         }
-        (FibreEnd::Finished, integrator.work())
+    }
+
+    /// The same reference on another engine.
+    ///
+    /// # Panics
+    /// If the machine does not have its instructions.
+    pub fn on(mut self, engine: Engine) -> Self {
+        assert!(Simd::available().contains(&engine.simd()));
+        self.engine = engine;
+        self.programs = OnceLock::new();
+        self
+    }
+
+    /// How many fibres are run side by side.
+    pub fn lanes(&self) -> usize {
+        Kernel::lanes(self.engine)
+    }
+
+    pub(super) fn experiment(&self) -> &Experiment {
+        &self.experiment
+    }
+
+    pub(super) fn n_states(&self) -> usize {
+        self.formulas.n_states
+    }
+
+    /// States that observables or their rates are made of.
+    pub(super) fn watched(&self) -> &[usize] {
+        &self.formulas.watched
+    }
+
+    /// A controller for a fibre with this initial state.
+    pub(super) fn stepper(&self, initial: &[f64]) -> Stepper {
+        Stepper::new(self.tolerances, self.least_scales(initial))
     }
 
     /// The least scale of each state, see the module's documentation.
@@ -278,11 +254,65 @@ impl Reference {
     }
 }
 
+/// What [`run_here`] takes.
+type Run<'a, 'f> = (
+    &'a Reference,
+    &'a Programs,
+    Rodas,
+    &'a mut (dyn Fibres + 'f),
+);
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl,avx2,fma")]
+fn run_avx512<const N: usize>(all: Run<'_, '_>) {
+    run_here::<N>(all);
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+fn run_avx2<const N: usize>(all: Run<'_, '_>) {
+    run_here::<N>(all);
+}
+
+/// Compiled once for each instruction set: loops over states are SIMD. Nothing is fused or reassociated, so the bits are
+/// the same on all.
+#[inline(always)]
+fn run_here<const N: usize>((reference, programs, starter, fibres): Run<'_, '_>) {
+    ensemble::run::<N>(reference, programs, starter, fibres);
+}
+
+/// A single fibre.
+struct One<'a> {
+    parameters: Option<&'a [f64]>,
+    cancel: &'a dyn Fn() -> bool,
+    on_sample: &'a mut dyn FnMut(usize, &[f64]),
+    on_piece: &'a mut dyn FnMut(usize, &Piece),
+    end: (FibreEnd, Work),
+}
+
+impl Fibres for One<'_> {
+    fn next(&mut self, _: bool) -> Option<(usize, Vec<f64>)> {
+        Some((0, self.parameters.take()?.to_vec()))
+    }
+    fn on_sample(&mut self, _: usize, row: usize, observed: &[f64]) {
+        (self.on_sample)(row, observed);
+    }
+    fn on_piece(&mut self, _: usize, observable: usize, piece: &Piece) {
+        (self.on_piece)(observable, piece);
+    }
+    fn goes_on(&mut self) -> bool {
+        !(self.cancel)()
+    }
+    fn on_end(&mut self, _: usize, end: FibreEnd, work: Work) {
+        self.end = (end, work);
+    }
+}
+
 /// The system within one segment for one fibre: inputs that stand still, move in a straight line or are held.
-struct Moving<'a> {
+pub(super) struct Moving<'a> {
     formulas: &'a Formulas,
     ms_per_time: f64,
-    inputs: Vec<f64>,
+    pub(super) inputs: Vec<f64>,
     /// Start of the segment, ms.
     start_ms: f64,
     /// Inputs that move: place, value at the start, rate per ms.
@@ -295,7 +325,7 @@ struct Moving<'a> {
 }
 
 impl<'a> Moving<'a> {
-    fn new(reference: &'a Reference, parameters: &[f64]) -> Self {
+    pub(super) fn new(reference: &'a Reference, parameters: &[f64]) -> Self {
         let formulas = &reference.formulas;
         // Behind the inputs of all programs, the rates of the states.
         let mut inputs = vec![0.0; formulas.n_inputs + formulas.n_states];
@@ -326,7 +356,7 @@ impl<'a> Moving<'a> {
     }
 
     /// Takes the drives of a segment; a state that it clamps jumps to its level.
-    fn enter(&mut self, segment: &Segment, parameters: &[f64], state: &mut [f64]) {
+    pub(super) fn enter(&mut self, segment: &Segment, parameters: &[f64], state: &mut [f64]) {
         self.start_ms = ms(segment.start);
         self.ramps.clear();
         self.held.clear();
@@ -357,28 +387,56 @@ impl<'a> Moving<'a> {
 
     fn set(&mut self, at_ms: f64, state: &[f64]) {
         self.inputs[..state.len()].copy_from_slice(state);
+        self.set_moved(at_ms);
+    }
+
+    fn set_moved(&mut self, at_ms: f64) {
+        let mut inputs = std::mem::take(&mut self.inputs);
+        self.each_moved(at_ms, |place, value| inputs[place] = value);
+        self.inputs = inputs;
+    }
+
+    /// Place and value of each input that moves by itself.
+    #[inline(always)]
+    pub(super) fn each_moved(&self, at_ms: f64, mut each: impl FnMut(usize, f64)) {
         for &(place, value, rate) in &self.ramps {
-            self.inputs[place] = value + rate * at_ms;
+            each(place, value + rate * at_ms);
         }
         if let Some(place) = self.formulas.time {
-            self.inputs[place] = (self.start_ms + at_ms) / self.ms_per_time;
+            each(place, (self.start_ms + at_ms) / self.ms_per_time);
         }
     }
 
-    /// The observables.
-    fn sample(&mut self, at_ms: f64, state: &[f64], observed: &mut [f64]) {
-        self.set(at_ms, state);
+    /// The rate of a state that is held, per ms; `None` for one that is free.
+    pub(super) fn held_rate(&self, state: usize) -> Option<f64> {
+        let held = self.held.iter().find(|(index, _)| *index == state);
+        held.map(|(_, rate)| *rate)
+    }
+
+    /// The observables; of the states only the watched ones are read.
+    pub(super) fn sample(&mut self, at_ms: f64, state: &[f64], observed: &mut [f64]) {
+        for &i in &self.formulas.watched {
+            self.inputs[i] = state[i];
+        }
+        self.set_moved(at_ms);
         self.formulas
             .sample
             .run(&self.inputs, &mut self.memory[2], observed);
     }
 
-    /// Observables, then their rates per ms, where the states have these rates per ms.
-    fn observe(&mut self, at_ms: f64, state: &[f64], rates: &[f64], observed: &mut [f64]) {
-        self.set(at_ms, state);
-        for (input, rate) in self.inputs[self.formulas.n_inputs..].iter_mut().zip(rates) {
-            *input = rate * self.ms_per_time;
+    /// Observables, then their rates per ms, where the states have these rates per ms; of both only those of watched states are read.
+    pub(super) fn observe(
+        &mut self,
+        at_ms: f64,
+        state: &[f64],
+        rates: &[f64],
+        observed: &mut [f64],
+    ) {
+        for &i in &self.formulas.watched {
+            self.inputs[i] = state[i];
+            self.inputs[self.formulas.n_inputs + i] = rates[i] * self.ms_per_time;
         }
+        self.set_moved(at_ms);
         self.formulas
             .observe
             .run(&self.inputs, &mut self.memory[3], observed);
@@ -423,101 +481,5 @@ impl System for Moving<'_> {
             }
             by_time[index] = 0.0;
         }
-    }
-}
-
-/// What is read off the steps: samples on their grid, and pieces.
-struct Watch<'a> {
-    reference: &'a Reference,
-    next_row: usize,
-    /// Observables and rates at the last point.
-    observed: Vec<f64>,
-    before: Vec<f64>,
-    between: Vec<f64>,
-    rates: Vec<f64>,
-    on_sample: &'a mut dyn FnMut(usize, &[f64]),
-    on_piece: &'a mut dyn FnMut(usize, &Piece),
-}
-
-impl Watch<'_> {
-    /// A segment begins: observables may jump.
-    fn enter(&mut self, moving: &mut Moving<'_>, start_ms: f64, state: &[f64]) {
-        if start_ms >= 0.0 {
-            moving.rates(0.0, state, &mut self.rates);
-            moving.observe(0.0, state, &self.rates, &mut self.observed);
-        }
-    }
-
-    fn step(&mut self, moving: &mut Moving<'_>, start_ms: f64, step: &Accepted<'_>, at_end: bool) {
-        let (t0, t1) = (start_ms + step.from_ms, start_ms + step.to_ms);
-        let half = self.observed.len() / 2;
-        while self.next_row < self.reference.experiment.n_samples {
-            let t = sample_ms(self.next_row, self.reference.experiment.sample_every_ms);
-            if !(t < t1 || (at_end && t <= t1)) {
-                break;
-            }
-            let at_ms = (t - start_ms).clamp(step.from_ms, step.to_ms);
-            step.at(at_ms, &mut self.between);
-            moving.sample(at_ms, &self.between, &mut self.before[..half]);
-            (self.on_sample)(self.next_row, &self.before[..half]);
-            self.next_row += 1;
-        }
-        if t0 < 0.0 || half == 0 {
-            return;
-        }
-        let mut from = t0;
-        // A cubic over a step of the multistep method is within the error that is allowed; over several it would not be.
-        let n_pieces = step.n_equal();
-        for piece in 1..=n_pieces {
-            let x = f64::from(piece) / f64::from(n_pieces);
-            let (to, at_ms) = if piece == n_pieces {
-                self.between.copy_from_slice(step.end());
-                (t1, step.to_ms)
-            } else {
-                let at_ms = step.from_ms + x * (step.to_ms - step.from_ms);
-                step.at(at_ms, &mut self.between);
-                (start_ms + at_ms, at_ms)
-            };
-            std::mem::swap(&mut self.observed, &mut self.before);
-            // At the end of a step of the multistep method the rates are known from its equation.
-            if n_pieces == 1 {
-                step.end_rates(&mut self.rates);
-            } else {
-                moving.rates(at_ms, &self.between, &mut self.rates);
-            }
-            moving.observe(at_ms, &self.between, &self.rates, &mut self.observed);
-            for i in 0..half {
-                let (g0, d0, g1, d1) = (
-                    self.before[i],
-                    self.before[half + i],
-                    self.observed[i],
-                    self.observed[half + i],
-                );
-                (self.on_piece)(
-                    i,
-                    &Piece {
-                        t0: from,
-                        t1: to,
-                        g0,
-                        d0,
-                        g1,
-                        d1,
-                    },
-                );
-            }
-            from = to;
-        }
-    }
-}
-
-/// Time of a sample, ms; moved onto the tick that it means, if it is one, so that it is not on the wrong side of an edge.
-fn sample_ms(row: usize, every_ms: f64) -> f64 {
-    let t = row as f64 * every_ms;
-    let on_tick = ms(tick(t));
-    // Rounding of the product, against a tick of 1e-5 ms.
-    if (t - on_tick).abs() <= 1e-12 * t.abs() + 1e-12 {
-        on_tick
-    } else {
-        t
     }
 }

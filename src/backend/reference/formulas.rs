@@ -1,13 +1,17 @@
 //! The programs of one experiment: right-hand side as written, its exact derivatives, observables with their rates.
 
 use crate::backend::Experiment;
+use crate::backend::cpu::Engine;
 use crate::model::{Bound, VariableId, VariableKind};
 use crate::ops::Algebra;
-use crate::program::{self, Input, Program, Rhs, Style, Tangents, Value, lower, program};
+use crate::program::{
+    self, Graph, Input, Node, Program, Rhs, Style, Tangents, Value, lower, program,
+};
 use crate::protocol::Target;
 
 use super::ReferenceError;
-use super::linear::Pattern;
+use super::linear::{Elimination, Pattern};
+use super::newton::{Parts, Programs};
 use super::tape::Tape;
 
 /// Where the driven value and its rate go.
@@ -19,6 +23,16 @@ pub(super) struct Driven {
     pub(super) slope: Option<usize>,
     /// For a clamp, the state's index and the input that is 1 while it is held.
     pub(super) clamp: Option<(usize, Option<usize>)>,
+}
+
+/// What the programs of an iteration are made of.
+#[derive(Clone, Debug)]
+struct Iteration {
+    graph: Graph,
+    derivatives: Vec<Value>,
+    /// Row, column, value of each entry of the Jacobian.
+    entries: Vec<(usize, usize, Value)>,
+    moves: Vec<bool>,
 }
 
 /// Everything that is evaluated, compiled.
@@ -46,6 +60,10 @@ pub(super) struct Formulas {
     /// Literals that are inputs, and their places.
     pub(super) parameters: Vec<(VariableId, usize)>,
     pub(super) time: Option<usize>,
+    /// States that observables or their rates are made of.
+    pub(super) watched: Vec<usize>,
+    /// For the programs of an iteration: formulas and derivatives as they were built.
+    iteration: Iteration,
     /// One for each target of the schedule.
     pub(super) driven: Vec<Driven>,
 }
@@ -122,8 +140,27 @@ impl Formulas {
                 Input::Clamped(_) | Input::Step | Input::Lost(_) | Input::LastError => true,
             })
             .collect();
+        let asked = [&sample, &observe].into_iter().flat_map(|p| &p.nodes);
+        let asked = asked.filter_map(|node| match *node {
+            Node::Input(number) => Some(number as usize),
+            Node::Constant(_) | Node::Apply(..) => None,
+        });
+        let n_inputs = rhs.inputs.len();
+        let mut watched: Vec<usize> = asked
+            .map(|i| {
+                if i < n_states {
+                    i
+                } else {
+                    i.wrapping_sub(n_inputs)
+                }
+            })
+            .filter(|&i| i < n_states)
+            .collect();
+        watched.sort_unstable();
+        watched.dedup();
         Ok(Formulas {
             n_states,
+            watched,
             n_inputs: rhs.inputs.len(),
             rates: Tape::new(&rates, &moves),
             jacobian: Tape::new(&jacobian, &moves),
@@ -139,8 +176,48 @@ impl Formulas {
                 .filter_map(|&id| Some((id, place(Input::Parameter(id))?)))
                 .collect(),
             time: place(Input::Time),
+            iteration: Iteration {
+                derivatives: rhs.derivatives.clone(),
+                entries: found,
+                moves: moves.clone(),
+                graph: rhs.graph,
+            },
             driven: driven.collect::<Result<_, _>>()?,
         })
+    }
+}
+
+impl Formulas {
+    /// The programs of an iteration.
+    pub(super) fn programs(
+        &self,
+        experiment: &Experiment,
+        elimination: &Elimination,
+        engine: Engine,
+    ) -> Programs {
+        let mut jacobian = vec![(0, 0, None); self.pattern.len()];
+        for i in 0..self.n_states {
+            for (j, place) in self.pattern.row(i) {
+                jacobian[place] = (i, j, None);
+            }
+        }
+        for &(i, j, value) in &self.iteration.entries {
+            jacobian[self.pattern.place(i, j)] = (i, j, Some(value));
+        }
+        let parts = Parts {
+            graph: &mut self.iteration.graph.clone(),
+            moves: &self.iteration.moves,
+            rates: &self.iteration.derivatives,
+            jacobian: &jacobian,
+            elimination,
+            clamped: self
+                .driven
+                .iter()
+                .filter_map(|d| Some(d.clamp?.0))
+                .collect(),
+            ms_per_time: experiment.model.ms_per_time,
+        };
+        Programs::new(parts, engine)
     }
 }
 

@@ -1,7 +1,7 @@
-//! Step after step from one edge to the next: how large, of which order, accepted or not, and when a fibre is lost.
+//! The steps of one fibre from one edge to the next: how large, of which order, accepted or not, and when the fibre is lost.
+//! Whoever steps (module `ensemble`) solves the equations; a [`Stepper`] says of which step, and what follows.
 
-use super::linear::{Elimination, Pattern};
-use super::multistep::{HIGHEST, Multistep, Solved, error_constant};
+use super::multistep::{HIGHEST, Multistep, error_constant};
 use super::rodas::{ERROR_POWER, Rodas, System};
 
 /// A fibre that would need a smaller step than this is lost, ms. The fastest modes of muscle models, 1e4 per ms, need
@@ -43,56 +43,17 @@ pub struct Work {
     pub jacobians: u64,
     /// Factorisations.
     pub factorisations: u64,
-    /// Those of them that had to search for pivots.
+    /// Those of first steps that had to search for pivots.
     pub dense_factorisations: u64,
 }
 
-/// An accepted step, as far as the caller needs it.
-pub(super) struct Accepted<'a> {
-    /// Start and end, ms from the start of the stretch.
-    pub(super) from_ms: f64,
-    pub(super) to_ms: f64,
-    /// State at the start.
-    start: &'a [f64],
-    method: &'a Multistep,
-}
-
-impl Accepted<'_> {
-    /// How many equal steps of the multistep method this one spans: the starting one several.
-    pub(super) fn n_equal(&self) -> u32 {
-        ((self.to_ms - self.from_ms) / self.method.h)
-            .round()
-            .max(1.0) as u32
-    }
-
-    /// The state at the end of the step.
-    pub(super) fn end(&self) -> &[f64] {
-        &self.method.d[0]
-    }
-
-    /// The rates (per ms) at the end of a step of the multistep method; not of the starting one.
-    pub(super) fn end_rates(&self, rates: &mut [f64]) {
-        self.method.end_rates(rates);
-    }
-
-    /// The state at a time within the step, by the method's own polynomial; exact at both ends.
-    pub(super) fn at(&self, ms: f64, state: &mut [f64]) {
-        if ms == self.from_ms {
-            state.copy_from_slice(self.start);
-        } else {
-            self.method
-                .interpolate((ms - self.to_ms) / self.method.h, state);
-        }
-    }
-}
-
-/// Why a stretch ended early.
+/// Why a fibre went no further.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Stop {
-    /// The step fell below the smallest one.
-    Lost { after_ms: f64, state: usize },
-    /// The caller said so.
-    Cancelled,
+pub(super) struct Lost {
+    /// The last time at which all was well, ms from the start of the stretch.
+    pub(super) after_ms: f64,
+    /// The state to blame.
+    pub(super) state: usize,
 }
 
 /// The bits of a number without its sign: in the order of the numbers, with NaN above all. A largest number that is found by
@@ -139,14 +100,6 @@ impl Allowance {
     }
 }
 
-/// The controller of one fibre.
-pub(super) struct Integrator {
-    allowance: Allowance,
-    starter: Rodas,
-    method: Multistep,
-    work: Work,
-}
-
 /// A step may err by this share of the tolerance, because the errors of the thousand steps of an action potential gather.
 /// With it the shipped models end within 1e-6 of their ranges at the default tolerance; without, a few 1e-6. It costs half
 /// as many steps again.
@@ -162,164 +115,255 @@ const WORTHWHILE: f64 = 1.15;
 /// After so many failures in a row the past is a bad guide: order 1.
 const FAILURES_TO_ORDER_ONE: u32 = 4;
 
-impl Integrator {
+/// Iterations before giving up; a converging one needs one or two.
+const ITERATIONS: u32 = 5;
+/// The iteration stops when its error is below this fraction of what is allowed for the step, so that the error estimate
+/// means the formula's error.
+const NEWTON: f64 = 0.1;
+/// Factors that have served for so many steps are made anew.
+const OLD: u32 = 20;
+
+/// What follows an iteration.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Next {
+    /// Another one, perhaps of another step.
+    Iteration,
+    /// The step has been taken: the solution is at its end.
+    Taken,
+}
+
+/// The controller of one fibre.
+pub(super) struct Stepper {
+    allowance: Allowance,
+    pub(super) method: Multistep,
+    pub(super) work: Work,
+    /// Where the stretch ends, and between which times the step being tried lies, ms from the start of the stretch.
+    length_ms: f64,
+    pub(super) from_ms: f64,
+    pub(super) to_ms: f64,
+    /// Equal steps so far, and failures in a row.
+    equal: usize,
+    failed: u32,
+    /// Shift of the factors in use; NaN if there are none.
+    shift: f64,
+    /// Whether the factors are of the present prediction, and for how many steps they have served.
+    fresh: bool,
+    age: u32,
+    /// Iterations of this step, the size of the last one, and by how much an iteration reduces the error, as seen with these factors.
+    iteration: u32,
+    last: f64,
+    rate: f64,
+    error: f64,
+}
+
+impl Stepper {
     /// `floor` holds the least scale of each state.
-    pub(super) fn new(
-        pattern: &Pattern,
-        elimination: &Elimination,
-        tolerances: Tolerances,
-        floor: Vec<f64>,
-    ) -> Self {
-        Integrator {
+    pub(super) fn new(tolerances: Tolerances, floor: Vec<f64>) -> Self {
+        Stepper {
+            method: Multistep::new(floor.len()),
             allowance: Allowance {
                 tolerances,
                 scale: floor,
             },
-            starter: Rodas::new(pattern.clone(), elimination.clone()),
-            method: Multistep::new(pattern.clone(), elimination.clone()),
             work: Work::default(),
-        }
-    }
-
-    /// What has been done so far.
-    pub(super) fn work(&self) -> Work {
-        let cost = self.method.cost;
-        Work {
-            rates: self.work.rates + cost.rates,
-            iterations: cost.iterations,
-            jacobians: self.work.jacobians + cost.jacobians,
-            factorisations: self.work.factorisations + cost.factorisations,
-            dense_factorisations: self.starter.dense_factorisations + cost.dense_factorisations,
-            ..self.work
-        }
-    }
-
-    /// Runs `state` through a stretch of `length_ms` without an edge. `each` sees every step, and says whether to go on.
-    #[inline(always)]
-    pub(super) fn stretch<S: System>(
-        &mut self,
-        system: &mut S,
-        state: &mut [f64],
-        length_ms: f64,
-        each: &mut dyn FnMut(&mut S, &Accepted<'_>) -> bool,
-    ) -> Result<(), Stop> {
-        self.allowance.grow(state);
-        let mut from_ms = self.start(system, state, length_ms)?;
-        let first = Accepted {
+            length_ms: 0.0,
             from_ms: 0.0,
-            to_ms: from_ms,
-            start: state,
-            method: &self.method,
-        };
-        if !each(system, &first) {
-            return Err(Stop::Cancelled);
+            to_ms: 0.0,
+            equal: 0,
+            failed: 0,
+            shift: f64::NAN,
+            fresh: false,
+            age: 0,
+            iteration: 0,
+            last: f64::NAN,
+            rate: 1.0,
+            error: f64::NAN,
         }
-        state.copy_from_slice(&self.method.d[0]);
+    }
+
+    /// Begins a stretch of `length_ms` without an edge, by the first step; it ends at [`Stepper::to_ms`].
+    pub(super) fn enter<S: System>(
+        &mut self,
+        starter: &mut Rodas,
+        system: &mut S,
+        state: &[f64],
+        length_ms: f64,
+    ) -> Result<(), Lost> {
         self.allowance.grow(state);
-        let (mut equal, mut failed) = (0, 0);
-        while from_ms < length_ms {
-            let left = length_ms - from_ms;
-            let steps = left / self.method.h;
-            // Two equal steps are better than one and a sliver.
-            let wanted = if steps < 1.0 {
-                1.0
-            } else if steps < 2.0 {
-                2.0
-            } else {
-                steps
-            };
-            if steps < 2.0 && (steps - wanted).abs() > 1e-9 && (steps - 1.0).abs() > 1e-9 {
-                self.method.resize(steps / wanted);
-                equal = 0;
+        let to_ms = self.start(starter, system, state, length_ms)?;
+        (self.length_ms, self.from_ms, self.to_ms) = (length_ms, 0.0, to_ms);
+        (self.equal, self.failed) = (0, 0);
+        self.shift = f64::NAN;
+        self.error = f64::NAN;
+        Ok(())
+    }
+
+    /// How many equal steps of the method the step that has been taken spans: the first one of a stretch several.
+    pub(super) fn n_equal(&self) -> u32 {
+        let equal = ((self.to_ms - self.from_ms) / self.method.h).round();
+        equal.max(1.0) as u32
+    }
+
+    /// The shift of the step that has been taken.
+    pub(super) fn shift(&self) -> f64 {
+        self.shift
+    }
+
+    /// Whether the step that has been taken ends the stretch.
+    pub(super) fn has_arrived(&self) -> bool {
+        self.to_ms >= self.length_ms
+    }
+
+    /// Goes on from the end of a step that has been taken to the next one, and begins it.
+    #[inline(always)]
+    pub(super) fn go_on(&mut self) {
+        self.allowance.grow(&self.method.d[0]);
+        self.from_ms = self.to_ms;
+        // The first step, of another method, has no error of this one.
+        if self.error.is_finite() {
+            (self.equal, self.failed) = (self.equal + 1, 0);
+            if self.equal > self.method.order {
+                self.equal = if self.adapt(self.error) {
+                    0
+                } else {
+                    self.equal
+                };
             }
-            let lands = (left / self.method.h - 1.0).abs() <= 1e-6;
-            let to_ms = if lands {
-                length_ms
-            } else {
-                from_ms + self.method.h
-            };
-            let allowance = &self.allowance;
-            let order = self.method.order;
-            let solved = self
-                .method
-                .try_step(system, to_ms, &allowance.scale, |y, scale| {
-                    allowance.share(y, scale)
-                });
-            let error = match solved {
-                Solved::After(_) => {
-                    let norm = allowance.norm(&self.method.correction, state, &self.method.end);
-                    error_constant(order) * norm
-                }
-                Solved::No => f64::NAN,
-            };
+        }
+        self.aim();
+    }
+
+    /// Begins the step that is to be tried: how long, and its first guess.
+    #[inline(always)]
+    fn aim(&mut self) {
+        let left = self.length_ms - self.from_ms;
+        let steps = left / self.method.h;
+        // Two equal steps are better than one and a sliver.
+        let wanted = if steps < 1.0 {
+            1.0
+        } else if steps < 2.0 {
+            2.0
+        } else {
+            steps
+        };
+        if steps < 2.0 && (steps - wanted).abs() > 1e-9 && (steps - 1.0).abs() > 1e-9 {
+            self.method.resize(steps / wanted);
+            self.equal = 0;
+        }
+        let lands = (left / self.method.h - 1.0).abs() <= 1e-6;
+        self.to_ms = if lands {
+            self.length_ms
+        } else {
+            self.from_ms + self.method.h
+        };
+        let allowance = &self.allowance;
+        self.method
+            .predict(&allowance.scale, |y, scale| allowance.share(y, scale));
+        self.iteration = 0;
+        if self.age >= OLD {
+            self.shift = f64::NAN;
+        }
+    }
+
+    /// Whether the matrix is to be factored, at the present guess with [`Multistep::shift`], before the next iteration.
+    pub(super) fn wants_factors(&self) -> bool {
+        self.shift != self.method.shift()
+    }
+
+    /// The factors that were wanted have been made.
+    pub(super) fn has_factors(&mut self) {
+        self.shift = self.method.shift();
+        (self.fresh, self.age, self.rate) = (true, 0, 1.0);
+        self.work.jacobians += 1;
+        self.work.factorisations += 1;
+    }
+
+    /// Takes what an iteration changes in the guess.
+    #[inline(always)]
+    pub(super) fn iterate(&mut self, change: &[f64]) -> Result<Next, Lost> {
+        let size = self.method.improve(change);
+        self.iteration += 1;
+        self.work.rates += 1;
+        self.work.iterations += 1;
+        if self.iteration > 1 {
+            self.rate = (0.3 * self.rate).max(size / self.last);
+        }
+        let diverges = !size.is_finite() || (self.iteration > 1 && size > 2.0 * self.last);
+        if size * self.rate.min(1.0) <= NEWTON {
+            let norm =
+                self.allowance
+                    .norm(&self.method.correction, &self.method.d[0], &self.method.end);
+            let error = error_constant(self.method.order) * norm;
             // A NaN is not below anything.
             if error <= 1.0 {
                 self.method.accept();
                 self.work.steps += 1;
-                let step = Accepted {
-                    from_ms,
-                    to_ms,
-                    start: state,
-                    method: &self.method,
-                };
-                if !each(system, &step) {
-                    return Err(Stop::Cancelled);
-                }
-                state.copy_from_slice(&self.method.d[0]);
-                self.allowance.grow(state);
-                from_ms = to_ms;
-                (equal, failed) = (equal + 1, 0);
-                if equal > order {
-                    equal = if self.adapt(error) { 0 } else { equal };
-                }
-            } else {
-                let factor = if error.is_finite() {
-                    self.work.rejections += 1;
-                    (SAFETY * error.powf(-1.0 / (order as f64 + 1.0))).clamp(0.1, 0.9)
-                } else {
-                    self.work.failures += 1;
-                    0.25
-                };
-                failed += 1;
-                if failed >= FAILURES_TO_ORDER_ONE {
-                    self.method.order = 1;
-                }
-                self.method.resize(factor);
-                equal = 0;
-                if self.method.h < SMALLEST_STEP_MS || from_ms + self.method.h == from_ms {
-                    let end = &self.method.end;
-                    let culprit = self.culprit(
-                        &[state, end, &self.method.correction],
-                        &self.method.correction,
-                        state,
-                    );
-                    return Err(Stop::Lost {
-                        after_ms: from_ms,
-                        state: culprit,
-                    });
-                }
+                (self.error, self.fresh, self.age) = (error, false, self.age + 1);
+                return Ok(Next::Taken);
             }
+            return self.fail(error);
         }
-        Ok(())
+        if diverges || self.iteration == ITERATIONS {
+            if self.fresh {
+                return self.fail(f64::NAN);
+            }
+            // The factors are of another place: once more with new ones.
+            self.shift = f64::NAN;
+            self.iteration = 0;
+            self.method.guess_again();
+        }
+        self.last = size;
+        Ok(Next::Iteration)
+    }
+
+    /// Begins a shorter step in the place of one whose error was too large, or that could not be solved (NaN).
+    #[inline(always)]
+    fn fail(&mut self, error: f64) -> Result<Next, Lost> {
+        let order = self.method.order;
+        let factor = if error.is_finite() {
+            self.work.rejections += 1;
+            (SAFETY * error.powf(-1.0 / (order as f64 + 1.0))).clamp(0.1, 0.9)
+        } else {
+            self.work.failures += 1;
+            0.25
+        };
+        self.failed += 1;
+        if self.failed >= FAILURES_TO_ORDER_ONE {
+            self.method.order = 1;
+        }
+        self.method.resize(factor);
+        self.equal = 0;
+        if self.method.h < SMALLEST_STEP_MS || self.from_ms + self.method.h == self.from_ms {
+            let m = &self.method;
+            let lists = [&m.d[0][..], &m.end, &m.correction];
+            return Err(Lost {
+                after_ms: self.from_ms,
+                state: self.culprit(&lists, &m.correction, &m.d[0]),
+            });
+        }
+        self.aim();
+        Ok(Next::Iteration)
     }
 
     /// Makes the first step with the one-step method, whose interpolant is the past of the multistep one. Returns its end.
     fn start(
         &mut self,
+        starter: &mut Rodas,
         system: &mut impl System,
         state: &[f64],
         length_ms: f64,
-    ) -> Result<f64, Stop> {
-        self.starter.linearise(system, 0.0, state);
+    ) -> Result<f64, Lost> {
+        let before = starter.dense_factorisations;
+        starter.linearise(system, 0.0, state);
         self.work.rates += 1;
         self.work.jacobians += 1;
-        let mut h = self.first_step(state, length_ms);
+        let mut h = self.first_step(starter, state, length_ms);
         loop {
-            self.starter.step(system, 0.0, state, h);
+            starter.step(system, 0.0, state, h);
             self.work.rates += 7;
             self.work.factorisations += 1;
-            let end = &self.starter.end;
-            let norm = self.allowance.norm(self.starter.error(), state, end);
+            let end = &starter.end;
+            let norm = self.allowance.norm(starter.error(), state, end);
             let error = if end.iter().all(|x| x.is_finite()) {
                 norm
             } else {
@@ -337,25 +381,27 @@ impl Integrator {
             // A first step is a guess that may be far off.
             h *= factor.clamp(0.02, 0.7);
             if h < SMALLEST_STEP_MS {
-                let s = &self.starter;
-                return Err(Stop::Lost {
+                let s = &*starter;
+                return Err(Lost {
                     after_ms: 0.0,
                     state: self.culprit(&[state, &s.rates, &s.end], s.error(), state),
                 });
             }
         }
         self.work.steps += 1;
-        self.starter.prepare_interpolant();
+        self.work.dense_factorisations += starter.dense_factorisations - before;
+        starter.prepare_interpolant();
         let mut points = vec![vec![0.0; state.len()]; START + 1];
         for (i, point) in points.iter_mut().enumerate() {
             let x = 1.0 - i as f64 / START as f64;
-            self.starter.interpolate(x, state, &self.starter.end, point);
+            starter.interpolate(x, state, &starter.end, point);
         }
         self.method.start(&points, h / START as f64);
         Ok(h)
     }
 
     /// After as many equal steps as the order: the order and the step that promise most. Whether anything was changed.
+    #[inline(always)]
     fn adapt(&mut self, error: f64) -> bool {
         let m = &mut self.method;
         let k = m.order;
@@ -409,11 +455,11 @@ impl Integrator {
 
     /// A first step after an edge. With `a` and `b` the norms of the first and second derivative in units of what is
     /// allowed, the solution changes on a scale of time `a/b`, and its error in a step is near `(a²/b) (h b/a)⁵`.
-    fn first_step(&self, state: &[f64], length_ms: f64) -> f64 {
-        let first = self.allowance.norm(&self.starter.rates, state, state);
+    fn first_step(&self, starter: &Rodas, state: &[f64], length_ms: f64) -> f64 {
+        let first = self.allowance.norm(&starter.rates, state, state);
         let second = self
             .allowance
-            .norm(&self.starter.second_derivative(), state, state);
+            .norm(&starter.second_derivative(), state, state);
         // The method's error constant, near 1e-3, is left out: a step that fails costs more than a cautious one.
         let h = first.powf(0.6) * second.powf(-0.8);
         if h.is_finite() && h > 0.0 {

@@ -1,13 +1,12 @@
 //! One step of the numerical differentiation formulas of orders 1 to 5 (Klopfenstein 1971; Shampine and Reichelt 1997,
-//! SIAM Journal on Scientific Computing 18:1-22): backward differences on equal steps, a modified Newton iteration.
+//! SIAM Journal on Scientific Computing 18:1-22): backward differences on equal steps.
 //!
 //! With `D_j` the `j`-th backward difference at the last point, a step of order `k` solves
 //! `Σ_{j=1..k} g_j D_j' - κ_k g_k (y' - y_pred) = h f(t', y')`, `g_j = 1 + 1/2 + … + 1/j`, for the new point `y'`,
-//! where `y_pred = Σ D_j`. Changing `h` interpolates the differences onto the new grid.
+//! where `y_pred = Σ D_j`. Changing `h` interpolates the differences onto the new grid. The equation is solved by whoever
+//! steps (module `ensemble`): with `s = (1 - κ_k) g_k / h` it is `f(t', y') - s (psi + correction) = 0`.
 
 use super::integrate::ordered;
-use super::linear::{Elimination, Factors, Pattern, backward_error};
-use super::rodas::System;
 
 /// Highest order; beyond it the formulas are unstable.
 pub(super) const HIGHEST: usize = 5;
@@ -32,40 +31,8 @@ pub(super) fn error_constant(order: usize) -> f64 {
     kappa * G[order] + 1.0 / (order as f64 + 1.0)
 }
 
-/// What became of a Newton iteration.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Solved {
-    /// Converged after that many iterations.
-    After(u32),
-    /// It did not, even with the Jacobian at the prediction.
-    No,
-}
-
-/// What the iteration has cost.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Cost {
-    pub(super) rates: u64,
-    pub(super) iterations: u64,
-    pub(super) jacobians: u64,
-    pub(super) factorisations: u64,
-    pub(super) dense_factorisations: u64,
-}
-
-/// A multistep solution: its recent past as differences, and the linearisation that steps it.
+/// A multistep solution: its recent past as differences, and the step that is being tried.
 pub(super) struct Multistep {
-    pattern: Pattern,
-    elimination: Elimination,
-    factors: Factors,
-    jacobian: Vec<f64>,
-    by_time: Vec<f64>,
-    /// Whether the Jacobian was evaluated at the present prediction.
-    fresh: bool,
-    /// Steps since the Jacobian was evaluated.
-    age: u32,
-    /// `1/c` of the factors; NaN if there are none.
-    shift: f64,
-    /// By how much an iteration reduces the error, as seen with these factors.
-    rate: f64,
     /// Backward differences `D_0 … D_7` at the last point.
     pub(super) d: [Vec<f64>; HIGHEST + 3],
     pub(super) order: usize,
@@ -76,34 +43,17 @@ pub(super) struct Multistep {
     pub(super) prediction: Vec<f64>,
     /// The point being tried.
     pub(super) end: Vec<f64>,
-    psi: Vec<f64>,
-    rates: Vec<f64>,
-    residual: Vec<f64>,
-    pub(super) cost: Cost,
+    pub(super) psi: Vec<f64>,
+    /// One over the error that is allowed for each state.
+    over_allowed: Vec<f64>,
+    room: [Vec<f64>; HIGHEST],
 }
 
-/// Iterations before giving up; a converging one needs one or two.
-const ITERATIONS: u32 = 5;
-/// The iteration stops when its error is below this fraction of what is allowed for the step, so that the error estimate
-/// means the formula's error.
-const NEWTON: f64 = 0.1;
-/// A Jacobian as old as this is evaluated anew with the next factorisation.
-const OLD: u32 = 20;
-/// See `BACKWARD_ERROR` in `rodas`; here a wrong solution only slows the iteration.
-const BACKWARD_ERROR: f64 = 1e-6;
-
 impl Multistep {
-    pub(super) fn new(pattern: Pattern, elimination: Elimination) -> Self {
-        let n = pattern.n();
+    /// Memory for `n` states.
+    pub(super) fn new(n: usize) -> Self {
         let zeros = || vec![0.0; n];
         Multistep {
-            factors: Factors::new(&elimination),
-            jacobian: vec![0.0; pattern.len()],
-            by_time: zeros(),
-            fresh: false,
-            age: 0,
-            shift: f64::NAN,
-            rate: 1.0,
             d: std::array::from_fn(|_| zeros()),
             order: 1,
             h: f64::NAN,
@@ -111,11 +61,8 @@ impl Multistep {
             prediction: zeros(),
             end: zeros(),
             psi: zeros(),
-            rates: zeros(),
-            residual: zeros(),
-            cost: Cost::default(),
-            pattern,
-            elimination,
+            over_allowed: zeros(),
+            room: std::array::from_fn(|_| zeros()),
         }
     }
 
@@ -138,8 +85,6 @@ impl Multistep {
                 }
             }
         }
-        self.shift = f64::NAN;
-        self.age = OLD;
     }
 
     /// Changes the size of the steps by interpolation of the differences (Shampine and Reichelt, section 2.1).
@@ -164,26 +109,30 @@ impl Multistep {
                 *x = (1..=k).map(|l| by[i + 1][l] * unit[l][j + 1]).sum();
             }
         }
-        for s in 0..self.correction.len() {
-            let old: [f64; HIGHEST] = std::array::from_fn(|i| self.d[i + 1][s]);
-            for (d, row) in self.d[1..=k].iter_mut().zip(&weights) {
-                d[s] = row[..k].iter().zip(old).map(|(w, o)| w * o).sum();
+        // All columns count: a weight of 0 for those beyond the order, whose differences are finite.
+        for (room, d) in self.room.iter_mut().zip(&self.d[1..]) {
+            room.copy_from_slice(d);
+        }
+        let [a, b, c, e, f] = &self.room;
+        for (d, w) in self.d[1..=k].iter_mut().zip(&weights) {
+            let old = a.iter().zip(b).zip(c).zip(e).zip(f);
+            for (d, ((((a, b), c), e), f)) in d.iter_mut().zip(old) {
+                *d = w[0] * a + w[1] * b + w[2] * c + w[3] * e + w[4] * f;
             }
         }
         self.h *= factor;
     }
 
-    /// Tries a step to `to_ms`, the end of an equal step. `allowed(y, scale)` is the error allowed for a state.
+    /// What the derivative by the new point is multiplied with in the equation of a step, per ms.
+    pub(super) fn shift(&self) -> f64 {
+        alpha(self.order) / self.h
+    }
+
+    /// Begins a step: the prediction is the first guess. `allowed(y, scale)` is the error allowed for a state.
     #[inline(always)]
-    pub(super) fn try_step(
-        &mut self,
-        system: &mut impl System,
-        to_ms: f64,
-        scales: &[f64],
-        allowed: impl Fn(f64, f64) -> f64,
-    ) -> Solved {
+    pub(super) fn predict(&mut self, scales: &[f64], allowed: impl Fn(f64, f64) -> f64) {
         let k = self.order;
-        let alpha = (1.0 - KAPPA[k]) * G[k];
+        let alpha = alpha(k);
         self.prediction.copy_from_slice(&self.d[0]);
         self.psi.fill(0.0);
         for (d, g) in self.d[1..=k].iter().zip(&G[1..]) {
@@ -193,123 +142,32 @@ impl Multistep {
                 *p += weight * d;
             }
         }
-        let shift = alpha / self.h;
-        if self.shift.is_nan() || self.age >= OLD {
-            self.linearise(system, to_ms);
+        let guesses = self.prediction.iter().zip(scales);
+        for (over, (y, scale)) in self.over_allowed.iter_mut().zip(guesses) {
+            *over = 1.0 / allowed(*y, *scale);
         }
-        if shift != self.shift {
-            self.factor(shift);
-        }
-        loop {
-            match self.newton(system, to_ms, shift, scales, &allowed) {
-                Some(iterations) => return Solved::After(iterations),
-                None if self.fresh => return Solved::No,
-                None => {
-                    self.linearise(system, to_ms);
-                    self.factor(shift);
-                }
-            }
-        }
+        self.guess_again();
     }
 
-    fn linearise(&mut self, system: &mut impl System, at_ms: f64) {
-        system.jacobian(
-            at_ms,
-            &self.prediction,
-            &mut self.jacobian,
-            &mut self.by_time,
-        );
-        for x in self.jacobian.iter_mut().filter(|x| !x.is_finite()) {
-            *x = 0.0;
-        }
-        self.cost.jacobians += 1;
-        self.fresh = true;
-        self.age = 0;
-        self.shift = f64::NAN;
-    }
-
-    fn factor(&mut self, shift: f64) {
-        self.cost.factorisations += 1;
-        if !self
-            .factors
-            .factor(&self.elimination, &self.pattern, &self.jacobian, shift)
-        {
-            self.factor_dense(shift);
-        }
-        self.shift = shift;
-        self.rate = 1.0;
-    }
-
-    fn factor_dense(&mut self, shift: f64) {
-        self.cost.dense_factorisations += 1;
-        // If it is singular too, the iteration gives NaN, and the step is tried smaller.
-        self.factors
-            .factor_dense(&self.pattern, &self.jacobian, shift);
-    }
-
-    /// The number of iterations until the error is small enough, if it becomes so.
+    /// Goes back to the first guess.
     #[inline(always)]
-    fn newton(
-        &mut self,
-        system: &mut impl System,
-        to_ms: f64,
-        shift: f64,
-        scales: &[f64],
-        allowed: &impl Fn(f64, f64) -> f64,
-    ) -> Option<u32> {
+    pub(super) fn guess_again(&mut self) {
         self.correction.fill(0.0);
         self.end.copy_from_slice(&self.prediction);
-        let mut last = f64::NAN;
-        for iteration in 1..=ITERATIONS {
-            system.rates(to_ms, &self.end, &mut self.rates);
-            self.cost.rates += 1;
-            self.cost.iterations += 1;
-            let known = self.rates.iter().zip(&self.psi).zip(&self.correction);
-            for (residual, ((rate, psi), correction)) in self.residual.iter_mut().zip(known) {
-                *residual = rate - shift * (psi + correction);
-            }
-            let right = iteration == 1 && self.rate == 1.0;
-            let b = if right {
-                self.residual.clone()
-            } else {
-                Vec::new()
-            };
-            self.factors.solve(&self.elimination, &mut self.residual);
-            // New factors are checked once; a failed iteration asks for pivots, too.
-            if right {
-                let error =
-                    backward_error(&self.pattern, &self.jacobian, shift, &self.residual, &b);
-                let trusted = error < BACKWARD_ERROR || b.iter().any(|x| !x.is_finite());
-                if !trusted {
-                    self.factor_dense(shift);
-                    self.residual.copy_from_slice(&b);
-                    self.factors.solve(&self.elimination, &mut self.residual);
-                }
-            }
-            let mut size = 0;
-            let moved = self.correction.iter_mut().zip(&mut self.end);
-            let by = self.residual.iter().zip(&self.prediction).zip(scales);
-            for ((correction, end), ((change, prediction), scale)) in moved.zip(by) {
-                *correction += change;
-                *end = prediction + *correction;
-                size = size.max(ordered(change / allowed(*prediction, *scale)));
-            }
-            let size = f64::from_bits(size);
-            if !size.is_finite() {
-                return None;
-            }
-            if iteration > 1 {
-                self.rate = (0.3 * self.rate).max(size / last);
-            }
-            if size * self.rate.min(1.0) <= NEWTON {
-                return Some(iteration);
-            }
-            if iteration > 1 && size > 2.0 * last {
-                return None;
-            }
-            last = size;
+    }
+
+    /// Moves the guess. The largest change over what is allowed, NaN if one is not a number.
+    #[inline(always)]
+    pub(super) fn improve(&mut self, change: &[f64]) -> f64 {
+        let mut size = 0;
+        let moved = self.correction.iter_mut().zip(&mut self.end);
+        let by = change.iter().zip(&self.prediction).zip(&self.over_allowed);
+        for ((correction, end), ((change, prediction), over)) in moved.zip(by) {
+            *correction += change;
+            *end = prediction + *correction;
+            size = size.max(ordered(change * over));
         }
-        None
+        f64::from_bits(size)
     }
 
     /// Takes the tried point: the differences move on to it.
@@ -328,17 +186,12 @@ impl Multistep {
                 *d += next;
             }
         }
-        self.fresh = false;
-        self.age += 1;
     }
 
-    /// The rates (per ms) at the last point, by the equation that the step solved: right to what is left of the iteration's
+    /// The rate of a state (per ms) at the last point, by the equation that the step solved: right to what is left of the iteration's
     /// error, a tenth of what the step is allowed.
-    pub(super) fn end_rates(&self, rates: &mut [f64]) {
-        let known = self.psi.iter().zip(&self.correction);
-        for (rate, (psi, correction)) in rates.iter_mut().zip(known) {
-            *rate = self.shift * (psi + correction);
-        }
+    pub(super) fn end_rate(&self, shift: f64, i: usize) -> f64 {
+        shift * (self.psi[i] + self.correction[i])
     }
 
     /// The state at `x` steps after the last point (negative: before), by the polynomial through the last points.
@@ -353,6 +206,24 @@ impl Multistep {
             }
         }
     }
+
+    /// The same for some of the states; the others are left as they are.
+    pub(super) fn interpolate_some(&self, x: f64, some: &[usize], state: &mut [f64]) {
+        for &i in some {
+            state[i] = self.d[0][i];
+        }
+        let mut weight = 1.0;
+        for j in 1..=self.order {
+            weight *= (x + j as f64 - 1.0) / j as f64;
+            for &i in some {
+                state[i] += weight * self.d[j][i];
+            }
+        }
+    }
+}
+
+fn alpha(order: usize) -> f64 {
+    (1.0 - KAPPA[order]) * G[order]
 }
 
 #[cfg(test)]
@@ -361,9 +232,7 @@ mod tests {
 
     #[test]
     fn differences_carry_a_polynomial_exactly_through_a_change_of_step() {
-        let pattern = Pattern::new(1, []);
-        let elimination = Elimination::new(&pattern);
-        let mut m = Multistep::new(pattern, elimination);
+        let mut m = Multistep::new(1);
         let p = |t: f64| 1.0 + t * (2.0 + t * (-3.0 + t * (0.5 + t)));
         let points: Vec<Vec<f64>> = (0..5).map(|i| vec![p(2.0 - 0.25 * f64::from(i))]).collect();
         m.start(&points, 0.25);

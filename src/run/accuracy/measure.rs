@@ -370,6 +370,7 @@ impl Trial {
             rows_per_slab: 1,
             threads: 1,
             checkpoint_every: Duration::MAX,
+            from: None,
         };
         let run = || {
             drive(

@@ -50,6 +50,21 @@ pub(super) struct Native {
 impl Native {
     /// Compiles a program: inputs are rows, output `k` is row `n_inputs + k`. `None` where it cannot be.
     pub fn new<T: Lane>(program: &Program, n_inputs: usize, simd: Simd) -> Option<Self> {
+        Self::in_tiles::<T>(program, n_inputs, simd, SMALL)
+    }
+
+    /// The same in tiles of one vector, however small the program.
+    pub fn one_vector<T: Lane>(program: &Program, n_inputs: usize, simd: Simd) -> Option<Self> {
+        Self::in_tiles::<T>(program, n_inputs, simd, 0)
+    }
+
+    /// Programs of at most `small` primitives have tiles of two vectors.
+    fn in_tiles<T: Lane>(
+        program: &Program,
+        n_inputs: usize,
+        simd: Simd,
+        small: usize,
+    ) -> Option<Self> {
         let set = match simd {
             Simd::Avx512 => Set::Avx512,
             Simd::Avx2 => Set::Avx2,
@@ -58,7 +73,7 @@ impl Native {
         };
         let double = T::PRECISION == "f64";
         let block = record::record(program, n_inputs, double, set.scales());
-        let parts = if block.list.len() <= SMALL { 2 } else { 1 };
+        let parts = if block.list.len() <= small { 2 } else { 1 };
         let block = block.repeated(parts);
         let order = schedule::schedule(&block, set.window(parts));
         let allocated = allocate::allocate(&block, &order, set.rules(), PIECE);
