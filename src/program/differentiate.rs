@@ -1,10 +1,8 @@
 //! Exact derivatives, written into the same graph, so that they share what the function has computed already.
 
-use std::collections::HashMap;
-
 use crate::ops::{Algebra, Op};
 
-use super::{Graph, Node, Value};
+use super::{Graph, Map, Node, Value};
 
 /// The derivatives of expressions along one direction: for each seed input, how fast it moves.
 ///
@@ -12,7 +10,7 @@ use super::{Graph, Node, Value};
 /// rate of an observable along the solution.
 #[derive(Clone, Debug, Default)]
 pub struct Tangents {
-    known: HashMap<Value, Option<Value>>,
+    known: Map<Value, Option<Value>>,
 }
 
 impl Tangents {

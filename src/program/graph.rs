@@ -1,10 +1,8 @@
 //! The graph in which expressions are built: nodes refer to earlier nodes, equal nodes are shared.
 
-use std::collections::{HashMap, HashSet};
-
 use crate::ops::{Algebra, Op, eval};
 
-use super::{recognise, simplify};
+use super::{Map, Set, recognise, simplify};
 
 /// A handle to a node of a [`Graph`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -55,7 +53,7 @@ pub enum Style {
 pub struct Graph {
     nodes: Vec<Node>,
     /// The first node of each structure: `seen[node] = value`, with arguments replaced by their own first nodes.
-    seen: HashMap<Node, Value>,
+    seen: Map<Node, Value>,
     /// For each node the first node of the same structure: equal numbers mean equal expressions.
     first: Vec<Value>,
     style: Style,
@@ -69,7 +67,7 @@ impl Graph {
     pub fn new(style: Style) -> Self {
         Graph {
             nodes: Vec::new(),
-            seen: HashMap::new(),
+            seen: Map::default(),
             first: Vec::new(),
             style,
             recognise: false,
@@ -99,7 +97,7 @@ impl Graph {
 
     /// Whether a state is anywhere in the expression.
     pub fn depends_on_state(&self, value: Value) -> bool {
-        let mut seen = HashSet::new();
+        let mut seen = Set::default();
         let mut open = vec![value];
         while let Some(v) = open.pop() {
             if let Node::Input(i) = self.node(v)

@@ -8,6 +8,7 @@ mod differentiate;
 mod graph;
 mod hoist;
 mod lower;
+mod map;
 mod order;
 mod recognise;
 mod share;
@@ -18,9 +19,10 @@ pub use differentiate::{Tangents, depends_on};
 pub use graph::{Graph, Node, Style, Value};
 pub use hoist::{Hoisted, hoist};
 pub use lower::{Input, LowerError, Rhs, initial_state, lower};
+pub(crate) use map::{Map, Set};
 pub use order::{Program, bound_exponentials, fuse, program, program_in_order};
 pub use share::share_exponentials;
-pub use substitute::substitute;
+pub(crate) use substitute::substitute;
 
 #[cfg(test)]
 mod tests;

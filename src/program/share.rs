@@ -4,12 +4,12 @@
 //! and `exp((V - 25)/8)`, or `exp((25 - V)/8)`. They are multiples of one another, or of its reciprocal, and an exponential costs twenty times
 //! what a product does. What is given up is a rounding or two.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::BTreeMap;
 
 use crate::ops::{Algebra, Op};
 
 use super::recognise::sum_of;
-use super::{Graph, Node, Value};
+use super::{Graph, Map, Node, Set, Value};
 
 /// Largest difference of two offsets. An exponential is held within `exp(±80)` in single precision, so that what is made of it by a
 /// factor of `exp(±7)` is neither infinite nor denormal.
@@ -26,7 +26,7 @@ struct Known {
 /// The same values with as few exponentials as that.
 pub fn share_exponentials(graph: &mut Graph, roots: &[Value]) -> Vec<Value> {
     let mut known: Vec<Known> = Vec::new();
-    let mut by: HashMap<Value, Value> = HashMap::new();
+    let mut by: Map<Value, Value> = Map::default();
     // Arguments come before their users, so that an exponential is looked at when those within its argument are done.
     for v in needed(graph, roots) {
         let Node::Apply(op, args) = graph.node(v) else {
@@ -80,7 +80,7 @@ fn are_alike(a: &BTreeMap<Value, f64>, b: &BTreeMap<Value, f64>, sign: f64) -> b
 
 /// What the roots need, in the order in which it was written.
 fn needed(graph: &Graph, roots: &[Value]) -> Vec<Value> {
-    let mut seen: HashSet<Value> = roots.iter().copied().collect();
+    let mut seen: Set<Value> = roots.iter().copied().collect();
     let mut open = roots.to_vec();
     while let Some(v) = open.pop() {
         open.extend(graph.node(v).args().iter().filter(|a| seen.insert(**a)));

@@ -1,14 +1,12 @@
 //! The same formulas at other arguments: how a scheme evaluates a right-hand side at its stages.
 
-use std::collections::HashMap;
-
 use crate::ops::Algebra;
 
-use super::{Graph, Node, Value};
+use super::{Graph, Map, Node, Value};
 
 /// `roots` with every value in `by` replaced; what does not depend on them is shared.
-pub fn substitute(graph: &mut Graph, roots: &[Value], by: &HashMap<Value, Value>) -> Vec<Value> {
-    let mut done: HashMap<Value, Value> = by.clone();
+pub(crate) fn substitute(graph: &mut Graph, roots: &[Value], by: &Map<Value, Value>) -> Vec<Value> {
+    let mut done: Map<Value, Value> = by.clone();
     let mut open: Vec<Value> = Vec::new();
     for &root in roots {
         open.push(root);

@@ -1,11 +1,9 @@
 //! What a step program is, and how one is asked for.
 
-use std::collections::HashMap;
-
 use crate::model::{Model, VariableId};
 use crate::ops::{Algebra, Op};
 use crate::program::{
-    Graph, Input, LowerError, Program, Rhs, Style, Tangents, Value, bound_exponentials, fuse,
+    Graph, Input, LowerError, Map, Program, Rhs, Style, Tangents, Value, bound_exponentials, fuse,
     lower, program_in_order, share_exponentials, substitute,
 };
 
@@ -283,7 +281,7 @@ fn assemble(
     } = advance;
     if request.summation == Summation::Quanta {
         // All is computed at whole quanta plus rest; the sums below take them apart again.
-        let by: HashMap<Value, Value> = states
+        let by: Map<Value, Value> = states
             .iter()
             .enumerate()
             .map(|(i, &whole)| {
@@ -491,7 +489,7 @@ pub(super) fn largest_so_far(rhs: &mut Rhs, values: &[Value]) -> Vec<Value> {
 impl Parts {
     /// The derivatives at other states and other values of what moves.
     pub(super) fn derivatives_at(&mut self, states: &[Value], moved: &[Value]) -> Vec<Value> {
-        let by: HashMap<Value, Value> = self
+        let by: Map<Value, Value> = self
             .states
             .iter()
             .copied()

@@ -4,7 +4,9 @@
 //! out: then the one whose next use is furthest away makes room. If it is in memory already (an input, a constant, an output, a value that
 //! was stored before) nothing is written. A slot is free again when the step that reads it last is behind, never before.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
+
+use crate::program::Map;
 
 use super::primitive::{Block, Code, Id, NONE, Relation};
 
@@ -116,7 +118,7 @@ struct Allocator<'a> {
     /// Registers that the present primitive needs.
     pinned: u32,
     free_slots: BTreeSet<u32>,
-    numbers: HashMap<u64, u32>,
+    numbers: Map<u64, u32>,
     out: Allocated,
 }
 
@@ -141,7 +143,7 @@ pub(super) fn allocate(block: &Block, order: &[Id], rules: Rules, piece: usize) 
         holds: vec![None; rules.n_registers],
         pinned: 0,
         free_slots: BTreeSet::new(),
-        numbers: HashMap::new(),
+        numbers: Map::default(),
         out: Allocated {
             steps: Vec::new(),
             values: Vec::new(),
@@ -163,7 +165,7 @@ pub(super) fn allocate(block: &Block, order: &[Id], rules: Rules, piece: usize) 
             _ => None,
         };
     }
-    let mut rows: HashMap<Id, Vec<Place>> = HashMap::new();
+    let mut rows: Map<Id, Vec<Place>> = Map::default();
     for &(id, row, part) in &block.outputs {
         rows.entry(id).or_default().push(Place::Row { row, part });
     }

@@ -3,7 +3,7 @@
 //! A [`Block`] is a list of primitives, each of which names earlier ones; equal primitives are shared while it grows. Every primitive is
 //! exact in IEEE terms, so a block computes the bits that the ops' bodies compute, in any order that respects the arguments.
 
-use std::collections::HashMap;
+use crate::program::Map;
 
 /// A primitive's place in its block.
 pub(super) type Id = u32;
@@ -156,7 +156,7 @@ pub(super) struct Block {
     pub outputs: Vec<(Id, u32, u32)>,
     /// Precision.
     pub double: bool,
-    known: HashMap<Primitive, Id>,
+    known: Map<Primitive, Id>,
 }
 
 impl Block {
