@@ -72,46 +72,96 @@ fn stepping_on_a_device(c: &mut Criterion) {
     }
 }
 
-/// One block of fibres on one thread through 50 ms at 50 Hz.
+/// What is measured on the CPU: pulses at 50 Hz.
+fn on_cpu(scheme: Scheme, precision: Precision, fibres: usize, threads: usize) -> Case {
+    Case {
+        backend: Backend::Cpu,
+        adapter: None,
+        residence: Residence::Registers,
+        precision,
+        scheme: Some(scheme),
+        step_ms: DEFAULT_STEP_MS,
+        tolerance: None,
+        largest_step_ms: DEFAULT_LARGEST_STEP_MS,
+        fibres,
+        threads,
+        duration_ms: 50.0,
+        rate_hz: Some(50.0),
+    }
+}
+
+fn seconds(n: u64, of: impl Fn() -> f64) -> std::time::Duration {
+    std::time::Duration::from_secs_f64((0..n).map(|_| of()).sum())
+}
+
+/// A few blocks of fibres for each thread through 50 ms, on one thread and on all.
 fn stepping(c: &mut Criterion) {
     let mut group = c.benchmark_group("stepping");
     group.sample_size(10);
+    let all = std::thread::available_parallelism().map_or(1, usize::from);
     for (name, scheme) in [
         ("hodgkin_huxley_1952", Scheme::RushLarsen),
-        ("hodgkin_huxley_1952", Scheme::Ros3),
+        ("hodgkin_huxley_1952", Scheme::Ros4),
         ("shorten_2007_fast", Scheme::Ros3),
-        ("skeletal_fibre", Scheme::Ros3),
+        ("shorten_2007_fast", Scheme::Ros4),
+        ("skeletal_fibre", Scheme::Ros4),
     ] {
         let model = read(&source(name));
         for precision in [Precision::F32, Precision::F64] {
-            let case = Case {
-                backend: Backend::Cpu,
-                adapter: None,
-                residence: Residence::Registers,
-                precision,
-                scheme: Some(scheme),
-                step_ms: DEFAULT_STEP_MS,
-                tolerance: None,
-                largest_step_ms: DEFAULT_LARGEST_STEP_MS,
-                fibres: 256,
-                threads: 1,
-                duration_ms: 50.0,
-                rate_hz: Some(50.0),
-            };
-            let steps = bench(&model, &case)
-                .expect("shipped models can be run")
-                .fibre_steps;
-            group.throughput(Throughput::Elements(steps));
-            let label = format!("{name}/{}/{}", scheme.name(), precision.name());
-            group.bench_function(label, |b| {
-                b.iter_custom(|n| {
-                    let seconds: f64 = (0..n)
-                        .map(|_| bench(&model, &case).expect("as before").compute_s)
-                        .sum();
-                    std::time::Duration::from_secs_f64(seconds)
+            for threads in [1, all] {
+                let case = on_cpu(scheme, precision, 1024 * threads, threads);
+                let steps = bench(&model, &case)
+                    .expect("shipped models can be run")
+                    .fibre_steps;
+                group.throughput(Throughput::Elements(steps));
+                let (scheme, precision) = (scheme.name(), precision.name());
+                group.bench_function(format!("{name}/{scheme}/{precision}/{threads}"), |b| {
+                    b.iter_custom(|n| {
+                        seconds(n, || bench(&model, &case).expect("as before").compute_s)
+                    });
                 });
-            });
+            }
         }
+    }
+}
+
+/// Populations of a thousand to a million fibres on one thread: the time of a fibre's step must not depend on how many there are.
+fn populations(c: &mut Criterion) {
+    let mut group = c.benchmark_group("populations");
+    group.sample_size(10);
+    let model = read(&source("hodgkin_huxley_1952"));
+    for fibres in [1_000, 10_000, 100_000, 1_000_000] {
+        let case = Case {
+            duration_ms: 5.0,
+            ..on_cpu(Scheme::RushLarsen, Precision::F32, fibres, 1)
+        };
+        let steps = bench(&model, &case)
+            .expect("shipped models can be run")
+            .fibre_steps;
+        group.throughput(Throughput::Elements(steps));
+        group.bench_function(fibres.to_string(), |b| {
+            b.iter_custom(|n| seconds(n, || bench(&model, &case).expect("as before").compute_s));
+        });
+    }
+}
+
+/// From a model's text to its first step: reading, the pilot, the step program and machine code.
+fn starting(c: &mut Criterion) {
+    let mut group = c.benchmark_group("starting");
+    group.sample_size(10);
+    for (name, scheme) in [
+        ("hodgkin_huxley_1952", Scheme::RushLarsen),
+        ("shorten_2007_fast", Scheme::Ros4),
+        ("skeletal_fibre", Scheme::Ros4),
+    ] {
+        let source = source(name);
+        let case = Case {
+            duration_ms: 0.1,
+            ..on_cpu(scheme, Precision::F32, 1, 1)
+        };
+        group.bench_function(name, |b| {
+            b.iter(|| bench(&read(black_box(&source)), &case).expect("shipped models can be run"));
+        });
     }
 }
 
@@ -147,5 +197,12 @@ fn compiling(c: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, stepping, stepping_on_a_device, compiling);
+criterion_group!(
+    benches,
+    stepping,
+    populations,
+    starting,
+    stepping_on_a_device,
+    compiling
+);
 criterion_main!(benches);

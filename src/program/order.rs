@@ -99,12 +99,14 @@ pub fn bound_exponentials(program: &Program) -> Program {
     bounded
 }
 
-/// Fuses a product that is used once, by a sum or a difference, into one multiply-add: one rounding less, one instruction less.
+/// Fuses products into the sums and differences that use them: one rounding less, and one instruction less where nothing else uses the product.
 pub fn fuse(program: &Program) -> Program {
     let mut uses = vec![0usize; program.nodes.len()];
+    let mut summed = uses.clone();
     for node in &program.nodes {
         for a in node.args() {
             uses[a.index()] += 1;
+            summed[a.index()] += usize::from(matches!(node, Node::Apply(Op::Add | Op::Sub, _)));
         }
     }
     for o in &program.outputs {
@@ -112,22 +114,27 @@ pub fn fuse(program: &Program) -> Program {
     }
     let mut nodes = program.nodes.clone();
     let product = |v: Value| match program.nodes[v.index()] {
-        Node::Apply(Op::Mul, [a, b, _]) if uses[v.index()] == 1 => Some((a, b)),
+        Node::Apply(Op::Mul, [a, b, _]) if uses[v.index()] == summed[v.index()] => Some((a, b)),
         _ => None,
     };
+    // Of two products the one that has no other user.
+    let second_first = |x: Value, y: Value| match (product(y), product(x)) {
+        (Some(_), None) => true,
+        (Some(_), Some(_)) => uses[y.index()] <= uses[x.index()],
+        (None, _) => false,
+    };
     for node in nodes.iter_mut() {
-        if let Node::Apply(op, [x, y, _]) = *node {
-            let fused = match op {
-                Op::Add => match (product(y), product(x)) {
-                    (Some((a, b)), _) => Some(Node::Apply(Op::Fma, [a, b, x])),
-                    (None, Some((a, b))) => Some(Node::Apply(Op::Fma, [a, b, y])),
-                    (None, None) => None,
-                },
-                Op::Sub => match (product(y), product(x)) {
-                    (Some((a, b)), _) => Some(Node::Apply(Op::Fnma, [a, b, x])),
-                    (None, Some((a, b))) => Some(Node::Apply(Op::Fms, [a, b, y])),
-                    (None, None) => None,
-                },
+        if let Node::Apply(op @ (Op::Add | Op::Sub), [x, y, _]) = *node {
+            let (of_x, of_y) = if second_first(x, y) {
+                (None, product(y))
+            } else {
+                (product(x), None)
+            };
+            let fused = match (op, of_x, of_y) {
+                (Op::Add, _, Some((a, b))) => Some(Node::Apply(Op::Fma, [a, b, x])),
+                (Op::Add, Some((a, b)), _) => Some(Node::Apply(Op::Fma, [a, b, y])),
+                (Op::Sub, _, Some((a, b))) => Some(Node::Apply(Op::Fnma, [a, b, x])),
+                (Op::Sub, Some((a, b)), _) => Some(Node::Apply(Op::Fms, [a, b, y])),
                 _ => None,
             };
             if let Some(fused) = fused {

@@ -1,7 +1,7 @@
-//! Steps of equal length during which no lane of a tile has anything to be looked at: they are taken by all of its lanes at once.
+//! Steps of equal length during which no lane of a few tiles has anything to be looked at: they are taken by all of these lanes at once.
 //!
 //! With a fixed step, and a model of a few gates, looking at every lane costs ten times what the step costs. So the program itself says
-//! when a lane has to be looked at (`watch`); until then the tile goes on by itself, each at its own pace. Where the answer is not a clear no, the
+//! when a lane has to be looked at (`watch`); until then its tile and a few others go on by themselves. Where the answer is not a clear no, the
 //! step is judged lane by lane like any other. So nothing depends on whether a step was part of a stretch.
 
 use crate::feature::Gathered;
@@ -12,35 +12,55 @@ use super::group::flag;
 use super::lanes::{Advance, Lanes};
 use super::watch::{PER_FEATURE, Watch};
 
+/// Tiles that go on together: the end of one step and the beginning of the next one have nothing to wait for of each other.
+const TILES: usize = 4;
 /// Steps of a stretch at most: the call may be cancelled in between.
 const LONGEST: i64 = 4096;
 
 impl<T: Lane> Advance<'_, T> {
-    /// Runs the program: once, or, where steps are fixed, tile by tile as long as nothing in the tile has to be looked at.
+    /// Runs the program: once, or, where steps are fixed, over a few tiles as long as nothing in them has to be looked at.
     pub(super) fn run_stretch(&self, lanes: &mut Lanes<T>, rows: &mut [T]) {
         let Some(watch) = &self.cpu.watch else {
             self.cpu.run_program(rows, &mut lanes.slots);
             return;
         };
-        let (n, tile_lanes) = (lanes.lanes, lanes.layout.tile_lanes);
-        let tiles = rows.chunks_exact_mut(lanes.layout.tile_values);
-        for (tile, first) in tiles.zip((0..n).step_by(tile_lanes)) {
-            let width = tile_lanes.min(n - first);
+        let (n, tile_lanes, tile_values) = (
+            lanes.lanes,
+            lanes.layout.tile_lanes,
+            lanes.layout.tile_values,
+        );
+        let at_a_time = rows.chunks_mut(TILES * tile_values);
+        for (tiles, first) in at_a_time.zip((0..n).step_by(TILES * tile_lanes)) {
+            let width = (TILES * tile_lanes).min(n - first);
             let most = self.quiet_steps(lanes, first, width);
             if most > 0 {
-                self.prepare(watch, lanes, tile, first, width);
+                for (tile, first) in tiles
+                    .chunks_exact_mut(tile_values)
+                    .zip((first..).step_by(tile_lanes))
+                {
+                    self.prepare(watch, lanes, tile, first, tile_lanes.min(n - first));
+                }
             }
             let mut taken = 0;
             loop {
-                self.cpu.run_program(tile, &mut lanes.slots);
-                if taken == most || !self.is_quiet(watch, tile, tile_lanes) {
+                self.cpu.run_program(tiles, &mut lanes.slots);
+                let mut each = tiles.chunks_exact(tile_values);
+                if taken == most || !each.all(|tile| self.is_quiet(watch, tile, tile_lanes)) {
                     break;
                 }
-                self.take_quietly(watch, lanes, tile);
+                for tile in tiles.chunks_exact_mut(tile_values) {
+                    self.take_quietly(watch, lanes, tile);
+                }
                 taken += 1;
             }
             if taken > 0 {
-                self.pass_quietly(watch, lanes, tile, first, width, taken);
+                for (tile, first) in tiles
+                    .chunks_exact(tile_values)
+                    .zip((first..).step_by(tile_lanes))
+                {
+                    let width = tile_lanes.min(n - first);
+                    self.pass_quietly(watch, lanes, tile, first, width, taken);
+                }
             }
         }
     }

@@ -75,7 +75,7 @@ impl Native {
         let block = record::record(program, n_inputs, double, set.scales());
         let parts = if block.list.len() <= small { 2 } else { 1 };
         let block = block.repeated(parts);
-        let order = schedule::schedule(&block, set.window());
+        let order = schedule::schedule(&block, set.window(parts));
         let allocated = allocate::allocate(&block, &order, set.rules(), PIECE);
         let n_rows = n_inputs + program.outputs.len();
         let row_bytes = set.vector_bytes() * parts as usize;

@@ -42,11 +42,12 @@ impl Set {
         }
     }
 
-    /// Primitives that are ordered at a time: few where registers are few, since what is computed early has to be kept.
-    pub fn window(self) -> usize {
+    /// Primitives that are ordered at a time, of all `vectors` of a tile: few where registers are few, since what is computed early has to be
+    /// kept.
+    pub fn window(self, vectors: u32) -> usize {
         match self {
             Set::Avx512 | Set::Neon => 64,
-            Set::Avx2 => 16,
+            Set::Avx2 => 32 * vectors as usize,
         }
     }
 
