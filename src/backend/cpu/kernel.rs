@@ -133,18 +133,16 @@ mod tests {
             ) {
                 let numbers = |l: usize| (0.3 + l as f64, 1.7 - 0.4 * l as f64);
                 let (inputs, _) = memory.rows::<N>();
-                for l in 0..N {
-                    (inputs[0][l], inputs[1][l]) = numbers(l);
-                }
+                (inputs[0], inputs[1]) = (
+                    std::array::from_fn(|l| numbers(l).0),
+                    std::array::from_fn(|l| numbers(l).1),
+                );
                 kernel.run(memory);
                 let (_, outputs) = memory.rows::<N>();
-                for l in 0..N {
+                for (l, found) in outputs[0].iter().zip(&outputs[1]).enumerate() {
                     let (x, y) = numbers(l);
-                    let expected = of(x, y);
-                    assert_eq!(
-                        [outputs[0][l], outputs[1][l]].map(f64::to_bits),
-                        expected.map(f64::to_bits)
-                    );
+                    let expected = of(x, y).map(f64::to_bits);
+                    assert_eq!([found.0.to_bits(), found.1.to_bits()], expected);
                 }
             }
             match Kernel::lanes(engine) {

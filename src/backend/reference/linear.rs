@@ -189,10 +189,9 @@ impl Elimination {
                 };
                 let multiplier = graph.mul(entry, over_pivot);
                 row[column] = Some(multiplier);
-                for place in self.diagonal[column] + 1..self.rows[column + 1] {
-                    let (to, Some(above)) = (self.columns[place], factors[place]) else {
-                        continue;
-                    };
+                let above = self.diagonal[column] + 1..self.rows[column + 1];
+                for (&to, above) in self.columns[above.clone()].iter().zip(&factors[above]) {
+                    let Some(above) = *above else { continue };
                     row[to] = Some(match row[to] {
                         Some(old) => graph.apply(Op::Fnma, &[multiplier, above, old]),
                         None => {
