@@ -89,3 +89,77 @@ fn needed(graph: &Graph, roots: &[Value]) -> Vec<Value> {
     needed.sort_unstable();
     needed
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::program::{Style, program};
+
+    /// `exp(slope x + offset)` for each, and how many exponentials are left of them; with the results at `x`.
+    fn shared(exponents: &[(f64, f64)], x: f64) -> (usize, Vec<f64>) {
+        let mut graph = Graph::new(Style::Simplified);
+        let input = graph.input(0);
+        let roots: Vec<Value> = exponents
+            .iter()
+            .map(|&(slope, offset)| {
+                let (slope, offset) = (graph.constant(slope), graph.constant(offset));
+                let product = graph.mul(input, slope);
+                let sum = graph.add(product, offset);
+                graph.apply(Op::Exp, &[sum])
+            })
+            .collect();
+        let roots = share_exponentials(&mut graph, &roots);
+        let program = program(&graph, &roots);
+        let is_exp = |node: &&Node| matches!(node, Node::Apply(Op::Exp, _));
+        let left = program.nodes.iter().filter(is_exp).count();
+        let mut values: Vec<f64> = Vec::new();
+        for node in &program.nodes {
+            values.push(match *node {
+                Node::Constant(bits) => f64::from_bits(bits),
+                Node::Input(_) => x,
+                Node::Apply(op, args) => {
+                    let at = |k: usize| values.get(args[k].index()).copied().unwrap_or(0.0);
+                    crate::ops::eval(op, at(0), at(1), at(2))
+                }
+            });
+        }
+        let outputs = program.outputs.iter().map(|o| values[o.index()]).collect();
+        (left, outputs)
+    }
+
+    #[test]
+    fn exponentials_of_one_slope_become_one_and_keep_their_values() {
+        let exponents = [(0.125, -1.25), (0.125, 3.1), (-0.125, 2.0), (0.125, -1.25)];
+        for x in [-80.0, -3.0, 0.0, 41.0] {
+            let (left, found) = shared(&exponents, x);
+            assert_eq!(left, 1);
+            for ((slope, offset), found) in exponents.iter().zip(found) {
+                let exact = (slope * x + offset).exp();
+                // Some roundings of arguments up to 10.
+                assert!((found - exact).abs() <= 2e-14 * exact, "{found} {exact}");
+            }
+        }
+    }
+
+    #[test]
+    fn other_slopes_and_offsets_too_far_apart_stay() {
+        // The second is twice the first, the third is further than 7 from both.
+        assert_eq!(shared(&[(0.1, 0.0), (0.2, 0.0), (0.1, 7.5)], 1.0).0, 3);
+    }
+
+    #[test]
+    fn an_exponential_within_another_s_argument_is_shared_as_well() {
+        let mut graph = Graph::new(Style::Simplified);
+        let x = graph.input(0);
+        let one = graph.constant(1.0);
+        let inner = graph.apply(Op::Exp, &[x]);
+        let further = graph.add(x, one);
+        let multiple = graph.apply(Op::Exp, &[further]);
+        let outer = graph.apply(Op::Exp, &[multiple]);
+        let roots = share_exponentials(&mut graph, &[inner, outer]);
+        let program = program(&graph, &roots);
+        let is_exp = |node: &&Node| matches!(node, Node::Apply(Op::Exp, _));
+        // The inner one, and the outer one of its multiple.
+        assert_eq!(program.nodes.iter().filter(is_exp).count(), 2);
+    }
+}
