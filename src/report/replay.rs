@@ -214,7 +214,7 @@ pub(super) fn study_of(file: &ResultReader) -> Result<Study, ReplayError> {
     Ok(study)
 }
 
-/// The study of a file, for the run that goes on with it: as [`study_of`], and with its `[summary]` where that can be had.
+/// The study of a file, for the run that goes on with it: as the study of a rerun, and with its `[summary]` where that can be had.
 ///
 /// # Errors
 /// If the file contradicts itself or cannot be read.
