@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use crate::ops::Op;
+
 use super::{Node, Program, Value};
 
 /// A program in two parts; see [`hoist`].
@@ -35,14 +37,18 @@ pub fn hoist(program: &Program, moves: &[bool]) -> Hoisted {
         });
     }
     let is_still_op = |i: usize| matches!(own[i], Node::Apply(..)) && !moved[i];
-    // What crosses: ops that stand still and that a moving op or an output asks for.
+    // What crosses: ops that stand still and that a moving op or an output asks for. A sign costs nothing where it is used, so it stays there.
     let mut crossing: Vec<usize> = Vec::new();
-    let mut crosses = vec![false; own.len()];
+    let mut kept: Vec<bool> = (0..own.len()).map(|i| !is_still_op(i)).collect();
     let asked = (0..own.len())
         .filter(|&i| moved[i] && first[i] == i)
         .flat_map(|i| own[i].args().iter().map(|a| a.index()));
-    for i in asked.chain(program.outputs.iter().map(|o| first[o.index()])) {
-        if is_still_op(i) && !std::mem::replace(&mut crosses[i], true) {
+    for mut i in asked.chain(program.outputs.iter().map(|o| first[o.index()])) {
+        while let (Node::Apply(Op::Neg, [of, ..]), true) = (own[i], is_still_op(i)) {
+            kept[i] = true;
+            i = of.index();
+        }
+        if is_still_op(i) && !std::mem::replace(&mut kept[i], true) {
             crossing.push(i);
         }
     }
@@ -53,10 +59,9 @@ pub fn hoist(program: &Program, moves: &[bool]) -> Hoisted {
         rest[i] = Node::Input((moves.len() + k) as u32);
     }
     let outputs: Vec<usize> = program.outputs.iter().map(|o| first[o.index()]).collect();
-    let kept = |i: usize| first[i] == i && (moved[i] || crosses[i] || !is_still_op(i));
     Hoisted {
         still,
-        moving: part(&rest, kept, &outputs),
+        moving: part(&rest, |i| first[i] == i && kept[i], &outputs),
     }
 }
 
@@ -85,7 +90,7 @@ fn part(nodes: &[Node], kept: impl Fn(usize) -> bool, outputs: &[usize]) -> Prog
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ops::{Algebra, Op, eval};
+    use crate::ops::{Algebra, eval};
     use crate::program::{Graph, Style, program};
 
     fn evaluate(program: &Program, inputs: &[f64]) -> Vec<f64> {
@@ -111,12 +116,13 @@ mod tests {
         let both = graph.mul(rate, q);
         let moving = graph.mul(again, x);
         let sum = graph.add(moving, both);
-        let scaled = graph.mul(sum, two);
+        let less = graph.neg(both);
+        let scaled = graph.mul(sum, less);
         let whole = program(&graph, &[scaled, both, q, two, x]);
         let parts = hoist(&whole, &[true, false, false]);
-        // The exponential, once, and its product with q.
-        assert_eq!(parts.still.n_ops(), 2);
-        assert_eq!(parts.moving.n_ops(), 3);
+        // The exponential, once, and its product with q; the sign of it stays with what moves.
+        assert_eq!(parts.still.outputs.len(), 2);
+        assert_eq!(parts.moving.n_ops(), 4);
         let inputs = [0.3, 1.7, -2.1];
         let known = evaluate(&parts.still, &inputs);
         let found = evaluate(&parts.moving, &[&inputs[..], &known].concat());

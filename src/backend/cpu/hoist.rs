@@ -3,8 +3,8 @@
 //! The values become inputs of the program, in rows of their own. They are had from the bodies of the same operations in the same precision, so no
 //! bit depends on it.
 
-use crate::ops::{Lane, Op, eval};
-use crate::program::{Node, Program, Value};
+use crate::ops::{Lane, eval};
+use crate::program::{Hoisted, Node, Program, hoist};
 
 /// The part of a program that stays the same for a fibre.
 #[derive(Clone, Debug)]
@@ -22,62 +22,16 @@ impl Hoist {
         n_inputs: usize,
         stays: &dyn Fn(usize) -> bool,
     ) -> Option<(Self, Program)> {
-        let n = program.nodes.len();
-        let mut moves = vec![false; n];
-        for (i, node) in program.nodes.iter().enumerate() {
-            moves[i] = match *node {
-                Node::Constant(_) => false,
-                Node::Input(row) => !stays(row as usize),
-                Node::Apply(..) => node.args().iter().any(|a| moves[a.index()]),
-            };
-        }
-        // A sign costs nothing where it is used.
-        let is_taken = |v: Value| {
-            let node = program.nodes[v.index()];
-            !moves[v.index()] && matches!(node, Node::Apply(op, _) if op != Op::Neg)
-        };
-        let mut taken: Vec<Value> = Vec::new();
-        let mut rest: Vec<Node> = Vec::new();
-        let mut place: Vec<Option<Value>> = vec![None; n];
-        // What moves, in its order, and what it needs of the rest.
-        let roots = (0..n as u32).map(Value).filter(|v| moves[v.index()]);
-        for root in roots.chain(program.outputs.iter().copied()) {
-            let mut open = vec![root];
-            while let Some(&v) = open.last() {
-                if place[v.index()].is_some() {
-                    open.pop();
-                    continue;
-                }
-                if is_taken(v) {
-                    place[v.index()] = Some(Value(rest.len() as u32));
-                    rest.push(Node::Input((n_inputs + taken.len()) as u32));
-                    taken.push(v);
-                    continue;
-                }
-                let node = program.nodes[v.index()];
-                let waiting = node.args().iter().filter(|a| place[a.index()].is_none());
-                let before = open.len();
-                open.extend(waiting.rev());
-                if open.len() > before {
-                    continue;
-                }
-                place[v.index()] = Some(Value(rest.len() as u32));
-                rest.push(moved(node, &place));
-            }
-        }
-        if taken.is_empty() {
+        let moves: Vec<bool> = (0..n_inputs).map(|row| !stays(row)).collect();
+        let Hoisted { still, moving } = hoist(program, &moves);
+        if still.outputs.is_empty() {
             return None;
         }
-        let outputs = program.outputs.iter().filter_map(|o| place[o.index()]);
-        let rest = Program {
-            nodes: rest,
-            outputs: outputs.collect(),
-        };
         let hoist = Hoist {
-            program: only(program, &taken),
+            program: still,
             first_row: n_inputs,
         };
-        Some((hoist, rest))
+        Some((hoist, moving))
     }
 
     /// Number of values.
@@ -104,45 +58,6 @@ impl Hoist {
     /// The values, in the order of their rows.
     pub fn values<T: Lane>(&self, scratch: &[T]) -> impl Iterator<Item = T> {
         self.program.outputs.iter().map(|o| scratch[o.index()])
-    }
-}
-
-/// The node with its arguments at their new places.
-fn moved(node: Node, place: &[Option<Value>]) -> Node {
-    match node {
-        Node::Apply(op, mut args) => {
-            for a in args.iter_mut().take(op.arity()) {
-                *a = place[a.index()].unwrap_or(Value::NONE);
-            }
-            Node::Apply(op, args)
-        }
-        other => other,
-    }
-}
-
-/// What the values need of a program.
-fn only(program: &Program, values: &[Value]) -> Program {
-    let mut needed = vec![false; program.nodes.len()];
-    for v in values {
-        needed[v.index()] = true;
-    }
-    for i in (0..needed.len()).rev() {
-        if needed[i] {
-            for a in program.nodes[i].args() {
-                needed[a.index()] = true;
-            }
-        }
-    }
-    let mut place = vec![None; program.nodes.len()];
-    let mut nodes = Vec::new();
-    for (i, &node) in program.nodes.iter().enumerate().filter(|(i, _)| needed[*i]) {
-        let node = moved(node, &place);
-        place[i] = Some(Value(nodes.len() as u32));
-        nodes.push(node);
-    }
-    Program {
-        nodes,
-        outputs: values.iter().filter_map(|v| place[v.index()]).collect(),
     }
 }
 
