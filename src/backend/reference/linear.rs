@@ -1,8 +1,10 @@
 //! Linear systems of the implicit method: sparse elimination in an order chosen once, with a dense one to fall back on.
 //!
 //! The matrices are `I/(γh) - J`, whose pattern never changes. Pivots are taken from the diagonal in the order of least
-//! fill (Markowitz), as is usual for chemical kinetics: no search while stepping. That is not stable for every matrix,
-//! so the method checks the backward error of a solution and asks for the dense factors, with pivoting, where it is large.
+//! fill (Markowitz), as is usual for chemical kinetics: no search while stepping. That is not stable for every matrix.
+//! The first step after an edge checks the backward error of a solution and asks for the dense factors, with pivoting, where
+//! it is large. The steps behind it use the elimination written out as arithmetic: there a wrong solution shows as a Newton
+//! iteration that does not converge, and the step is tried shorter, until the diagonal dominates.
 
 use nalgebra::{DMatrix, DVector, Dyn, LU};
 
