@@ -244,10 +244,10 @@ const EXP_SINGLE: Exponential<7> = Exponential {
     ],
 };
 
-/// Cody and Waite's reduction `x = n ln 2 + r`: `r`, `n`, and `n` plus `round`, which is [`shifter`], or that and a whole number.
+/// Cody and Waite's reduction `x = n ln 2 + r`: `r`, `n`, and `n` plus [`shifter`].
 #[inline(always)]
-fn reduce<R: Real>(x: R, round: f64, ln2: [f64; 2]) -> [R; 3] {
-    let round = R::of(round);
+fn reduce<R: Real>(x: R, ln2: [f64; 2]) -> [R; 3] {
+    let round = R::of(shifter::<R>());
     let shifted = x.fma(R::of(std::f64::consts::LOG2_E), round);
     let n = shifted - round;
     let r = n.fma(R::of(-ln2[0]), x);
@@ -265,19 +265,25 @@ fn held<R: Real>(x: R, least: f64, most: f64) -> R {
 
 #[inline(always)]
 fn exp<R: Real, const N: usize>(x: R, range: [f64; 2], of: &Exponential<N>) -> R {
-    let [r, _, shifted] = reduce(held(x, range[0], range[1]), shifter::<R>(), of.ln2);
+    let [r, _, shifted] = reduce(held(x, range[0], range[1]), of.ln2);
     horner(r, of.series).scaled(shifted)
 }
 
+/// A number near 1 times `2^n`, `n` being in the low bits of `shifted` and the product neither denormal nor infinite: `n` is added to the bits
+/// of the exponent, on units that have nothing else to do. A NaN that arithmetic has made has no bits there, and stays one.
+#[inline(always)]
+fn times_power<R: Real>(near_one: R, shifted: R) -> R {
+    R::from_word(near_one.to_word() + (shifted.to_word() << R::FRACTION_BITS))
+}
+
 /// `exp(x)`, but `x` counts as -80 at least and 80 at most in single, as -690 and 690 in double precision. So the factor `2^n` is neither
-/// denormal nor infinite, and is had by moving bits.
+/// denormal nor infinite.
 #[inline(always)]
 pub(super) fn bounded_exp<R: Real>(x: R) -> R {
     #[inline(always)]
     fn within<R: Real, const N: usize>(x: R, end: f64, of: &Exponential<N>) -> R {
-        // With the bias in the shifter the low bits are the exponent as a number stores it.
-        let [r, _, shifted] = reduce(held(x, -end, end), shifter::<R>() + R::BIAS as f64, of.ln2);
-        horner(r, of.series) * R::from_word(shifted.to_word() << R::FRACTION_BITS)
+        let [r, _, shifted] = reduce(held(x, -end, end), of.ln2);
+        times_power(horner(r, of.series), shifted)
     }
     if R::PRECISION == "f32" {
         within(x, 80.0, &EXP_SINGLE)
@@ -292,9 +298,9 @@ pub(super) fn bounded_exp<R: Real>(x: R) -> R {
 pub(super) fn mean_exp<R: Real>(x: R) -> R {
     #[inline(always)]
     fn within<R: Real, const N: usize>(x: R, end: f64, of: &Exponential<N>) -> R {
-        let [r, n, shifted] = reduce(held(x, -end, end), shifter::<R>() + R::BIAS as f64, of.ln2);
+        let [r, n, shifted] = reduce(held(x, -end, end), of.ln2);
         let near = horner_from::<R, N, 1>(r, of.series);
-        let exp = near.fma(r, R::of(1.0)) * R::from_word(shifted.to_word() << R::FRACTION_BITS);
+        let exp = times_power(near.fma(r, R::of(1.0)), shifted);
         R::choose(n.equals(R::of(0.0)), near, (exp - R::of(1.0)) / x)
     }
     if R::PRECISION == "f32" {

@@ -21,6 +21,41 @@ impl Program {
             .filter(|n| matches!(n, Node::Apply(..)))
             .count()
     }
+
+    /// The same without what no output needs.
+    pub fn pruned(&self) -> Program {
+        let mut needed = vec![false; self.nodes.len()];
+        for o in &self.outputs {
+            needed[o.index()] = true;
+        }
+        for i in (0..self.nodes.len()).rev() {
+            if needed[i] {
+                for a in self.nodes[i].args() {
+                    needed[a.index()] = true;
+                }
+            }
+        }
+        let mut place = vec![Value::NONE; self.nodes.len()];
+        let mut nodes = Vec::with_capacity(self.nodes.len());
+        for (i, &node) in self.nodes.iter().enumerate() {
+            if !needed[i] {
+                continue;
+            }
+            let moved = match node {
+                Node::Apply(op, mut args) => {
+                    for a in args.iter_mut().take(op.arity()) {
+                        *a = place[a.index()];
+                    }
+                    Node::Apply(op, args)
+                }
+                other => other,
+            };
+            place[i] = Value(nodes.len() as u32);
+            nodes.push(moved);
+        }
+        let outputs = self.outputs.iter().map(|o| place[o.index()]).collect();
+        Program { nodes, outputs }
+    }
 }
 
 /// The program that computes `outputs`, depth first in their order: what an output needs alone is computed just before it.
@@ -143,37 +178,6 @@ pub fn fuse(program: &Program) -> Program {
         }
     }
     // Fused products have no user left.
-    let mut needed = vec![false; nodes.len()];
-    for o in &program.outputs {
-        needed[o.index()] = true;
-    }
-    for i in (0..nodes.len()).rev() {
-        if needed[i] {
-            for a in nodes[i].args() {
-                needed[a.index()] = true;
-            }
-        }
-    }
-    let mut place = vec![Value::NONE; nodes.len()];
-    let mut kept = Vec::with_capacity(nodes.len());
-    for (i, node) in nodes.into_iter().enumerate() {
-        if !needed[i] {
-            continue;
-        }
-        let moved = match node {
-            Node::Apply(op, mut args) => {
-                for a in args.iter_mut().take(op.arity()) {
-                    *a = place[a.index()];
-                }
-                Node::Apply(op, args)
-            }
-            other => other,
-        };
-        place[i] = Value(kept.len() as u32);
-        kept.push(moved);
-    }
-    Program {
-        nodes: kept,
-        outputs: program.outputs.iter().map(|o| place[o.index()]).collect(),
-    }
+    let outputs = program.outputs.clone();
+    Program { nodes, outputs }.pruned()
 }

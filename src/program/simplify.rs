@@ -20,6 +20,10 @@ pub(super) fn rewrite(graph: &mut Graph, op: Op, args: &[Value]) -> Option<Value
         Op::Neg => match graph.node(args[0]) {
             Node::Apply(Op::Neg, [x, ..]) => Some(x),
             Node::Apply(Op::Sub, [x, y, _]) => Some(graph.sub(y, x)),
+            Node::Apply(Op::Mul, [x, c, _]) => {
+                let minus = graph.constant(-graph.as_constant(c)?);
+                Some(graph.mul(x, minus))
+            }
             _ => None,
         },
         Op::Select => match known[0] {

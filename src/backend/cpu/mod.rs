@@ -105,7 +105,7 @@ impl<T: Lane> Cpu<T> {
             simd.name()
         );
         let plan = LanePlan::new(experiment, stepping, summation)?;
-        let (watch, watched) = Watch::new(&plan).unzip();
+        let (watch, watched) = Watch::new::<T>(&plan).unzip();
         let program = watched.as_ref().unwrap_or(&plan.step.program);
         let n_inputs = watch
             .as_ref()
@@ -115,7 +115,10 @@ impl<T: Lane> Cpu<T> {
         let program = rest.as_ref().unwrap_or(program);
         let n_inputs = n_inputs + hoist.as_ref().map_or(0, Hoist::n_values);
         let native = match engine {
-            Engine::Native(_) => Native::new::<T>(program, n_inputs, simd),
+            Engine::Native(_) => match &watch {
+                Some(watch) => Native::walking::<T>(program, n_inputs, simd, &watch.walk(&plan)),
+                None => Native::new::<T>(program, n_inputs, simd),
+            },
             Engine::Interpreter(_) => None,
         };
         Ok(Cpu {

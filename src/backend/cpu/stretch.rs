@@ -8,8 +8,9 @@ use crate::feature::Gathered;
 use crate::ops::Lane;
 use crate::protocol::ms;
 
+use super::Runner;
 use super::group::flag;
-use super::lanes::{Advance, Lanes};
+use super::lanes::{Advance, Lanes, Layout};
 use super::watch::{PER_FEATURE, Watch};
 
 /// Tiles that go on together: the end of one step and the beginning of the next one have nothing to wait for of each other.
@@ -41,18 +42,12 @@ impl<T: Lane> Advance<'_, T> {
                     self.prepare(watch, lanes, tile, first, tile_lanes.min(n - first));
                 }
             }
-            let mut taken = 0;
-            loop {
-                self.cpu.run_program(tiles, &mut lanes.slots);
-                let mut each = tiles.chunks_exact(tile_values);
-                if taken == most || !each.all(|tile| self.is_quiet(watch, tile, tile_lanes)) {
-                    break;
-                }
-                for tile in tiles.chunks_exact_mut(tile_values) {
-                    self.take_quietly(watch, lanes, tile);
-                }
-                taken += 1;
-            }
+            let taken = match &self.cpu.runner {
+                Runner::Native(_, native) => native
+                    .walk(tiles, &mut lanes.slots, most.cast_unsigned())
+                    .cast_signed(),
+                Runner::Interpreter(..) => self.walk(watch, lanes, tiles, most),
+            };
             if taken > 0 {
                 for (tile, first) in tiles
                     .chunks_exact(tile_values)
@@ -62,6 +57,27 @@ impl<T: Lane> Advance<'_, T> {
                     self.pass_quietly(watch, lanes, tile, first, width, taken);
                 }
             }
+        }
+    }
+
+    /// Runs the program over tiles, and again with what it has computed, as long as nothing has to be looked at: what machine code does by itself.
+    fn walk(&self, watch: &Watch, lanes: &mut Lanes<T>, tiles: &mut [T], most: i64) -> i64 {
+        let Layout {
+            tile_lanes,
+            tile_values,
+            ..
+        } = lanes.layout;
+        let mut taken = 0;
+        loop {
+            self.cpu.run_program(tiles, &mut lanes.slots);
+            let mut each = tiles.chunks_exact(tile_values);
+            if taken == most || !each.all(|tile| self.is_quiet(watch, tile, tile_lanes)) {
+                return taken;
+            }
+            for tile in tiles.chunks_exact_mut(tile_values) {
+                self.take_quietly(watch, lanes, tile);
+            }
+            taken += 1;
         }
     }
 

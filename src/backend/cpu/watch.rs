@@ -6,9 +6,10 @@
 //! its course was, and, where it turns, further from it than any turning point was before. It is asked with a margin for rounding; a no
 //! costs a look at the lanes and nothing else.
 
+use super::native::Walk;
 use crate::backend::lane_plan::LanePlan;
 use crate::feature::FeatureKind;
-use crate::ops::Op;
+use crate::ops::{Lane, Op};
 use crate::program::{Node, Program, Value};
 
 /// Share of the numbers involved by which a bound must be clear: a hundred times what rounding in single precision makes of it.
@@ -34,7 +35,7 @@ pub(super) const PER_FEATURE: usize = 4;
 
 impl Watch {
     /// The program with the watch behind its own outputs; `None` where lanes have more to do than to take steps.
-    pub fn new(plan: &LanePlan) -> Option<(Self, Program)> {
+    pub fn new<T: Lane>(plan: &LanePlan) -> Option<(Self, Program)> {
         let spikes_only = plan
             .features
             .iter()
@@ -55,10 +56,10 @@ impl Watch {
         };
         let mut w = Writer(step.program.clone());
         let output = |w: &Writer, k: usize| w.0.outputs[k];
-        // The error of a fixed step is 0 where every state is a number.
-        let error = output(&w, step.error_output());
+        let unsound = w.unsound::<T>(plan.n_states);
+        w.0.outputs[step.error_output()] = unsound;
         let active = w.input(watch.active);
-        let mut open = w.apply(Op::Mul, &[error, active]);
+        let mut open = unsound;
         for (f, (spec, of)) in plan.features.iter().enumerate() {
             let own = watch.features + PER_FEATURE * f;
             let [side, side_threshold, reach, nearest] = [0, 1, 2, 3].map(|k| w.input(own + k));
@@ -86,11 +87,29 @@ impl Watch {
             let goes_on = w.apply(Op::Lt, &[zero, product]);
             let needed = w.apply(Op::Select, &[goes_on, zero, nearest]);
             let is_clear = w.apply(Op::Lt, &[needed, clear]);
-            let asks = w.apply(Op::Select, &[is_clear, zero, active]);
+            let one = w.constant(1.0);
+            let asks = w.apply(Op::Select, &[is_clear, zero, one]);
             open = w.apply(Op::Add, &[open, asks]);
         }
-        w.0.outputs.push(open);
-        Some((watch, w.0))
+        let asks = w.apply(Op::Mul, &[open, active]);
+        w.0.outputs.push(asks);
+        Some((watch, w.0.pruned()))
+    }
+
+    /// What one step hands to the next: states, what rounding has taken from them, value and rate of every observable.
+    pub fn walk(&self, plan: &LanePlan) -> Walk {
+        let step = &plan.step;
+        let states = (0..plan.n_states).map(|i| [i, i]);
+        let lost = plan.lost_row.into_iter().flat_map(|row| {
+            let n = plan.n_states;
+            (0..n).map(move |i| [n + i, row + i])
+        });
+        let observables = 0..2 * step.n_observables;
+        let observables = observables.map(|k| [step.observable_output(0) + k, self.open + k]);
+        Walk {
+            carried: states.chain(lost).chain(observables).collect(),
+            asks: self.output,
+        }
     }
 
     /// The inputs of a feature: the side of the threshold on which the course is (1 or -1, 0 while that is not known), that times the
@@ -127,6 +146,27 @@ impl Writer {
         let mut padded = [Value::NONE; 3];
         padded[..args.len()].copy_from_slice(args);
         self.push(Node::Apply(op, padded))
+    }
+
+    /// The error of a fixed step: 0 where every new state is a number of the single precision's range, else NaN. It stands in the place
+    /// of the scheme's own, which costs a comparison and a choice for each state; here it is what is left of a state beside itself.
+    fn unsound<T: Lane>(&mut self, n_states: usize) -> Value {
+        let sum = (0..n_states).map(|i| self.0.outputs[i]).collect::<Vec<_>>();
+        let sum = sum.into_iter().fold(None, |sum, state| {
+            let state = if T::PRECISION == "f64" {
+                // Beyond that range it becomes infinite.
+                let most = self.constant(f64::MAX / f64::from(f32::MAX));
+                self.apply(Op::Mul, &[state, most])
+            } else {
+                state
+            };
+            let nothing = self.apply(Op::Sub, &[state, state]);
+            Some(match sum {
+                None => nothing,
+                Some(sum) => self.apply(Op::Add, &[sum, nothing]),
+            })
+        });
+        sum.unwrap_or_else(|| self.constant(0.0))
     }
 
     /// The smaller of two; a NaN in the second is kept.

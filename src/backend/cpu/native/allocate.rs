@@ -18,6 +18,10 @@ pub(super) type Register = u8;
 pub(super) enum Place {
     /// A row of the tile, one of its vectors.
     Row { row: u32, part: u32 },
+    /// Such a row of an input that the pass before has computed.
+    Before { row: u32, part: u32 },
+    /// The same row for the pass that comes.
+    After { row: u32, part: u32 },
     /// A number of the pool.
     Number(u32),
     /// Scratch.
@@ -157,7 +161,7 @@ pub(super) fn allocate(block: &Block, order: &[Id], rules: Rules, piece: usize) 
     };
     for (i, primitive) in block.list.iter().enumerate() {
         a.memory[i] = match primitive.code {
-            Code::Input { row, part } => Some(Place::Row { row, part }),
+            Code::Input { row, part } => Some(input(block, row, part)),
             Code::Constant(bits) => {
                 let used = !a.uses[i].is_empty() || block.outputs.iter().any(|o| o.0 == i as Id);
                 used.then(|| a.number(bits))
@@ -167,7 +171,7 @@ pub(super) fn allocate(block: &Block, order: &[Id], rules: Rules, piece: usize) 
     }
     let mut rows: Map<Id, Vec<Place>> = Map::default();
     for &(id, row, part) in &block.outputs {
-        rows.entry(id).or_default().push(Place::Row { row, part });
+        rows.entry(id).or_default().push(output(block, row, part));
     }
     let mut piece_start = 0;
     for (position, &i) in order.iter().enumerate() {
@@ -199,6 +203,23 @@ pub(super) fn allocate(block: &Block, order: &[Id], rules: Rules, piece: usize) 
         a.release(id);
     }
     a.out
+}
+
+/// Where an input is read.
+fn input(block: &Block, row: u32, part: u32) -> Place {
+    if block.carried.iter().any(|c| c[1] == row) {
+        Place::Before { row, part }
+    } else {
+        Place::Row { row, part }
+    }
+}
+
+/// Where an output is written.
+pub(super) fn output(block: &Block, row: u32, part: u32) -> Place {
+    match block.carried.iter().find(|c| c[0] == row) {
+        Some(&[_, row]) => Place::After { row, part },
+        None => Place::Row { row, part },
+    }
 }
 
 impl Allocator<'_> {

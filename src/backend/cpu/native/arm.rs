@@ -1,12 +1,14 @@
 //! Steps as machine code of aarch64: NEON.
 //!
-//! The code is a function `f(rows, numbers, slots, n_tiles)` of the procedure call standard for the Arm 64-bit architecture: a sequence of
-//! pieces, each of which is run for every tile before the next one is; each tile has slots of its own. Encodings: Arm Architecture Reference
-//! Manual for A-profile, chapter C7 (vectors) and C6 (the rest).
+//! The code is a function `f(rows, numbers, slots, n_tiles, far, most)` of the procedure call standard for the Arm 64-bit architecture: a sequence
+//! of pieces, each of which is run for every tile before the next one is; each tile has slots of its own. Where passes follow one another
+//! ([`super::Walk`]) it goes on until a lane asks to be looked at or `most` passes have followed the first, and gives how many have. Encodings: Arm
+//! Architecture Reference Manual for A-profile, chapter C7 (vectors) and C6 (the rest).
 //!
 //! Arithmetic reads registers alone, and a fused multiply-add overwrites its addend. What compares gives all bits or none, in a register.
 
 use super::allocate::{Allocated, CALL_SLOTS, Operand, Place, Register, Step};
+use super::frame::Frame;
 use super::primitive::{Code, Relation};
 use super::set::Set;
 
@@ -21,12 +23,27 @@ const LEFT: u32 = 22;
 const FIRST_ROWS: u32 = 23;
 const FIRST_SLOTS: u32 = 24;
 const TILES: u32 = 25;
+const BEFORE: u32 = 26;
+const AFTER: u32 = 27;
 /// Scratch between instructions.
 const SCRATCH: u32 = 16;
+const OTHER: u32 = 17;
+/// Register 31 is one or the other.
 const STACK: u32 = 31;
+const ZERO: u32 = 31;
 
-/// Bytes of the frame: the link, x19 to x26, d8 to d15.
-const FRAME: u32 = 144;
+/// Bytes of the frame: the link, x19 to x28, d8 to d15, what is kept.
+const FRAME: u32 = 192;
+
+/// What the code keeps in its frame, by the distance from the stack pointer, which calls leave where it is.
+mod kept {
+    pub const BEFORE: u32 = 160;
+    pub const AFTER: u32 = 168;
+    /// Passes that may follow the first.
+    pub const MOST: u32 = 176;
+    /// Passes that have followed it.
+    pub const TAKEN: u32 = 184;
+}
 
 /// Instructions by their bits for vectors of single precision; bit 22 makes them those of double precision.
 mod op {
@@ -66,51 +83,101 @@ struct Assembler {
 }
 
 /// Machine code for the steps. `functions` are, for each call, the address of the function that applies a function of Rust to the vector in
-/// the first two slots, and what is handed to it. `row_bytes` is the distance of rows in a tile, `tile_bytes` of tiles, `slot_bytes` of
-/// their slots.
+/// the first two slots, and what is handed to it.
 pub(super) fn assemble(
     allocated: &Allocated,
     double: bool,
-    row_bytes: usize,
-    tile_bytes: usize,
-    slot_bytes: usize,
+    frame: Frame,
     functions: &[[u64; 2]],
 ) -> Vec<u8> {
     let mut a = Assembler {
         double,
-        row_bytes,
-        code: Vec::with_capacity(allocated.steps.len() * 2 + 64),
+        row_bytes: frame.row,
+        code: Vec::with_capacity(allocated.steps.len() * 2 + 96),
     };
     // stp x29, x30, [sp, -FRAME]!
     a.emit(0xa980_0000 | pair(-(FRAME as i32), 29, 30, STACK));
-    for k in 0..4 {
+    for k in 0..5 {
         a.emit(0xa900_0000 | pair(16 + 16 * k, 19 + 2 * k as u32, 20 + 2 * k as u32, STACK));
-        a.emit(0x6d00_0000 | pair(80 + 16 * k, 8 + 2 * k as u32, 9 + 2 * k as u32, STACK));
+    }
+    for k in 0..4 {
+        a.emit(0x6d00_0000 | pair(96 + 16 * k, 8 + 2 * k as u32, 9 + 2 * k as u32, STACK));
     }
     for (to, from) in [(FIRST_ROWS, 0), (NUMBERS, 1), (FIRST_SLOTS, 2), (TILES, 3)] {
         a.copy(to, from);
     }
+    for (from, to) in [
+        (0, kept::BEFORE),
+        (4, kept::AFTER),
+        (5, kept::MOST),
+        (ZERO, kept::TAKEN),
+    ] {
+        a.keep(from, to);
+    }
+    let pass = a.code.len();
     for piece in allocated.steps.split(|s| *s == Step::Border) {
         for (to, from) in [(ROWS, FIRST_ROWS), (SLOTS, FIRST_SLOTS), (LEFT, TILES)] {
             a.copy(to, from);
+        }
+        let mut moving = vec![(ROWS, frame.tile), (SLOTS, frame.slots)];
+        if frame.asks.is_some() {
+            for (to, from) in [(BEFORE, kept::BEFORE), (AFTER, kept::AFTER)] {
+                a.kept(to, from);
+                moving.push((to, frame.tile));
+            }
         }
         let start = a.code.len();
         for step in piece {
             a.step(step, functions);
         }
-        for (register, by) in [(ROWS, tile_bytes), (SLOTS, slot_bytes)] {
-            a.number(SCRATCH, by as u64);
-            // add register, register, scratch
-            a.emit(0x8b00_0000 | SCRATCH << 16 | register << 5 | register);
+        for (register, by) in moving {
+            a.advance(register, by);
         }
-        // subs left, left, 1; b.ne start
-        a.emit(0xf100_0400 | LEFT << 5 | LEFT);
-        let back = start as i64 - a.code.len() as i64;
-        a.emit(0x5400_0001 | (back as u32 & 0x7_ffff) << 5);
+        a.until_no_tile_is_left(start);
+    }
+    if let Some(asks) = frame.asks {
+        // The bits of all lanes in one register.
+        for (to, from) in [(ROWS, FIRST_ROWS), (LEFT, TILES), (OTHER, ZERO)] {
+            a.copy(to, from);
+        }
+        a.advance(ROWS, asks * frame.row);
+        let start = a.code.len();
+        for offset in (0..frame.row as u32).step_by(8) {
+            // ldr scratch, [rows, offset]; orr other, other, scratch
+            a.emit(0xf940_0000 | offset / 8 << 10 | ROWS << 5 | SCRATCH);
+            a.emit(0xaa00_0000 | SCRATCH << 16 | OTHER << 5 | OTHER);
+        }
+        a.advance(ROWS, frame.tile);
+        a.until_no_tile_is_left(start);
+        // cbnz other, end
+        let somebody_asks = a.code.len();
+        a.emit(0xb500_0000 | OTHER);
+        a.kept(SCRATCH, kept::TAKEN);
+        a.kept(OTHER, kept::MOST);
+        // cmp scratch, other; b.ge end
+        a.emit(0xeb00_0000 | OTHER << 16 | SCRATCH << 5 | ZERO);
+        let enough = a.code.len();
+        a.emit(0x5400_000a);
+        // add scratch, scratch, 1
+        a.emit(0x9100_0400 | SCRATCH << 5 | SCRATCH);
+        a.keep(SCRATCH, kept::TAKEN);
+        a.kept(SCRATCH, kept::BEFORE);
+        a.kept(OTHER, kept::AFTER);
+        a.keep(OTHER, kept::BEFORE);
+        a.keep(SCRATCH, kept::AFTER);
+        // b pass
+        let back = pass as i64 - a.code.len() as i64;
+        a.emit(0x1400_0000 | back as u32 & 0x3ff_ffff);
+        for from in [somebody_asks, enough] {
+            a.code[from] |= ((a.code.len() - from) as u32 & 0x7_ffff) << 5;
+        }
+    }
+    a.kept(0, kept::TAKEN);
+    for k in 0..5 {
+        a.emit(0xa940_0000 | pair(16 + 16 * k, 19 + 2 * k as u32, 20 + 2 * k as u32, STACK));
     }
     for k in 0..4 {
-        a.emit(0xa940_0000 | pair(16 + 16 * k, 19 + 2 * k as u32, 20 + 2 * k as u32, STACK));
-        a.emit(0x6d40_0000 | pair(80 + 16 * k, 8 + 2 * k as u32, 9 + 2 * k as u32, STACK));
+        a.emit(0x6d40_0000 | pair(96 + 16 * k, 8 + 2 * k as u32, 9 + 2 * k as u32, STACK));
     }
     // ldp x29, x30, [sp], FRAME; ret
     a.emit(0xa8c0_0000 | pair(FRAME as i32, 29, 30, STACK));
@@ -141,6 +208,31 @@ impl Assembler {
         self.emit(0xaa00_03e0 | from << 16 | to);
     }
 
+    /// Writes a general register to the stack.
+    fn keep(&mut self, register: u32, place: u32) {
+        self.emit(0xf900_0000 | place / 8 << 10 | STACK << 5 | register);
+    }
+
+    /// Reads what was written there.
+    fn kept(&mut self, register: u32, place: u32) {
+        self.emit(0xf940_0000 | place / 8 << 10 | STACK << 5 | register);
+    }
+
+    /// Adds a number to a general register.
+    fn advance(&mut self, register: u32, by: usize) {
+        self.number(SCRATCH, by as u64);
+        // add register, register, scratch
+        self.emit(0x8b00_0000 | SCRATCH << 16 | register << 5 | register);
+    }
+
+    /// Counts a tile off, and goes back to `start` if there is another.
+    fn until_no_tile_is_left(&mut self, start: usize) {
+        // subs left, left, 1; b.ne start
+        self.emit(0xf100_0400 | LEFT << 5 | LEFT);
+        let back = start as i64 - self.code.len() as i64;
+        self.emit(0x5400_0001 | (back as u32 & 0x7_ffff) << 5);
+    }
+
     /// A whole number into a general register.
     fn number(&mut self, to: u32, number: u64) {
         let part = |k: u32| (number >> (16 * k)) as u32 & 0xffff;
@@ -154,10 +246,11 @@ impl Assembler {
 
     fn memory(&mut self, place: Place, register: Register, is_store: bool) {
         let vector = Set::Neon.vector_bytes();
+        let in_tile = |row: u32, part: u32| row as usize * self.row_bytes + part as usize * vector;
         let (base, offset) = match place {
-            Place::Row { row, part } => {
-                (ROWS, row as usize * self.row_bytes + part as usize * vector)
-            }
+            Place::Row { row, part } => (ROWS, in_tile(row, part)),
+            Place::Before { row, part } => (BEFORE, in_tile(row, part)),
+            Place::After { row, part } => (AFTER, in_tile(row, part)),
             Place::Number(k) => (NUMBERS, k as usize * vector),
             Place::Slot(k) => (SLOTS, k as usize * vector),
         };

@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 
 use super::allocate::{
-    Allocated, CALL_SLOTS, Form, Operand, Place, Register, Rules, Step, allocate,
+    Allocated, CALL_SLOTS, Form, Operand, Place, Register, Rules, Step, allocate, output,
 };
 use super::primitive::{Block, Code, Id};
 use super::schedule::schedule;
@@ -38,7 +38,8 @@ impl Machine<'_> {
                 .get(&place)
                 .copied()
                 .or_else(|| given(Code::Input { row, part }).map(|i| i as Id)),
-            Place::Slot(_) => self.memory.get(&place).copied(),
+            Place::Before { row, part } => given(Code::Input { row, part }).map(|i| i as Id),
+            Place::After { .. } | Place::Slot(_) => self.memory.get(&place).copied(),
         }
     }
 }
@@ -139,7 +140,7 @@ fn follow(block: &Block, allocated: &Allocated) {
         }
     }
     for &(id, row, part) in &block.outputs {
-        assert_eq!(m.memory.get(&Place::Row { row, part }), Some(&id));
+        assert_eq!(m.memory.get(&output(block, row, part)), Some(&id));
     }
 }
 
@@ -151,7 +152,12 @@ fn every_step_reads_the_values_that_the_block_says() {
         let n_ops = if k % 30 == 0 { 500 } else { 5 + k % 70 };
         let (program, n_inputs) = random_program(&mut random, n_ops, k % 2 == 0);
         for set in [Set::Avx512, Set::Avx2, Set::Neon] {
-            let block = record::record(&program, n_inputs, k % 2 == 0, set.scales());
+            let mut block = record::record(&program, n_inputs, k % 2 == 0, set.scales());
+            if k % 3 == 0 {
+                let rows = 0..n_inputs.min(program.outputs.len());
+                let carried = rows.map(|row| [(n_inputs + row) as u32, row as u32]);
+                block.carried = carried.collect();
+            }
             let parts = if block.list.len() <= SMALL { 2 } else { 1 };
             let block = block.repeated(parts);
             // Few registers: values are stored and read again all the time.

@@ -10,6 +10,7 @@
 mod allocate;
 mod arm;
 mod census;
+mod frame;
 mod primitive;
 mod record;
 mod schedule;
@@ -24,6 +25,8 @@ use crate::program::Program;
 use super::CacheLine;
 use super::interpret::Simd;
 pub use census::Census;
+use frame::Frame;
+pub(super) use frame::Walk;
 use primitive::Function;
 use set::Set;
 
@@ -44,18 +47,30 @@ pub(super) struct Native {
     n_rows: usize,
     tile_lanes: usize,
     lane_bytes: usize,
+    /// Where passes follow one another: rows of outputs and of the inputs that they become.
+    carried: Vec<[u32; 2]>,
     census: Census,
 }
 
 impl Native {
     /// Compiles a program: inputs are rows, output `k` is row `n_inputs + k`. `None` where it cannot be.
     pub fn new<T: Lane>(program: &Program, n_inputs: usize, simd: Simd) -> Option<Self> {
-        Self::in_tiles::<T>(program, n_inputs, simd, SMALL)
+        Self::in_tiles::<T>(program, n_inputs, simd, SMALL, None)
     }
 
     /// The same in tiles of one vector, however small the program.
     pub fn one_vector<T: Lane>(program: &Program, n_inputs: usize, simd: Simd) -> Option<Self> {
-        Self::in_tiles::<T>(program, n_inputs, simd, 0)
+        Self::in_tiles::<T>(program, n_inputs, simd, 0, None)
+    }
+
+    /// The same for [`Native::walk`].
+    pub fn walking<T: Lane>(
+        program: &Program,
+        n_inputs: usize,
+        simd: Simd,
+        walk: &Walk,
+    ) -> Option<Self> {
+        Self::in_tiles::<T>(program, n_inputs, simd, SMALL, Some(walk))
     }
 
     /// Programs of at most `small` primitives have tiles of two vectors.
@@ -64,6 +79,7 @@ impl Native {
         n_inputs: usize,
         simd: Simd,
         small: usize,
+        walk: Option<&Walk>,
     ) -> Option<Self> {
         let set = match simd {
             Simd::Avx512 => Set::Avx512,
@@ -72,7 +88,11 @@ impl Native {
             Simd::Baseline => return None,
         };
         let double = T::PRECISION == "f64";
-        let block = record::record(program, n_inputs, double, set.scales());
+        let mut block = record::record(program, n_inputs, double, set.scales());
+        let carried = walk.iter().flat_map(|walk| &walk.carried);
+        block.carried = carried
+            .map(|&[output, input]| [(n_inputs + output) as u32, input as u32])
+            .collect();
         let parts = if block.list.len() <= small { 2 } else { 1 };
         let block = block.repeated(parts);
         let order = schedule::schedule(&block, set.window(parts));
@@ -96,14 +116,15 @@ impl Native {
             .collect();
         let n_slots =
             (allocated.n_slots as usize * set.vector_bytes()).div_ceil(size_of::<CacheLine>());
-        let (tile_bytes, slot_bytes) = (row_bytes * n_rows, n_slots * size_of::<CacheLine>());
+        let frame = Frame {
+            row: row_bytes,
+            tile: row_bytes * n_rows,
+            slots: n_slots * size_of::<CacheLine>(),
+            asks: walk.map(|walk| n_inputs + walk.asks),
+        };
         let bytes = match set {
-            Set::Avx512 | Set::Avx2 => x86::assemble(
-                &allocated, set, double, row_bytes, tile_bytes, slot_bytes, &functions,
-            ),
-            Set::Neon => arm::assemble(
-                &allocated, double, row_bytes, tile_bytes, slot_bytes, &functions,
-            ),
+            Set::Avx512 | Set::Avx2 => x86::assemble(&allocated, set, double, frame, &functions),
+            Set::Neon => arm::assemble(&allocated, double, frame, &functions),
         };
         // Written while it cannot be run, run when it cannot be written any more.
         let mut pages = MmapMut::map_anon(bytes.len()).ok()?;
@@ -114,7 +135,7 @@ impl Native {
             code,
             numbers: pool(&allocated.numbers, set, double),
             n_slots,
-
+            carried: block.carried,
             n_rows,
             tile_lanes: lanes * parts as usize,
             lane_bytes: size_of::<T>(),
@@ -139,7 +160,13 @@ impl Native {
 
     /// Cache lines of scratch memory that a thread needs.
     pub fn n_slots(&self) -> usize {
-        self.n_slots * TOGETHER
+        let far = if self.carried.is_empty() {
+            0
+        } else {
+            let bytes = self.n_rows * self.tile_lanes * self.lane_bytes * TOGETHER;
+            bytes.div_ceil(size_of::<CacheLine>())
+        };
+        self.n_slots * TOGETHER + far
     }
 
     /// Runs the program over tiles.
@@ -151,18 +178,56 @@ impl Native {
         assert!(size_of::<T>() == self.lane_bytes && slots.len() >= self.n_slots());
         assert!(rows.len().is_multiple_of(tile));
         for rows in rows.chunks_mut(tile * TOGETHER) {
-            // SAFETY: the pages hold a function of this signature, made for instructions that this machine has (`Simd` values other than
-            // the baseline come from `Simd::available`). It reads and writes rows of the tiles, of which there is one at least, reads the
-            // pool, and uses the slots of as many tiles: all of them are as long (asserted), and nobody else uses them meanwhile.
-            unsafe {
-                let entry: Entry = std::mem::transmute(self.code.as_ptr());
-                entry(
-                    rows.as_mut_ptr().cast(),
-                    self.numbers.as_ptr().cast(),
-                    slots.as_mut_ptr().cast(),
-                    rows.len() / tile,
-                );
+            self.call(rows, slots, 0);
+        }
+    }
+
+    /// Runs the program over a few tiles, and again with what it has computed, as long as no lane asks to be looked at, `most` times more at most.
+    /// Gives how many times more it was. The rows are what the last run has read and computed.
+    ///
+    /// # Panics
+    /// If the rows are no whole number of tiles or too many, the scratch memory is too short, or the code was not made for it.
+    pub fn walk<T: Lane>(&self, rows: &mut [T], slots: &mut [CacheLine], most: u64) -> u64 {
+        let tile = self.n_rows * self.tile_lanes;
+        assert!(size_of::<T>() == self.lane_bytes && slots.len() >= self.n_slots());
+        assert!(rows.len().is_multiple_of(tile) && (1..=TOGETHER).contains(&(rows.len() / tile)));
+        assert!(!self.carried.is_empty(), "code that walks");
+        let taken = self.call(rows, slots, most);
+        let far: &mut [T] = bytemuck::cast_slice_mut(&mut slots[self.n_slots * TOGETHER..]);
+        for (rows, far) in rows.chunks_exact_mut(tile).zip(far.chunks_exact_mut(tile)) {
+            for &[output, input] in &self.carried {
+                let [output, input] = [output, input].map(|row| row as usize * self.tile_lanes);
+                if taken % 2 == 0 {
+                    rows[output..][..self.tile_lanes]
+                        .copy_from_slice(&far[input..][..self.tile_lanes]);
+                } else {
+                    rows.copy_within(input..input + self.tile_lanes, output);
+                    rows[input..][..self.tile_lanes]
+                        .copy_from_slice(&far[input..][..self.tile_lanes]);
+                }
             }
+        }
+        taken
+    }
+
+    /// Calls the code for at most [`TOGETHER`] tiles.
+    fn call<T: Lane>(&self, rows: &mut [T], slots: &mut [CacheLine], most: u64) -> u64 {
+        let n_tiles = rows.len() / (self.n_rows * self.tile_lanes);
+        let (slots, far) = slots.split_at_mut(self.n_slots * TOGETHER);
+        // SAFETY: the pages hold a function of this signature, made for instructions that this machine has (`Simd` values other than
+        // the baseline come from `Simd::available`). It reads and writes rows of the tiles, of which there is one at least, reads the
+        // pool, and uses the slots of as many tiles and, where it walks, as many far tiles: all of them are as long (asserted by the two
+        // that call this), and nobody else uses them meanwhile.
+        unsafe {
+            let entry: Entry = std::mem::transmute(self.code.as_ptr());
+            entry(
+                rows.as_mut_ptr().cast(),
+                self.numbers.as_ptr().cast(),
+                slots.as_mut_ptr().cast(),
+                n_tiles,
+                far.as_mut_ptr().cast(),
+                most,
+            )
         }
     }
 }
@@ -209,8 +274,9 @@ fn forget_instructions(_: &[u8]) {}
 /// The function and what it calls, in the convention that its instructions follow on every system.
 macro_rules! in_convention {
     ($convention:literal) => {
-        /// `f(rows, numbers, slots, n_tiles)`.
-        type Entry = unsafe extern $convention fn(*mut u8, *const u8, *mut u8, usize);
+        /// `f(rows, numbers, slots, n_tiles, far, most)`: how many passes have followed the first.
+        type Entry =
+            unsafe extern $convention fn(*mut u8, *const u8, *mut u8, usize, *mut u8, u64) -> u64;
 
         /// Applies a function of a double to a vector.
         ///

@@ -154,6 +154,8 @@ pub(super) struct Block {
     pub functions: Vec<Function>,
     /// For each output row of each vector of a tile: the result, the row, the vector's number.
     pub outputs: Vec<(Id, u32, u32)>,
+    /// Where one pass after another is made: rows of outputs, each with the row of the input that it is to the next pass.
+    pub carried: Vec<[u32; 2]>,
     /// Precision.
     pub double: bool,
     known: Map<Primitive, Id>,
@@ -319,6 +321,7 @@ impl Block {
     pub fn repeated(&self, parts: u32) -> Block {
         let mut block = Block::new(self.double);
         block.functions.clone_from(&self.functions);
+        block.carried.clone_from(&self.carried);
         let mut place = vec![Vec::with_capacity(self.list.len()); parts as usize];
         for primitive in &self.list {
             for (part, place) in (0..parts).zip(&mut place) {

@@ -304,3 +304,97 @@ fn this_machine_has_code_that_is_tested() {
     let expected = cfg!(any(target_arch = "x86_64", target_arch = "aarch64"));
     assert_eq!(!sets().is_empty(), expected);
 }
+
+/// A random program that walks: some outputs become inputs, and every lane counts its passes up to a limit of its own.
+fn walker(random: &mut SmallRng, double: bool) -> (Program, usize, Walk) {
+    let n_ops = random.random_range(3..80);
+    let (mut program, n_own) = random_program(random, n_ops, double);
+    let mut carried: Vec<[usize; 2]> = (0..program.outputs.len().min(n_own))
+        .filter(|_| random.random_range(0..3) > 0)
+        .map(|k| [k, k])
+        .collect();
+    let mut push = |node| {
+        program.nodes.push(node);
+        Value(program.nodes.len() as u32 - 1)
+    };
+    let (count, limit) = (
+        push(Node::Input(n_own as u32)),
+        push(Node::Input(n_own as u32 + 1)),
+    );
+    let one = push(Node::Constant(1f64.to_bits()));
+    let more = push(Node::Apply(Op::Add, [count, one, Value::NONE]));
+    // 0 as long as there is a way to go.
+    let asks = push(Node::Apply(Op::Le, [limit, count, Value::NONE]));
+    carried.push([program.outputs.len(), n_own]);
+    program.outputs.extend([more, asks]);
+    let walk = Walk {
+        carried,
+        asks: program.outputs.len() - 1,
+    };
+    (program, n_own + 2, walk)
+}
+
+fn walks_like_passes_one_by_one<T: Lane>(random: &mut SmallRng, simd: Simd, n_tiles: usize) {
+    let (program, n_inputs, walk) = walker(random, T::PRECISION == "f64");
+    let native = Native::walking::<T>(&program, n_inputs, simd, &walk).expect("code can be made");
+    let tile = native.tile_lanes();
+    let place =
+        |lane: usize, row: usize| (lane / tile * native.n_rows() + row) * tile + lane % tile;
+    let mut rows = vec![T::of(f64::NAN); n_tiles * native.n_rows() * tile];
+    let mut slots = vec![CacheLine([0xff; 64]); native.n_slots()];
+    let n_lanes = n_tiles * tile;
+    let mut lanes: Vec<Vec<T>> = (0..n_lanes)
+        .map(|_| {
+            let mut own: Vec<f64> = (2..n_inputs)
+                .map(|_| random.random_range(-2.0..2.0))
+                .collect();
+            own.extend([0.0, f64::from(random.random_range(0..12))]);
+            own.into_iter().map(T::of).collect()
+        })
+        .collect();
+    let most: u64 = random.random_range(0..9);
+    for (lane, own) in lanes.iter().enumerate() {
+        for (row, &x) in own.iter().enumerate() {
+            rows[place(lane, row)] = x;
+        }
+    }
+    let taken = native.walk(&mut rows, &mut slots, most);
+
+    let least = lanes.iter().map(|own| own[n_inputs - 1].f64() as u64).min();
+    assert_eq!(taken, most.min(least.expect("there are lanes")));
+    let bits = |x: T| {
+        if x.is_nan() {
+            f64::NAN.to_bits()
+        } else {
+            x.f64().to_bits()
+        }
+    };
+    for (lane, own) in lanes.iter_mut().enumerate() {
+        let mut outputs = by_the_bodies(&program, own);
+        for _ in 0..taken {
+            for &[output, input] in &walk.carried {
+                own[input] = outputs[output];
+            }
+            outputs = by_the_bodies(&program, own);
+        }
+        for (row, &x) in own.iter().chain(&outputs).enumerate() {
+            assert_eq!(
+                bits(rows[place(lane, row)]),
+                bits(x),
+                "{} row {row}",
+                simd.name()
+            );
+        }
+    }
+}
+
+#[test]
+fn code_that_walks_takes_the_passes_that_one_would_take_by_hand() {
+    let mut random = SmallRng::seed_from_u64(11);
+    for k in 0..300 {
+        for simd in sets() {
+            walks_like_passes_one_by_one::<f32>(&mut random, simd, 1 + k % TOGETHER);
+            walks_like_passes_one_by_one::<f64>(&mut random, simd, 1 + k % TOGETHER);
+        }
+    }
+}

@@ -1,9 +1,12 @@
 //! Steps as machine code of x86-64: AVX-512 (EVEX) and AVX2 with FMA (VEX).
 //!
-//! The code is a function `f(rows, numbers, slots, n_tiles)` of the System V convention, on every system. It is a sequence of pieces, each of
-//! which is run for every tile before the next one is; each tile has slots of its own. Encodings: Intel SDM volume 2, sections 2.3 (VEX) and 2.7 (EVEX).
+//! The code is a function `f(rows, numbers, slots, n_tiles, far, most)` of the System V convention, on every system. It is a sequence of pieces, each
+//! of which is run for every tile before the next one is; each tile has slots of its own. Where passes follow one another ([`super::Walk`]) it goes
+//! on until a lane asks to be looked at or `most` passes have followed the first, and gives how many have. Encodings: Intel SDM volume 2, sections
+//! 2.3 (VEX) and 2.7 (EVEX).
 
 use super::allocate::{Allocated, CALL_SLOTS, Form, Operand, Place, Register, Step};
+use super::frame::Frame;
 use super::primitive::{Code, Relation};
 use super::set::Set;
 
@@ -14,6 +17,10 @@ const MASK: Register = 15;
 const ROWS: u8 = 3; // rbx
 const NUMBERS: u8 = 5; // rbp
 const SLOTS: u8 = 14; // r14
+const BEFORE: u8 = 15; // r15
+const AFTER: u8 = 13; // r13
+/// Tiles that are left; r12 as a base would ask for a longer form of address.
+const LEFT: u8 = 12;
 
 /// How far behind its beginning a pointer stands, in vectors (numbers): short displacements reach from -128 to 127.
 const AHEAD: i32 = 128;
@@ -49,57 +56,134 @@ struct Assembler {
     mask: u8,
 }
 
-/// Machine code for the steps. `call` is the address of the function that applies a function of Rust to the vector in the first two slots,
-/// `functions` what is handed to it. `row_bytes` is the distance of rows in a tile, `tile_bytes` of tiles, `slot_bytes` of their slots.
+/// What the code keeps on the stack, by its distance from the stack pointer, which calls leave where it is.
+mod kept {
+    pub const TILES: u8 = 8;
+    pub const ROWS: u8 = 16;
+    pub const SLOTS: u8 = 24;
+    pub const BEFORE: u8 = 32;
+    pub const AFTER: u8 = 40;
+    /// Passes that may follow the first.
+    pub const MOST: u8 = 48;
+    /// Passes that have followed it.
+    pub const TAKEN: u8 = 56;
+    /// Of all of it: with six registers and the way back, a whole number of 16 bytes.
+    pub const BYTES: u8 = 72;
+}
+
+/// Instructions that move numbers between general registers and memory, by their opcode.
+const READ: u8 = 0x8b;
+const WRITE: u8 = 0x89;
+const COMPARE: u8 = 0x3b;
+const RAX: u8 = 0;
+const RCX: u8 = 1;
+
+/// Machine code for the steps. `functions` are, for each call, the address of the function that applies a function of Rust to the vector in the
+/// first two slots, and what is handed to it.
 pub(super) fn assemble(
     allocated: &Allocated,
     set: Set,
     double: bool,
-    row_bytes: usize,
-    tile_bytes: usize,
-    slot_bytes: usize,
+    frame: Frame,
     functions: &[[u64; 2]],
 ) -> Vec<u8> {
     let mut a = Assembler {
         set,
         double,
-        tile_row_bytes: row_bytes as i32,
-        bytes: Vec::with_capacity(allocated.steps.len() * 9 + 128),
+        tile_row_bytes: frame.row as i32,
+        bytes: Vec::with_capacity(allocated.steps.len() * 9 + 256),
         mask: 0,
     };
     let number_ahead = AHEAD * set.number_bytes(double) as i32;
     let vector_ahead = AHEAD * set.vector_bytes() as i32;
-    // push rbx, rbp, r12, r13, r14, r15; sub rsp, 24 (calls find the stack aligned)
+    // push rbx, rbp, r12, r13, r14, r15; sub rsp, …
     a.emit(&[0x53, 0x55, 0x41, 0x54, 0x41, 0x55, 0x41, 0x56, 0x41, 0x57]);
-    a.emit(&[0x48, 0x83, 0xec, 0x18]);
-    // lea r12, [rdi + …]; lea rbp, [rsi + …]; lea r13, [rdx + …]; mov [rsp + 8], rcx
-    a.emit(&[0x4c, 0x8d, 0xa7]);
-    a.emit(&vector_ahead.to_le_bytes());
-    a.emit(&[0x48, 0x8d, 0xae]);
-    a.emit(&number_ahead.to_le_bytes());
-    a.emit(&[0x4c, 0x8d, 0xaa]);
-    a.emit(&vector_ahead.to_le_bytes());
-    a.emit(&[0x48, 0x89, 0x4c, 0x24, 0x08]);
+    a.emit(&[0x48, 0x83, 0xec, kept::BYTES]);
+    // mov rbp, rsi; then pointers stand ahead of what they point to: rbp, rdi, rdx, r8
+    a.emit(&[0x48, 0x89, 0xf5]);
+    for (register, ahead) in [
+        (NUMBERS, number_ahead),
+        (7, vector_ahead),
+        (2, vector_ahead),
+        (8, vector_ahead),
+    ] {
+        a.advance(register, ahead);
+    }
+    for (register, to) in [
+        (7, kept::ROWS),
+        (2, kept::SLOTS),
+        (RCX, kept::TILES),
+        (7, kept::BEFORE),
+        (8, kept::AFTER),
+        (9, kept::MOST),
+    ] {
+        a.stack(WRITE, register, to);
+    }
+    // mov qword [rsp + …], 0
+    a.emit(&[0x48, 0xc7, 0x44, 0x24, kept::TAKEN, 0, 0, 0, 0]);
+    let pass = a.bytes.len();
     for piece in allocated.steps.split(|s| *s == Step::Border) {
-        // mov rbx, r12; mov r14, r13; mov r15, [rsp + 8]
-        a.emit(&[
-            0x4c, 0x89, 0xe3, 0x4d, 0x89, 0xee, 0x4c, 0x8b, 0x7c, 0x24, 0x08,
-        ]);
+        let mut moving = vec![
+            (ROWS, kept::ROWS, frame.tile),
+            (SLOTS, kept::SLOTS, frame.slots),
+        ];
+        if frame.asks.is_some() {
+            moving.push((BEFORE, kept::BEFORE, frame.tile));
+            moving.push((AFTER, kept::AFTER, frame.tile));
+        }
+        for &(register, from, _) in &moving {
+            a.stack(READ, register, from);
+        }
+        a.stack(READ, LEFT, kept::TILES);
         let start = a.bytes.len();
         for step in piece {
             a.step(step, functions);
         }
-        // add rbx, tile_bytes; add r14, slot_bytes; dec r15; jnz start
-        a.emit(&[0x48, 0x81, 0xc3]);
-        a.emit(&(tile_bytes as i32).to_le_bytes());
-        a.emit(&[0x49, 0x81, 0xc6]);
-        a.emit(&(slot_bytes as i32).to_le_bytes());
-        a.emit(&[0x49, 0xff, 0xcf, 0x0f, 0x85]);
-        let back = start as i64 - (a.bytes.len() as i64 + 4);
-        a.emit(&(back as i32).to_le_bytes());
+        for &(register, _, by) in &moving {
+            a.advance(register, by as i32);
+        }
+        a.until_no_tile_is_left(start);
     }
-    // vzeroupper; add rsp, 24; pop r15, r14, r13, r12, rbp, rbx; ret
-    a.emit(&[0xc5, 0xf8, 0x77, 0x48, 0x83, 0xc4, 0x18]);
+    if let Some(asks) = frame.asks {
+        a.stack(READ, ROWS, kept::ROWS);
+        a.stack(READ, LEFT, kept::TILES);
+        // The bits of all lanes in one register, half a vector of AVX-512 at a time: vxorps ymm0, ymm0, ymm0
+        a.emit(&[0xc5, 0xfc, 0x57, 0xc0]);
+        let start = a.bytes.len();
+        for half in (0..frame.row).step_by(32) {
+            // vorps ymm0, ymm0, [rbx + …]
+            a.emit(&[0xc5, 0xfc, 0x56, 0x83]);
+            let displacement = (asks * frame.row + half) as i32 - vector_ahead;
+            a.emit(&displacement.to_le_bytes());
+        }
+        a.advance(ROWS, frame.tile as i32);
+        a.until_no_tile_is_left(start);
+        // vptest ymm0, ymm0; jnz end
+        a.emit(&[0xc4, 0xe2, 0x7d, 0x17, 0xc0]);
+        let somebody_asks = a.jump(0x85);
+        a.stack(READ, RAX, kept::TAKEN);
+        a.stack(COMPARE, RAX, kept::MOST);
+        // jge end
+        let enough = a.jump(0x8d);
+        // inc rax
+        a.emit(&[0x48, 0xff, 0xc0]);
+        a.stack(WRITE, RAX, kept::TAKEN);
+        a.stack(READ, RAX, kept::BEFORE);
+        a.stack(READ, RCX, kept::AFTER);
+        a.stack(WRITE, RCX, kept::BEFORE);
+        a.stack(WRITE, RAX, kept::AFTER);
+        // jmp pass
+        a.emit(&[0xe9]);
+        let back = pass as i64 - (a.bytes.len() as i64 + 4);
+        a.emit(&(back as i32).to_le_bytes());
+        for from in [somebody_asks, enough] {
+            let way = (a.bytes.len() - from) as i32;
+            a.bytes[from - 4..from].copy_from_slice(&way.to_le_bytes());
+        }
+    }
+    a.stack(READ, RAX, kept::TAKEN);
+    // vzeroupper; add rsp, …; pop r15, r14, r13, r12, rbp, rbx; ret
+    a.emit(&[0xc5, 0xf8, 0x77, 0x48, 0x83, 0xc4, kept::BYTES]);
     a.emit(&[
         0x41, 0x5f, 0x41, 0x5e, 0x41, 0x5d, 0x41, 0x5c, 0x5d, 0x5b, 0xc3,
     ]);
@@ -111,15 +195,45 @@ impl Assembler {
         self.bytes.extend_from_slice(bytes);
     }
 
+    /// Reads, writes or compares a general register with what is kept on the stack.
+    fn stack(&mut self, opcode: u8, register: u8, place: u8) {
+        let (high, low) = (register >> 3, register & 7);
+        self.emit(&[0x48 | high << 2, opcode, 0x44 | low << 3, 0x24, place]);
+    }
+
+    /// Adds a number to a general register.
+    fn advance(&mut self, register: u8, by: i32) {
+        let (high, low) = (register >> 3, register & 7);
+        self.emit(&[0x48 | high, 0x81, 0xc0 | low]);
+        self.emit(&by.to_le_bytes());
+    }
+
+    /// Counts a tile off, and goes back to `start` if there is another.
+    fn until_no_tile_is_left(&mut self, start: usize) {
+        // dec r12; jnz start
+        self.emit(&[0x49, 0xff, 0xcc, 0x0f, 0x85]);
+        let back = start as i64 - (self.bytes.len() as i64 + 4);
+        self.emit(&(back as i32).to_le_bytes());
+    }
+
+    /// A conditional jump that is yet to be told where; gives the place behind it.
+    fn jump(&mut self, condition: u8) -> usize {
+        self.emit(&[0x0f, condition, 0, 0, 0, 0]);
+        self.bytes.len()
+    }
+
     /// Base register and displacement of a place.
     fn memory(&self, place: Place) -> Rm {
         let vector = self.set.vector_bytes() as i32;
         let number = self.set.number_bytes(self.double) as i32;
+        let in_tile = |base: u8, row: u32, part: u32| {
+            let displacement = row as i32 * self.tile_row_bytes + (part as i32 - AHEAD) * vector;
+            (base, displacement)
+        };
         let (base, displacement) = match place {
-            Place::Row { row, part } => (
-                ROWS,
-                row as i32 * self.tile_row_bytes + (part as i32 - AHEAD) * vector,
-            ),
+            Place::Row { row, part } => in_tile(ROWS, row, part),
+            Place::Before { row, part } => in_tile(BEFORE, row, part),
+            Place::After { row, part } => in_tile(AFTER, row, part),
             Place::Number(k) => (NUMBERS, (k as i32 - AHEAD) * number),
             Place::Slot(k) => (SLOTS, (k as i32 - AHEAD) * vector),
         };
