@@ -23,7 +23,7 @@ struct Piece {
 ///
 /// | kind | value | rest | count | above | first | last |
 /// |---|---|---|---|---|---|---|
-/// | spikes | | | number | 0 below, 1 above, 2 unknown | time of the first | time of the last |
+/// | spikes | distance of the nearest turning point from the threshold | | number | 0 below, 1 above, 2 unknown | time of the first | time of the last |
 /// | max, time_of_max, min, time_of_min | value | | 1 once there is one | | its time | |
 /// | mean, integral | integral, unit ms | what rounding put too much into it | | | time covered | |
 /// | time_above | | | | | time above | time covered |
@@ -250,24 +250,35 @@ fn root_between(c: Cubic, from_x: Real, to_x: Real, at_from: Real, at_to: Real) 
 
 /// Upward crossings: from below the threshold to the threshold or above. Being above at the first instant of the window
 /// is no crossing; a peak that just touches the threshold is one; a trough that touches it is none. A jump between two
-/// pieces is a crossing at the start of the second.
+/// pieces is a crossing at the start of the second. How near a turning point comes to the threshold says how little would change the number.
 fn gather_spikes(g: ptr<function, Gathered>, p: Piece, threshold: Real, feature: u32) {
     if (!is_sound(p)) {
         return;
     }
     let c = cubic_from(p, threshold);
-    if (max(max(c.b0, c.b3), max(c.b1, c.b2)) < Real(0.0)) {
-        (*g).above = 0u;
-        return;
-    }
-    let stays_above = min(min(c.b0, c.b3), min(c.b1, c.b2)) >= Real(0.0);
-    if (stays_above && (*g).above == 1u) {
-        return;
+    let high = max(max(c.b0, c.b3), max(c.b1, c.b2));
+    let low = min(min(c.b0, c.b3), min(c.b1, c.b2));
+    let stays_below = high < Real(0.0);
+    let stays_above = low >= Real(0.0);
+    // Slopes of two signs have one turning point between them; most lie further away than the nearest so far.
+    let turns = (p.d0 > Real(0.0) && p.d1 < Real(0.0)) || (p.d0 < Real(0.0) && p.d1 > Real(0.0));
+    let comes_near = turns && low < (*g).value && -high < (*g).value;
+    if (!comes_near) {
+        if (stays_below) {
+            (*g).above = 0u;
+            return;
+        }
+        if (stays_above && (*g).above == 1u) {
+            return;
+        }
     }
     // Bit 0: a jump. Bits 1 to 3: a crossing in the first, the second, the third stretch.
     var todo = select(0u, 1u, c.b0 >= Real(0.0) && (*g).above == 0u);
     let k = knots_of(p, c);
-    if (!stays_above) {
+    if (comes_near) {
+        (*g).value = min((*g).value, abs(k.at_first));
+    }
+    if (!stays_above && !stays_below) {
         todo |= select(0u, 2u, c.b0 < Real(0.0) && k.at_first >= Real(0.0));
         todo |= select(0u, 4u, k.at_first < Real(0.0) && k.at_second >= Real(0.0));
         todo |= select(0u, 8u, k.at_second < Real(0.0) && c.b3 >= Real(0.0));

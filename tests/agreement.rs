@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use sarcolemma::backend::cpu::{Cpu, Simd};
+use sarcolemma::backend::gpu::{Choice, adapters, choose};
 use sarcolemma::diag::Source;
 use sarcolemma::run::sink::{
     Agreement, Discard, Outcome, Precision, Samples, Sink, SinkError, SpikeEvent,
@@ -186,6 +187,26 @@ fn fibres_that_gain_or_lose_a_spike_are_among_those_chosen() {
         assert_eq!(rerun.count_differs, changed.contains(&rerun.fibre));
         assert!(!rerun.count_differs || rerun.parts_at_ms.is_finite());
     }
+}
+
+#[test]
+fn a_device_finds_the_fibres_next_to_a_threshold_as_the_cpu_does() {
+    let here = adapters();
+    let Ok(adapter) = choose(&here, &Choice::Best) else {
+        println!("no device here");
+        return;
+    };
+    let (on_cpu, _) = run(NEAR_THRESHOLD, |c| c.agreement_fibres = Some(24));
+    let (on_device, _) = run(NEAR_THRESHOLD, |c| {
+        c.agreement_fibres = Some(24);
+        c.backend = Backend::Gpu;
+        c.adapter = Some(adapter.clone());
+    });
+    let [on_cpu, on_device] = [on_cpu, on_device].map(|r| near(&r.agreement.unwrap()));
+    let both = on_cpu.iter().filter(|id| on_device.contains(id)).count();
+    println!("{on_cpu:?} by the CPU, {on_device:?} by the device");
+    // Steps differ by rounding, so two fibres that come equally near may change places.
+    assert!(both >= 10, "{both} of {} in common", on_cpu.len());
 }
 
 #[test]

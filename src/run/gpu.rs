@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::backend::gpu::{Gpu, GpuError, Image, Members, Population, SlabSamples};
 use crate::backend::{Experiment, Spike};
+use crate::feature::Gathered;
 use crate::ops::Lane;
 
 use super::checkpoint::does_not_fit;
@@ -37,9 +38,17 @@ enum Parcel<T> {
         first_row: usize,
         end_row: usize,
         values: Vec<T>,
-        events: Vec<SpikeEvent>,
+        found: Found,
     },
     Checkpoint(Vec<u8>),
+}
+
+/// What a slab gives beside samples.
+#[derive(Default)]
+struct Found {
+    events: Vec<SpikeEvent>,
+    /// What the features have gathered, fibre by fibre, where the sink wants to know.
+    gathered: Option<Vec<Gathered>>,
 }
 
 /// Where a run goes on, and its fibres.
@@ -66,11 +75,16 @@ pub fn drive_gpu<T: Lane>(
 ) -> Result<Done, DeviceRunError> {
     std::thread::scope(|scope| {
         let (sender, receiver) = sync_channel::<Parcel<T>>(WAITING_SLABS);
-        let n_recorded = experiment.n_recorded;
-        let rows_per_slab = job.rows_per_slab.max(1);
+        let shape = Handed {
+            n_recorded: experiment.n_recorded,
+            n_features: experiment.features.len(),
+            rows_per_slab: job.rows_per_slab.max(1),
+            first_fibre: job.first_fibre,
+        };
+        let wants_gathered = out.wants_gathered().to_vec();
         let writer = scope.spawn(move || -> Result<(), SinkError> {
             for parcel in receiver {
-                hand_over(parcel, n_recorded, rows_per_slab, out)?;
+                hand_over(parcel, shape, out)?;
             }
             Ok(())
         });
@@ -81,6 +95,7 @@ pub fn drive_gpu<T: Lane>(
             progress,
             cancel,
             sender,
+            wants_gathered,
         }
         .run();
         let written = writer
@@ -92,18 +107,28 @@ pub fn drive_gpu<T: Lane>(
     })
 }
 
-fn hand_over<T: Lane>(
-    parcel: Parcel<T>,
+/// What the writing thread has to know of a run.
+#[derive(Clone, Copy)]
+struct Handed {
     n_recorded: usize,
+    n_features: usize,
     rows_per_slab: usize,
-    out: &mut dyn Sink,
-) -> Result<(), SinkError> {
+    first_fibre: u64,
+}
+
+fn hand_over<T: Lane>(parcel: Parcel<T>, run: Handed, out: &mut dyn Sink) -> Result<(), SinkError> {
+    let Handed {
+        n_recorded,
+        n_features,
+        rows_per_slab,
+        first_fibre,
+    } = run;
     match parcel {
         Parcel::Slab {
             first_row,
             end_row,
             values,
-            events,
+            found: Found { events, gathered },
         } => {
             let per_variable = values.len() / n_recorded.max(1);
             for variable in 0..n_recorded {
@@ -115,6 +140,11 @@ fn hand_over<T: Lane>(
                 slab: first_row / rows_per_slab,
                 events: events.len(),
             })?;
+            if let Some(gathered) = gathered {
+                out.gathered(&|fibre| {
+                    &gathered[(fibre - first_fibre) as usize * n_features..][..n_features]
+                });
+            }
             out.commit(if n_recorded == 0 { 0 } else { end_row })
         }
         Parcel::Checkpoint(bytes) => out.checkpoint(&[&bytes]).map(|_| ()),
@@ -128,6 +158,8 @@ struct Drive<'a, T> {
     progress: &'a (dyn Fn(Progress) + Sync),
     cancel: &'a AtomicBool,
     sender: SyncSender<Parcel<T>>,
+    /// Shares of the rows after which the sink wants to be told what the features have gathered.
+    wants_gathered: Vec<f64>,
 }
 
 impl<T: Lane> Drive<'_, T> {
@@ -249,7 +281,7 @@ impl<T: Lane> Drive<'_, T> {
     ) -> Result<(), GpuError> {
         let slabs = self.slabs();
         let records = self.experiment.n_recorded > 0 && trace_of.iter().any(Option::is_some);
-        let mut pending: Option<Vec<SpikeEvent>> = None;
+        let mut pending: Option<Found> = None;
         let mut last_checkpoint = Instant::now();
         let (mut start, mut begun) = (0, None);
         if let Some((at, image)) = from {
@@ -293,8 +325,13 @@ impl<T: Lane> Drive<'_, T> {
             }
             let events = self.events(spikes);
             done.n_events += events.len() as u64;
+            let gathered = match self.is_wanted(first_row, end_row) {
+                true => Some(self.gathered(&[population.download()?])),
+                false => None,
+            };
+            let found = Found { events, gathered };
             if records {
-                pending = Some(events);
+                pending = Some(found);
             } else {
                 self.send(
                     SlabSamples {
@@ -302,7 +339,7 @@ impl<T: Lane> Drive<'_, T> {
                         end_row,
                         values: Vec::new(),
                     },
-                    events,
+                    found,
                 );
             }
             let share = if to_end { AT_THE_END } else { 1 };
@@ -396,13 +433,15 @@ impl<T: Lane> Drive<'_, T> {
             }
             let events = self.events(spikes);
             done.n_events += events.len() as u64;
+            let wanted = self.is_wanted(first_row, end_row);
+            let gathered = wanted.then(|| self.gathered(&images));
             self.send(
                 SlabSamples {
                     first_row,
                     end_row,
                     values,
                 },
-                events,
+                Found { events, gathered },
             );
             let share = if to_end { AT_THE_END } else { 1 };
             if last_checkpoint.elapsed() >= self.job.checkpoint_every / share {
@@ -416,12 +455,26 @@ impl<T: Lane> Drive<'_, T> {
         Ok(())
     }
 
-    fn send(&self, samples: SlabSamples<T>, events: Vec<SpikeEvent>) {
+    /// Whether the sink wants to know what the features have gathered when these rows are done.
+    fn is_wanted(&self, first_row: usize, end_row: usize) -> bool {
+        let share = |rows: usize| rows as f64 / self.experiment.n_samples as f64;
+        let (before, now) = (share(first_row), share(end_row));
+        let mut wants = self.wants_gathered.iter();
+        wants.any(|&wanted| before < wanted && wanted <= now)
+    }
+
+    /// What the features have gathered, fibre by fibre.
+    fn gathered(&self, images: &[Image<T>]) -> Vec<Gathered> {
+        let standings = images.iter().flat_map(|image| self.gpu.standings(image));
+        standings.flat_map(|standing| standing.gathered).collect()
+    }
+
+    fn send(&self, samples: SlabSamples<T>, found: Found) {
         self.hand(Parcel::Slab {
             first_row: samples.first_row,
             end_row: samples.end_row,
             values: samples.values,
-            events,
+            found,
         });
     }
 

@@ -308,7 +308,11 @@ pub trait Sink: Send {
     }
     /// Events, in any order.
     fn write_events(&mut self, events: &[SpikeEvent]) -> Result<(), SinkError>;
-    /// What the features have gathered up to here, fibre by fibre; before [`Sink::commit`], by engines that have it at hand.
+    /// Shares of the rows after which it wants to be told what the features have gathered.
+    fn wants_gathered(&self) -> &[f64] {
+        &[]
+    }
+    /// What the features have gathered up to here, fibre by fibre; before [`Sink::commit`]. Engines that have it at hand tell it always.
     fn gathered<'g>(&mut self, _of_fibre: &dyn Fn(u64) -> &'g [Gathered]) {}
     /// Everything handed over so far is complete up to (not including) this row.
     fn commit(&mut self, rows: usize) -> Result<(), SinkError>;

@@ -372,6 +372,14 @@ impl Sink for Tap<'_> {
         self.out.write_events(events)
     }
 
+    fn wants_gathered(&self) -> &[f64] {
+        if self.open > 0 || matches!(self.scope, Scope::Part) {
+            &LOOKS[self.looks..]
+        } else {
+            &[]
+        }
+    }
+
     fn gathered<'g>(&mut self, of_fibre: &dyn Fn(u64) -> &'g [Gathered]) {
         let experiment = self.judge.experiment();
         let n_rows = (self.slabs + 1) * self.rows_per_slab;

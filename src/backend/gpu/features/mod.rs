@@ -33,7 +33,7 @@ pub(super) fn start(spec: &FeatureSpec) -> ([f64; REALS], [u32; WORDS]) {
     // A shader may assume that no number is infinite. The largest of single precision serves double precision as well.
     let lowest = f64::from(f32::MIN);
     match spec.kind {
-        FeatureKind::Spikes => ([0.0; REALS], [0, UNKNOWN, 0, 0, 0, 0]),
+        FeatureKind::Spikes => ([-lowest, 0.0], [0, UNKNOWN, 0, 0, 0, 0]),
         FeatureKind::Max | FeatureKind::TimeOfMax => ([lowest, 0.0], [0; WORDS]),
         FeatureKind::Min | FeatureKind::TimeOfMin => ([-lowest, 0.0], [0; WORDS]),
         FeatureKind::Mean
@@ -53,10 +53,15 @@ pub(super) fn gathered(spec: &FeatureSpec, reals: [f64; REALS], words: [u32; WOR
     match spec.kind {
         FeatureKind::Spikes => {
             let if_any = |t: f64| if count > 0 { t } else { f64::NAN };
-            // The sign says on which side; how near a turning point came, the device does not keep.
+            // The sign says on which side, the size how near a turning point came.
+            let nearest = if value < f64::from(f32::MAX) {
+                value
+            } else {
+                f64::INFINITY
+            };
             let side = match above {
-                0 => f64::NEG_INFINITY,
-                ABOVE => f64::INFINITY,
+                0 => -nearest,
+                ABOVE => nearest,
                 _ => f64::NAN,
             };
             Gathered::new([f64::from(count), if_any(first), if_any(last), side])

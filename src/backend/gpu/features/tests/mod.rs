@@ -254,6 +254,7 @@ impl Comparison<'_> {
         }
         assert_eq!(device[0], cpu[0], "{}: {events:?} for {times:?}", self.what);
         self.close(device[3].signum(), cpu[3].signum(), 0.0);
+        self.close(device[3].abs(), cpu[3].abs(), self.rounding.value);
         seen.spikes += times.len();
         // The course may be off by rounding, so the crossing lies between those of the threshold less and more by that much.
         let at = |by: f64| {
