@@ -58,7 +58,7 @@ class Fibres(arbor.recipe):
 
 
 def main():
-    args = axon.arguments(__doc__, fibres=512, duration_ms=400)
+    args = axon.arguments(__doc__, fibres=1024, duration_ms=200)
     recipe = Fibres(args.fibres)
     context = arbor.context(threads=1)
     groups = {arbor.cell_kind.cable: arbor.partition_hint(cpu_group_size=GROUP)}

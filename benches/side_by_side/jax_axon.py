@@ -1,7 +1,7 @@
 """The axon in JAX: gates by exponential steps (Rush and Larsen), the potential by Euler's, one compiled loop over the steps.
 
-8192 fibres in single precision fill 128 KiB, which the second-level cache holds; cutting them into chunks gained nothing. Unrolling the loop
-makes it slower: XLA then splits a step into several loops over the fibres.
+8192 fibres in single precision fill 128 KiB, which the second-level cache holds; fewer at a time gained nothing. Unrolling the
+loop makes it slower.
 """
 
 import os

@@ -1,6 +1,6 @@
 """The axon in Myokit's OpenCL simulation, on a processor by PoCL: the very model file, Rush and Larsen's gates, Euler's potential.
 
-One program step is a launch of kernels, so many fibres are given. PoCL is told to use one thread.
+Each step launches kernels, so many fibres are given. PoCL is told to use one thread.
 """
 
 import importlib.util

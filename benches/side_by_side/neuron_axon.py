@@ -1,4 +1,4 @@
-"""The axon in NEURON (or, with --core, CoreNEURON): single compartments with the built-in `hh`, fixed step, implicit Euler for the potential.
+"""The axon in NEURON (or, with --core, CoreNEURON): single compartments, built-in `hh`, fixed step, implicit Euler for the potential.
 
 `hh` is the axon at 6.3 degrees with rest at -65 mV, rates from a table, and the paper's closing rate of potassium (see the note in
 `hodgkin_huxley_1952.mmt`): not quite the model of the comparison, but the same work. nrnivmodl compiles the stimulus from `pulses.mod`.
