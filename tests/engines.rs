@@ -135,12 +135,12 @@ struct Way<'a> {
     lanes: usize,
 }
 
-fn agree<T: Lane>(scheme: Scheme) {
+fn agree<T: Lane>(scheme: Scheme, step_ms: f64) {
     for (name, model) in shipped() {
         let (experiment, parameters) = experiment(&model);
         let stepping = Stepping {
             scheme,
-            step_ms: 0.01,
+            step_ms,
             tolerance: default_tolerance(scheme, &model),
             scales: Pilot::run(&model)
                 .expect("shipped models can be run")
@@ -181,12 +181,16 @@ fn agree<T: Lane>(scheme: Scheme) {
 
 #[test]
 fn every_shipped_model_has_the_interpreters_bits_in_single_precision() {
-    agree::<f32>(Scheme::Ros4);
-    agree::<f32>(Scheme::RushLarsen);
+    agree::<f32>(Scheme::Ros4, 0.01);
+    agree::<f32>(Scheme::RushLarsen, 0.01);
+    // Short beside the gates' time constants at rest, long in a spike.
+    agree::<f32>(Scheme::RushLarsen, 0.05);
 }
 
 #[test]
 fn every_shipped_model_has_the_interpreters_bits_in_double_precision() {
-    agree::<f64>(Scheme::Ros4);
-    agree::<f64>(Scheme::RushLarsen);
+    agree::<f64>(Scheme::Ros4, 0.01);
+    agree::<f64>(Scheme::RushLarsen, 0.01);
+    // Short beside the gates' time constants at rest, long in a spike.
+    agree::<f64>(Scheme::RushLarsen, 0.05);
 }

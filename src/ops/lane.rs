@@ -212,7 +212,7 @@ struct Exponential<const N: usize> {
 }
 
 /// Relative error 1.1e-17.
-const EXP_DOUBLE: Exponential<12> = Exponential {
+static EXP_DOUBLE: Exponential<12> = Exponential {
     ln2: LN2_DOUBLE,
     series: [
         1.0,
@@ -231,7 +231,7 @@ const EXP_DOUBLE: Exponential<12> = Exponential {
 };
 
 /// Relative error 3.2e-9.
-const EXP_SINGLE: Exponential<7> = Exponential {
+static EXP_SINGLE: Exponential<7> = Exponential {
     ln2: LN2_SINGLE,
     series: [
         1.0,
@@ -309,6 +309,19 @@ pub(super) fn mean_exp<R: Real>(x: R) -> R {
         within(x, 690.0, &EXP_DOUBLE)
     }
 }
+
+/// The polynomial that [`mean_exp`] is where `|x|` is at most [`MEAN_EXP_NEAR`], from the constant on: evaluated by Horner's rule with fused
+/// multiply-adds it has the same bits there.
+pub(crate) fn mean_exp_near<R: Real>() -> &'static [f64] {
+    if R::PRECISION == "f32" {
+        &EXP_SINGLE.series[1..]
+    } else {
+        &EXP_DOUBLE.series[1..]
+    }
+}
+
+/// A little below ln(2)/2, up to where `2^n` is 1.
+pub(crate) const MEAN_EXP_NEAR: f64 = 0.346;
 
 /// Mantissa in [sqrt(1/2), sqrt(2)), then the series of 2 atanh(s) in s = (m-1)/(m+1), |s| <= 0.172. `root_half` are the bits of sqrt(1/2),
 /// `tiny` is the smallest normal number.

@@ -12,7 +12,7 @@ mod names;
 mod table;
 
 pub use lane::{Lane, Real, scaled_in_halves, shifter};
-pub(crate) use lane::{exp_double, exp_single, ln_double, ln_single};
+pub(crate) use lane::{MEAN_EXP_NEAR, exp_double, exp_single, ln_double, ln_single, mean_exp_near};
 pub use table::{Algebra, Op, UnitRule, eval};
 pub(crate) use table::{arity_kind, match_op};
 

@@ -57,6 +57,8 @@ pub struct Cpu<T> {
     plan: LanePlan,
     /// With a fixed step: what tells of each lane whether it has to be looked at.
     watch: Option<Watch>,
+    /// Machine code for steps that are short beside the time constants of all gates; it says where they are not.
+    hopeful: Option<Arc<Native>>,
     /// What is computed once for each fibre.
     hoist: Option<Hoist>,
     first_output: usize,
@@ -121,7 +123,14 @@ impl<T: Lane> Cpu<T> {
             },
             Engine::Interpreter(_) => None,
         };
+        let hopeful = match (&native, &watch) {
+            (Some(native), Some(watch)) => watch.hopeful::<T>(program).and_then(|program| {
+                native.beside::<T>(&program, n_inputs, simd, &watch.walk(&plan))
+            }),
+            _ => None,
+        };
         Ok(Cpu {
+            hopeful: hopeful.map(Arc::new),
             runner: match native {
                 Some(native) => Runner::Native(simd, Arc::new(native)),
                 None => Runner::Interpreter(simd, Tape::new(program, n_inputs)),
@@ -180,7 +189,10 @@ impl<T: Lane> Cpu<T> {
     fn n_slots(&self) -> usize {
         match &self.runner {
             Runner::Interpreter(..) => 0,
-            Runner::Native(_, native) => native.n_slots(),
+            Runner::Native(_, native) => {
+                let hopeful = self.hopeful.as_ref().map_or(0, |h| h.n_slots());
+                native.n_slots().max(hopeful)
+            }
         }
     }
 

@@ -11,10 +11,13 @@ use crate::protocol::ms;
 use super::Runner;
 use super::group::flag;
 use super::lanes::{Advance, Lanes, Layout};
+use super::native::Native;
 use super::watch::{PER_FEATURE, Watch};
 
 /// Tiles that go on together: the end of one step and the beginning of the next one have nothing to wait for of each other.
 const TILES: usize = 4;
+/// Steps that are taken with the whole program where the code for short steps is not enough, before that is tried again.
+const WHOLE: i64 = 32;
 /// Steps of a stretch at most: the call may be cancelled in between.
 const LONGEST: i64 = 4096;
 
@@ -43,9 +46,7 @@ impl<T: Lane> Advance<'_, T> {
                 }
             }
             let taken = match &self.cpu.runner {
-                Runner::Native(_, native) => native
-                    .walk(tiles, &mut lanes.slots, most.cast_unsigned())
-                    .cast_signed(),
+                Runner::Native(_, native) => self.walk_natively(native, watch, lanes, tiles, most),
                 Runner::Interpreter(..) => self.walk(watch, lanes, tiles, most),
             };
             if taken > 0 {
@@ -56,6 +57,44 @@ impl<T: Lane> Advance<'_, T> {
                     let width = tile_lanes.min(n - first);
                     self.pass_quietly(watch, lanes, tile, first, width, taken);
                 }
+            }
+        }
+    }
+
+    /// Walks with the code for short steps, and where that is not enough a while with the whole program. A step has the same bits in both.
+    fn walk_natively(
+        &self,
+        native: &Native,
+        watch: &Watch,
+        lanes: &mut Lanes<T>,
+        tiles: &mut [T],
+        most: i64,
+    ) -> i64 {
+        let Layout {
+            tile_lanes,
+            tile_values,
+            ..
+        } = lanes.layout;
+        let slots = &mut lanes.slots;
+        let mut walk = |by: &Native, tiles: &mut [T], most: i64| {
+            by.walk(tiles, slots, most.cast_unsigned()).cast_signed()
+        };
+        let Some(hopeful) = self.cpu.hopeful.as_ref().filter(|_| most > 0) else {
+            return walk(native, tiles, most);
+        };
+        let mut taken = 0;
+        loop {
+            taken += walk(hopeful, tiles, most - taken);
+            let mut each = tiles.chunks_exact(tile_values);
+            if each.all(|tile| self.is_quiet(watch, tile, tile_lanes)) {
+                return taken;
+            }
+            // What it has computed last may be wrong: it is computed again.
+            let a_while = WHOLE.min(most - taken);
+            let more = walk(native, tiles, a_while);
+            taken += more;
+            if more < WHOLE {
+                return taken;
             }
         }
     }

@@ -73,6 +73,23 @@ impl Native {
         Self::in_tiles::<T>(program, n_inputs, simd, SMALL, Some(walk))
     }
 
+    /// Another program with as many inputs and outputs, for the same tiles.
+    pub fn beside<T: Lane>(
+        &self,
+        program: &Program,
+        n_inputs: usize,
+        simd: Simd,
+        walk: &Walk,
+    ) -> Option<Self> {
+        let small = if self.census.vectors > 1 {
+            usize::MAX
+        } else {
+            0
+        };
+        let other = Self::in_tiles::<T>(program, n_inputs, simd, small, Some(walk))?;
+        (other.n_rows == self.n_rows).then_some(other)
+    }
+
     /// Programs of at most `small` primitives have tiles of two vectors.
     fn in_tiles<T: Lane>(
         program: &Program,

@@ -4,6 +4,9 @@
 //! primitives are listed as an imagined core would start them: of the next few in the given order, the one that is ready and
 //! has the longest way to the end. The window keeps the order near the given one, on which it depends how many values are alive at a time.
 
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
 use super::primitive::{Block, Id};
 
 /// What the core can begin in a cycle.
@@ -37,39 +40,50 @@ pub(super) fn schedule(block: &Block, window: usize) -> Vec<Id> {
         way[i as usize] = latency(i) + behind.unwrap_or(0);
     }
     let mut ready_at = vec![0u32; n];
+    let mut is_open = vec![false; n];
     let mut placed = Vec::with_capacity(order.len());
-    let mut open: Vec<Id> = Vec::with_capacity(window);
-    let mut rest = order.into_iter();
+    // Of those in the window that wait for no argument: when they can begin, and, of those that can by now, the longest way first, then the
+    // given order.
+    let mut soon: BinaryHeap<Reverse<(u32, Id)>> = BinaryHeap::new();
+    let mut now: BinaryHeap<(u32, Reverse<Id>)> = BinaryHeap::new();
     let (mut cycle, mut begun) = (0, 0);
-    loop {
-        open.extend(rest.by_ref().take(window - open.len()));
-        if open.is_empty() {
-            return placed;
-        }
-        let can =
-            |&(_, i): &(usize, &Id)| waits[*i as usize] == 0 && ready_at[*i as usize] <= cycle;
-        let best = open
-            .iter()
-            .enumerate()
-            .filter(can)
-            .max_by_key(|&(k, &i)| (way[i as usize], std::cmp::Reverse(k)));
-        match best {
-            Some((k, &i)) if begun < WIDTH => {
-                open.remove(k);
-                placed.push(i);
-                begun += 1;
-                for &u in &users[i as usize] {
-                    waits[u as usize] -= 1;
-                    let at = &mut ready_at[u as usize];
-                    *at = (*at).max(cycle + latency(i));
-                }
+    let mut n_open = 0;
+    let mut rest = order.iter().copied();
+    while placed.len() < order.len() {
+        for i in rest.by_ref().take(window - n_open) {
+            is_open[i as usize] = true;
+            n_open += 1;
+            if waits[i as usize] == 0 {
+                soon.push(Reverse((ready_at[i as usize], i)));
             }
-            _ => {
-                cycle += 1;
-                begun = 0;
+        }
+        while let Some(&Reverse((at, i))) = soon.peek()
+            && at <= cycle
+        {
+            soon.pop();
+            now.push((way[i as usize], Reverse(i)));
+        }
+        if begun == WIDTH || now.is_empty() {
+            cycle += 1;
+            begun = 0;
+            continue;
+        }
+        let Some((_, Reverse(i))) = now.pop() else {
+            continue;
+        };
+        placed.push(i);
+        n_open -= 1;
+        begun += 1;
+        for &u in &users[i as usize] {
+            waits[u as usize] -= 1;
+            let at = &mut ready_at[u as usize];
+            *at = (*at).max(cycle + latency(i));
+            if waits[u as usize] == 0 && is_open[u as usize] {
+                soon.push(Reverse((*at, u)));
             }
         }
     }
+    placed
 }
 
 /// Which primitives the outputs need.
