@@ -1,5 +1,8 @@
 //! The graph in which expressions are built: nodes refer to earlier nodes, equal nodes are shared.
 
+use std::collections::hash_map::Entry;
+use std::hash::{Hash, Hasher};
+
 use crate::ops::{Algebra, Op, eval};
 
 use super::{Map, Set, recognise, simplify};
@@ -19,7 +22,7 @@ impl Value {
 }
 
 /// One step of straight-line arithmetic.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Node {
     /// A number, by its bits.
     Constant(u64),
@@ -36,6 +39,23 @@ impl Node {
             Node::Apply(op, args) => &args[..op.arity()],
             Node::Constant(_) | Node::Input(_) => &[],
         }
+    }
+}
+
+/// Two words for each: nodes are looked up some hundred thousand times while a large model is compiled.
+impl Hash for Node {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let (first, second) = match *self {
+            // Numbers of neither constants nor inputs are numbers of ops.
+            Node::Constant(bits) => (u64::MAX, bits),
+            Node::Input(number) => (u64::MAX - 1, number.into()),
+            Node::Apply(op, [a, b, c]) => (
+                (op as u64) << 32 | u64::from(a.0),
+                u64::from(b.0) << 32 | u64::from(c.0),
+            ),
+        };
+        state.write_u64(first);
+        state.write_u64(second);
     }
 }
 
@@ -145,16 +165,14 @@ impl Graph {
             other => other,
         };
         let share = self.style == Style::Simplified || !matches!(node, Node::Apply(..));
-        match self.seen.get(&key) {
-            Some(&value) if share => value,
-            known => {
+        match self.seen.entry(key) {
+            Entry::Occupied(known) if share => *known.get(),
+            entry => {
                 let value = Value(
                     u32::try_from(self.nodes.len()).expect("a graph has fewer than 2^32 nodes"),
                 );
-                let first = known.copied().unwrap_or(value);
                 self.nodes.push(node);
-                self.first.push(first);
-                self.seen.entry(key).or_insert(value);
+                self.first.push(*entry.or_insert(value));
                 value
             }
         }

@@ -1,10 +1,8 @@
 //! Parts a program into what stands still and what moves, so that the first is computed once and the second often.
 
-use std::collections::HashMap;
-
 use crate::ops::Op;
 
-use super::{Node, Program, Value};
+use super::{Map, Node, Program, Value};
 
 /// A program in two parts; see [`hoist`].
 #[derive(Clone, Debug)]
@@ -20,7 +18,8 @@ pub struct Hoisted {
 pub fn hoist(program: &Program, moves: &[bool]) -> Hoisted {
     let nodes = &program.nodes;
     // Arguments are replaced by the first node of the same structure.
-    let mut known: HashMap<Node, usize> = HashMap::new();
+    let mut known: Map<Node, usize> = Map::default();
+    known.reserve(nodes.len());
     let (mut first, mut own) = (Vec::with_capacity(nodes.len()), nodes.clone());
     let mut moved = Vec::with_capacity(nodes.len());
     for (i, node) in own.iter_mut().enumerate() {

@@ -1,11 +1,9 @@
 //! A program laid out for many evaluations: the arithmetic of [`evaluate`](super::evaluate::evaluate), and so its bits, in runs of
 //! equal ops that do not wait for each other. A run is a loop over numbers, which the compiler turns into SIMD.
 
-use std::collections::HashMap;
-
 use crate::backend::cpu::Simd;
 use crate::ops::{Op, eval, match_op};
-use crate::program::{Node, Program, Value};
+use crate::program::{Map, Node, Program, Value};
 
 /// Numbers of a vector at most: runs of costly ops are filled up to a multiple of it, so that none of them is done one by one.
 const VECTOR: usize = 8;
@@ -135,8 +133,9 @@ impl Tape {
 /// The nodes with their arguments replaced by the first node of the same structure, and that first node for each. An op
 /// that repeats another one finds the same bits, so it need not be evaluated again; nothing else is changed.
 fn without_repetition(nodes: &[Node]) -> (Vec<Node>, Vec<Value>) {
-    let mut known: HashMap<Node, Value> = HashMap::new();
-    let (mut replaced, mut first) = (Vec::new(), Vec::<Value>::new());
+    let mut known: Map<Node, Value> = Map::default();
+    known.reserve(nodes.len());
+    let (mut replaced, mut first) = (Vec::with_capacity(nodes.len()), Vec::<Value>::new());
     for (i, &node) in nodes.iter().enumerate() {
         let node = match node {
             Node::Apply(op, mut args) => {
