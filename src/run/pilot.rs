@@ -9,8 +9,12 @@
 //! smaller by up to a hundred. So the *change* of an ion is held, not its magnitude, of which any change is a small part. What
 //! hardly moved in the pilot may move in a run: nothing counts as if it had covered less than a thousandth of itself.
 
+use std::sync::OnceLock;
+
+use rayon::prelude::*;
+
 use crate::backend::Experiment;
-use crate::backend::reference::{Reference, ReferenceError, Tolerances};
+use crate::backend::reference::{Reference, ReferenceError, Tolerances, eigenvalues};
 use crate::model::{Bound, Model, VariableId, VariableKind};
 use crate::protocol::{Frame, Level, Protocol, Schedule};
 use crate::units::Unit;
@@ -49,8 +53,9 @@ pub struct Pilot {
     pub scales: Vec<f64>,
     /// Per state, in its own unit: the least and the most that it reached.
     pub reached: Vec<(f64, f64)>,
-    /// Largest magnitude of a decaying mode, per ms; infinite where it could not be found.
-    pub fastest_per_ms: f64,
+    /// The Jacobian, per ms, row-major, at the instants at which stiffness is looked at.
+    jacobians: Vec<Vec<f64>>,
+    fastest_per_ms: OnceLock<f64>,
 }
 
 /// Why there is no pilot.
@@ -157,27 +162,39 @@ impl Pilot {
             .zip(reached.iter().zip(&rates))
             .map(|(&s, (&reached, &rate))| size(model, s, reached, rate))
             .collect();
-        let fastest_per_ms = LOOK_AT_MS
+        let jacobians = LOOK_AT_MS
             .iter()
             // A pilot that was lost has no later rows.
             .filter(|&&row| rows[row].len() == n_states)
-            .map(
-                |&row| match reference.jacobian_eigenvalues(&rows[row], &[]) {
-                    Some(modes) => modes.iter().map(|m| -m.re).fold(0.0, f64::max),
-                    None => f64::INFINITY,
-                },
-            )
-            .fold(0.0, f64::max);
+            .map(|&row| reference.jacobian(&rows[row], &[]))
+            .collect();
         Ok(Pilot {
             scales,
             reached,
-            fastest_per_ms,
+            jacobians,
+            fastest_per_ms: OnceLock::new(),
+        })
+    }
+
+    /// Largest magnitude of a decaying mode, per ms; infinite where it could not be found. Computed when it is asked for first: eigenvalues of
+    /// a large model take as long as its step program.
+    pub fn fastest_per_ms(&self) -> f64 {
+        *self.fastest_per_ms.get_or_init(|| {
+            let fastest: Vec<f64> = self
+                .jacobians
+                .par_iter()
+                .map(|jacobian| match eigenvalues(jacobian, self.scales.len()) {
+                    Some(modes) => modes.iter().map(|m| -m.re).fold(0.0, f64::max),
+                    None => f64::INFINITY,
+                })
+                .collect();
+            fastest.into_iter().fold(0.0, f64::max)
         })
     }
 
     /// Whether fixed explicit steps of the default size would be near their limit of stability, 2 over the fastest mode.
     pub fn is_stiff(&self) -> bool {
-        self.fastest_per_ms * DEFAULT_STEP_MS > 1.0
+        self.fastest_per_ms() * DEFAULT_STEP_MS > 1.0
     }
 }
 
@@ -197,13 +214,13 @@ pub(super) fn schedule(model: &Model) -> Schedule {
 /// How fast each state by itself forgets an error, per ms: the mean over the pilot of the diagonal of the Jacobian.
 fn rates_of_forgetting(reference: &Reference, rows: &[Vec<f64>], n_states: usize) -> Vec<f64> {
     let mut sums = vec![0.0; n_states];
-    let mut n_rows = 0;
-    for row in rows.iter().filter(|row| row.len() == n_states) {
-        let jacobian = reference.jacobian(row, &[]);
-        for (i, sum) in sums.iter_mut().enumerate() {
-            *sum -= jacobian[i * n_states + i];
+    let states = rows.iter().filter(|row| row.len() == n_states);
+    let diagonals = reference.jacobian_diagonals(states.map(Vec::as_slice), &[]);
+    let n_rows = u32::try_from(diagonals.len()).expect("a pilot has few rows");
+    for diagonal in &diagonals {
+        for (sum, rate) in sums.iter_mut().zip(diagonal) {
+            *sum -= rate;
         }
-        n_rows += 1;
     }
     let mean = |sum: f64| sum / f64::from(n_rows.max(1));
     sums.into_iter().map(mean).collect()
