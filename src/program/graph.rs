@@ -95,6 +95,13 @@ impl Graph {
         }
     }
 
+    /// Makes room for so many more nodes.
+    pub fn reserve(&mut self, n: usize) {
+        self.nodes.reserve(n);
+        self.first.reserve(n);
+        self.seen.reserve(n);
+    }
+
     /// The nodes, arguments before their users.
     pub fn nodes(&self) -> &[Node] {
         &self.nodes

@@ -1,5 +1,6 @@
 //! From a study and the choices of whoever starts it to a run: which backend, scheme, step, precision; the file's layout.
 
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
@@ -281,7 +282,7 @@ pub fn prepare_part(
     let own = |traces: Vec<u64>| traces.into_iter().filter(|id| ids.contains(id)).collect();
     let mut batch = Batch {
         experiment: Experiment {
-            model: model.clone(),
+            model: Arc::new(model.clone()),
             varied,
             schedule,
             n_recorded: recorded.len(),

@@ -1,5 +1,6 @@
 //! How fast a model runs here: a population of equal fibres, no features beyond a spike count, no output.
 
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
@@ -258,7 +259,7 @@ fn experiment(model: &Model, case: &Case) -> Experiment {
         ..FeatureSpec::new("spikes", FeatureKind::Spikes, v)
     });
     Experiment {
-        model: model.clone(),
+        model: Arc::new(model.clone()),
         varied: Vec::new(),
         schedule,
         observables: watched.into_iter().collect(),

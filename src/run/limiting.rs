@@ -3,6 +3,8 @@
 //! The step program gives the largest error alone; that is all a run needs. Here the same arithmetic, with the error up to
 //! each state among its outputs, takes one fibre with the model's own parameters through the pilot's train.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use crate::backend::reference::evaluate_into;
@@ -57,7 +59,7 @@ pub fn limiting(model: &Model, steps: &Steps<'_>) -> Result<Vec<Limit>, BuildErr
         tolerance: steps.tolerance,
     })?;
     let experiment = Experiment {
-        model: model.clone(),
+        model: Arc::new(model.clone()),
         varied: Vec::new(),
         schedule: pilot::schedule(model),
         observables: Vec::new(),

@@ -9,12 +9,15 @@
 //! smaller by up to a hundred. So the *change* of an ion is held, not its magnitude, of which any change is a small part. What
 //! hardly moved in the pilot may move in a run: nothing counts as if it had covered less than a thousandth of itself.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use rayon::prelude::*;
 
 use crate::backend::Experiment;
-use crate::backend::reference::{Reference, ReferenceError, Tolerances, eigenvalues};
+use crate::backend::reference::{
+    FibreEnd, Fibres, Reference, ReferenceError, Tolerances, Work, eigenvalues,
+};
+use crate::feature::Piece;
 use crate::model::{Bound, Model, VariableId, VariableKind};
 use crate::protocol::{Frame, Level, Protocol, Schedule};
 use crate::units::Unit;
@@ -124,6 +127,35 @@ fn check_start(model: &Model, reference: &Reference, initial: &[f64]) -> Result<
     Ok(())
 }
 
+/// The pilot's fibre: its states at every row, and between which values each was at the ends of steps.
+struct Fibre {
+    is_new: bool,
+    rows: Vec<Vec<f64>>,
+    reached: Vec<(f64, f64)>,
+}
+
+impl Fibres for Fibre {
+    fn next(&mut self, _: bool) -> Option<(usize, Vec<f64>)> {
+        std::mem::take(&mut self.is_new).then(|| (0, Vec::new()))
+    }
+    fn on_sample(&mut self, _: usize, row: usize, states: &[f64]) {
+        self.rows[row] = states.to_vec();
+    }
+    fn on_piece(&mut self, _: usize, _: usize, _: &Piece) {}
+    fn wants_courses(&self) -> bool {
+        false
+    }
+    fn on_point(&mut self, _: usize, states: &[f64]) {
+        for ((least, most), y) in self.reached.iter_mut().zip(states) {
+            (*least, *most) = (least.min(*y), most.max(*y));
+        }
+    }
+    fn goes_on(&mut self) -> bool {
+        true
+    }
+    fn on_end(&mut self, _: usize, _: FibreEnd, _: Work) {}
+}
+
 impl Pilot {
     /// Runs the pilot.
     ///
@@ -139,22 +171,18 @@ impl Pilot {
             features: Vec::new(),
             sample_every_ms: 1.0,
             n_samples: PILOT_MS as usize + 1,
-            model: model.clone(),
+            model: Arc::new(model.clone()),
         };
         let reference = Reference::new(&experiment, TOLERANCES)?;
         let initial = reference.initial_state(&[]);
         check_start(model, &reference, &initial)?;
-        let mut rows = vec![Vec::new(); experiment.n_samples];
-        let mut reached: Vec<(f64, f64)> = initial.iter().map(|&y| (y, y)).collect();
-        reference.run_fibre(
-            &[],
-            &|| false,
-            &mut |row, state| rows[row] = state.to_vec(),
-            &mut |state, piece| {
-                let (least, most) = reached[state];
-                reached[state] = (least.min(piece.g1), most.max(piece.g1));
-            },
-        );
+        let mut fibre = Fibre {
+            is_new: true,
+            rows: vec![Vec::new(); experiment.n_samples],
+            reached: initial.iter().map(|&y| (y, y)).collect(),
+        };
+        reference.run_fibres(&mut fibre);
+        let Fibre { rows, reached, .. } = fibre;
         let rates = rates_of_forgetting(&reference, &rows, n_states);
         let scales = model
             .states
