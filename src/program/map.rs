@@ -25,7 +25,12 @@ impl Hasher for PlaceHasher {
     }
 
     fn write(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
+        // Arrays of numbers come in one piece.
+        let (words, rest) = bytes.as_chunks();
+        for word in words {
+            self.write_u64(u64::from_ne_bytes(*word));
+        }
+        for &byte in rest {
             self.write_u64(byte.into());
         }
     }

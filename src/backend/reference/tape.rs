@@ -26,9 +26,10 @@ struct Code {
     places: Vec<u32>,
 }
 
-/// A program laid out for many evaluations: inputs, numbers and results of ops in one row of memory.
+/// A program laid out for many evaluations, with the bits of [`evaluate`](super::evaluate()): inputs, numbers and results of ops in one row
+/// of memory.
 #[derive(Clone, Debug)]
-pub(super) struct Tape {
+pub struct Tape {
     simd: Simd,
     n_inputs: usize,
     /// The row at the start: a zero for absent arguments, inputs, numbers, results, room for the arguments of a run.
@@ -44,7 +45,10 @@ pub(super) struct Tape {
 
 impl Tape {
     /// `moves` says of each input whether it may differ from one [`Tape::run`] to the next.
-    pub(super) fn new(program: &Program, moves: &[bool]) -> Self {
+    ///
+    /// # Panics
+    /// If the program has an input beyond those.
+    pub fn new(program: &Program, moves: &[bool]) -> Self {
         let n_inputs = moves.len();
         let (nodes, first) = without_repetition(&program.nodes);
         let mut layout = Layout {
@@ -97,18 +101,24 @@ impl Tape {
     }
 
     /// Memory for [`Tape::run`].
-    pub(super) fn memory(&self) -> Vec<f64> {
+    pub fn memory(&self) -> Vec<f64> {
         self.row.clone()
     }
 
     /// Evaluates what stands still; `memory` was made by this tape. Inputs beyond the tape's own are left out.
-    pub(super) fn settle(&self, inputs: &[f64], memory: &mut [f64]) {
+    ///
+    /// # Panics
+    /// If inputs or memory are too few.
+    pub fn settle(&self, inputs: &[f64], memory: &mut [f64]) {
         memory[1..=self.n_inputs].copy_from_slice(&inputs[..self.n_inputs]);
         self.go_through(&self.still, memory);
     }
 
     /// Evaluates the rest into `outputs`, after [`Tape::settle`].
-    pub(super) fn run(&self, inputs: &[f64], memory: &mut [f64], outputs: &mut [f64]) {
+    ///
+    /// # Panics
+    /// If inputs or memory are too few.
+    pub fn run(&self, inputs: &[f64], memory: &mut [f64], outputs: &mut [f64]) {
         memory[1..=self.n_inputs].copy_from_slice(&inputs[..self.n_inputs]);
         self.go_through(&self.moving, memory);
         for (output, &place) in outputs.iter_mut().zip(&self.outputs) {
