@@ -1,11 +1,10 @@
 //! The graph in which expressions are built: nodes refer to earlier nodes, equal nodes are shared.
 
-use std::collections::hash_map::Entry;
 use std::hash::{Hash, Hasher};
 
 use crate::ops::{Algebra, Op, eval};
 
-use super::{Map, Set, recognise, simplify};
+use super::{Places, Set, recognise, simplify};
 
 /// A handle to a node of a [`Graph`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -72,8 +71,8 @@ pub enum Style {
 #[derive(Clone, Debug)]
 pub struct Graph {
     nodes: Vec<Node>,
-    /// The first node of each structure: `seen[node] = value`, with arguments replaced by their own first nodes.
-    seen: Map<Node, Value>,
+    /// The first node of each structure, found by the node with its arguments replaced by their own first nodes.
+    seen: Places,
     /// For each node the first node of the same structure: equal numbers mean equal expressions.
     first: Vec<Value>,
     style: Style,
@@ -87,7 +86,7 @@ impl Graph {
     pub fn new(style: Style) -> Self {
         Graph {
             nodes: Vec::new(),
-            seen: Map::default(),
+            seen: Places::default(),
             first: Vec::new(),
             style,
             recognise: false,
@@ -99,7 +98,9 @@ impl Graph {
     pub fn reserve(&mut self, n: usize) {
         self.nodes.reserve(n);
         self.first.reserve(n);
-        self.seen.reserve(n);
+        let (nodes, first) = (&self.nodes, &self.first);
+        self.seen
+            .reserve(nodes.len() + n, |v| by_first(nodes[v as usize], first));
     }
 
     /// The nodes, arguments before their users.
@@ -162,27 +163,32 @@ impl Graph {
 
     /// Adds a node as it is, shared with an equal one unless the style is plain.
     pub(super) fn intern(&mut self, node: Node) -> Value {
-        let key = match node {
-            Node::Apply(op, mut args) => {
-                for a in args.iter_mut().filter(|a| **a != Value::NONE) {
-                    *a = self.first[a.index()];
-                }
-                Node::Apply(op, args)
-            }
-            other => other,
-        };
         let share = self.style == Style::Simplified || !matches!(node, Node::Apply(..));
-        match self.seen.entry(key) {
-            Entry::Occupied(known) if share => *known.get(),
-            entry => {
-                let value = Value(
-                    u32::try_from(self.nodes.len()).expect("a graph has fewer than 2^32 nodes"),
-                );
-                self.nodes.push(node);
-                self.first.push(*entry.or_insert(value));
-                value
-            }
+        let new = u32::try_from(self.nodes.len()).expect("a graph has fewer than 2^32 nodes");
+        let (nodes, known) = (&self.nodes, &self.first);
+        let key = by_first(node, known);
+        let first = self
+            .seen
+            .find_or_add(&key, new, |v| by_first(nodes[v as usize], known));
+        if first != new && share {
+            return Value(first);
         }
+        self.nodes.push(node);
+        self.first.push(Value(first));
+        Value(new)
+    }
+}
+
+/// The node with its arguments replaced by the first nodes of their structures.
+fn by_first(node: Node, first: &[Value]) -> Node {
+    match node {
+        Node::Apply(op, mut args) => {
+            for a in &mut args[..op.arity()] {
+                *a = first[a.index()];
+            }
+            Node::Apply(op, args)
+        }
+        other => other,
     }
 }
 

@@ -210,7 +210,8 @@ pub fn prepare_part(
         Backend::Cpu | Backend::Reference => None,
     };
     let model = &study.model;
-    let mut pilot = Pilot::run(model)?;
+    let shared = Arc::new(model.clone());
+    let mut pilot = Pilot::of(&shared)?;
     for &(state, scale) in &study.scales {
         if let Some(i) = model.states.iter().position(|&s| s == state) {
             pilot.scales[i] = scale;
@@ -282,7 +283,7 @@ pub fn prepare_part(
     let own = |traces: Vec<u64>| traces.into_iter().filter(|id| ids.contains(id)).collect();
     let mut batch = Batch {
         experiment: Experiment {
-            model: Arc::new(model.clone()),
+            model: shared,
             varied,
             schedule,
             n_recorded: recorded.len(),

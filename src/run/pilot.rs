@@ -162,6 +162,14 @@ impl Pilot {
     /// # Errors
     /// If no step program can be built for the model.
     pub fn run(model: &Model) -> Result<Pilot, PilotError> {
+        Self::of(&Arc::new(model.clone()))
+    }
+
+    /// The same for a model that is shared already.
+    ///
+    /// # Errors
+    /// If no step program can be built for the model.
+    pub fn of(model: &Arc<Model>) -> Result<Pilot, PilotError> {
         let n_states = model.states.len();
         let experiment = Experiment {
             schedule: schedule(model),
@@ -171,7 +179,7 @@ impl Pilot {
             features: Vec::new(),
             sample_every_ms: 1.0,
             n_samples: PILOT_MS as usize + 1,
-            model: Arc::new(model.clone()),
+            model: Arc::clone(model),
         };
         let reference = Reference::new(&experiment, TOLERANCES)?;
         let initial = reference.initial_state(&[]);

@@ -3,7 +3,7 @@
 
 use crate::backend::cpu::Simd;
 use crate::ops::{Op, eval, match_op};
-use crate::program::{Map, Node, Program, Value};
+use crate::program::{Node, Places, Program, Value};
 
 /// Numbers of a vector at most: runs of costly ops are filled up to a multiple of it, so that none of them is done one by one.
 const VECTOR: usize = 8;
@@ -143,8 +143,7 @@ impl Tape {
 /// The nodes with their arguments replaced by the first node of the same structure, and that first node for each. An op
 /// that repeats another one finds the same bits, so it need not be evaluated again; nothing else is changed.
 fn without_repetition(nodes: &[Node]) -> (Vec<Node>, Vec<Value>) {
-    let mut known: Map<Node, Value> = Map::default();
-    known.reserve(nodes.len());
+    let mut known = Places::default();
     let (mut replaced, mut first) = (Vec::with_capacity(nodes.len()), Vec::<Value>::new());
     for (i, &node) in nodes.iter().enumerate() {
         let node = match node {
@@ -156,8 +155,9 @@ fn without_repetition(nodes: &[Node]) -> (Vec<Node>, Vec<Value>) {
             }
             Node::Constant(_) | Node::Input(_) => node,
         };
-        first.push(*known.entry(node).or_insert(Value(place(i))));
         replaced.push(node);
+        let first_place = known.find_or_add(&node, place(i), |k| replaced[k as usize]);
+        first.push(Value(first_place));
     }
     (replaced, first)
 }
@@ -179,7 +179,8 @@ impl Layout<'_> {
     fn code(&mut self, ops: &[usize]) -> Code {
         let nodes = self.nodes;
         let mut waits = vec![usize::MAX; nodes.len()];
-        let mut users: Vec<Vec<usize>> = vec![Vec::new(); nodes.len()];
+        // Where the users of each begin in the list of all users.
+        let mut first = vec![0; nodes.len() + 1];
         let mut ready: Vec<Vec<usize>> = vec![Vec::new(); Op::ALL.len()];
         for &i in ops {
             waits[i] = 0;
@@ -188,11 +189,22 @@ impl Layout<'_> {
             for a in nodes[i].args() {
                 if waits[a.index()] != usize::MAX {
                     waits[i] += 1;
-                    users[a.index()].push(i);
+                    first[a.index() + 1] += 1;
                 }
             }
             if let (0, Node::Apply(op, _)) = (waits[i], nodes[i]) {
                 ready[op as usize].push(i);
+            }
+        }
+        for k in 1..first.len() {
+            first[k] += first[k - 1];
+        }
+        let (mut next, mut users) = (first.clone(), vec![0; first[nodes.len()]]);
+        for &i in ops {
+            let args = nodes[i].args().iter().map(|a| a.index());
+            for a in args.filter(|&a| waits[a] != usize::MAX) {
+                users[next[a]] = i;
+                next[a] += 1;
             }
         }
         let mut code = Code::default();
@@ -203,7 +215,7 @@ impl Layout<'_> {
         {
             let members = std::mem::take(&mut ready[kind]);
             self.run(Op::ALL[kind], &members, &mut code);
-            for user in members.iter().flat_map(|&i| &users[i]) {
+            for user in members.iter().flat_map(|&i| &users[first[i]..first[i + 1]]) {
                 waits[*user] -= 1;
                 if let (0, Node::Apply(op, _)) = (waits[*user], nodes[*user]) {
                     ready[op as usize].push(*user);
