@@ -1,8 +1,10 @@
 //! Fibre-steps per second of the CPU and of a GPU, and the time from a model's text to its first step. See `benches/README.md`.
 
 use std::hint::black_box;
+use std::time::Duration;
 
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use criterion::measurement::WallTime;
+use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
 use sarcolemma::backend::DEFAULT_LARGEST_STEP_MS;
 use sarcolemma::backend::gpu::{Choice, DeviceKind, Residence, adapters, choose};
 use sarcolemma::diag::Source;
@@ -21,6 +23,16 @@ fn read(source: &Source) -> Model {
     model::read(source)
         .expect("shipped models have no faults")
         .0
+}
+
+/// A group on the CPU. Each of a benchmark's iterations is a whole run, and what is set up for it is not measured but takes time as well:
+/// so short times are asked for, with which a group ends within three minutes on two busy cores.
+fn on_cpu_group<'a>(c: &'a mut Criterion, name: &str) -> BenchmarkGroup<'a, WallTime> {
+    let mut group = c.benchmark_group(name);
+    group.sample_size(10);
+    group.warm_up_time(Duration::from_millis(500));
+    group.measurement_time(Duration::from_secs(2));
+    group
 }
 
 /// Populations of a thousand to a million fibres on the best device, through 50 ms at 50 Hz; on software a thousand only. The time
@@ -65,7 +77,7 @@ fn stepping_on_a_device(c: &mut Criterion) {
                     let seconds: f64 = (0..n)
                         .map(|_| bench(&model, &case).expect("as before").compute_s)
                         .sum();
-                    std::time::Duration::from_secs_f64(seconds)
+                    Duration::from_secs_f64(seconds)
                 });
             });
         }
@@ -90,14 +102,13 @@ fn on_cpu(scheme: Scheme, precision: Precision, fibres: usize, threads: usize) -
     }
 }
 
-fn seconds(n: u64, of: impl Fn() -> f64) -> std::time::Duration {
-    std::time::Duration::from_secs_f64((0..n).map(|_| of()).sum())
+fn seconds(n: u64, of: impl Fn() -> f64) -> Duration {
+    Duration::from_secs_f64((0..n).map(|_| of()).sum())
 }
 
 /// A few blocks of fibres for each thread through 50 ms, on one thread and on all.
 fn stepping(c: &mut Criterion) {
-    let mut group = c.benchmark_group("stepping");
-    group.sample_size(10);
+    let mut group = on_cpu_group(c, "stepping");
     let all = std::thread::available_parallelism().map_or(1, usize::from);
     for (name, scheme) in [
         ("hodgkin_huxley_1952", Scheme::RushLarsen),
@@ -127,8 +138,7 @@ fn stepping(c: &mut Criterion) {
 
 /// Populations of a thousand to a million fibres on one thread: the time of a fibre's step must not depend on how many there are.
 fn populations(c: &mut Criterion) {
-    let mut group = c.benchmark_group("populations");
-    group.sample_size(10);
+    let mut group = on_cpu_group(c, "populations");
     let model = read(&source("hodgkin_huxley_1952"));
     for fibres in [1_000, 10_000, 100_000, 1_000_000] {
         let case = Case {
@@ -147,8 +157,7 @@ fn populations(c: &mut Criterion) {
 
 /// From a model's text to its first step: reading, the pilot, the step program and machine code.
 fn starting(c: &mut Criterion) {
-    let mut group = c.benchmark_group("starting");
-    group.sample_size(10);
+    let mut group = on_cpu_group(c, "starting");
     for (name, scheme) in [
         ("hodgkin_huxley_1952", Scheme::RushLarsen),
         ("shorten_2007_fast", Scheme::Ros4),
