@@ -5,7 +5,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-use sarcolemma::backend::cpu::{Cpu, Engine, Lanes, Samples, Simd};
+use sarcolemma::backend::cpu::{Clock, Cpu, Engine, Lanes, Samples, Simd, flag};
 use sarcolemma::backend::{Experiment, Stepping};
 use sarcolemma::diag::Source;
 use sarcolemma::feature::{FeatureKind, FeatureSpec};
@@ -143,12 +143,13 @@ fn asked<T: Lane>(
         cancelled,
     );
     let asked = ASKED.get() - before;
-    assert!(spikes.is_empty() && group.clocks.iter().all(|c| c.is_done()));
+    let has_finished = |c: &Clock| c.flags & flag::FINISHED != 0;
+    assert!(spikes.is_empty() && group.clocks.iter().all(has_finished));
     (asked, group.clocks.iter().map(|c| c.accepted).sum())
 }
 
-fn stepping_allocates_nothing<T: Lane>(scheme: Scheme) {
-    for name in ["hodgkin_huxley_1952", "skeletal_fibre"] {
+fn stepping_allocates_nothing<T: Lane>(scheme: Scheme, models: &[&str]) {
+    for name in models {
         let model = shipped(name);
         for engine in [Engine::best(), Engine::Interpreter(Simd::best())] {
             let case = (&model, scheme, engine);
@@ -171,14 +172,16 @@ fn stepping_allocates_nothing<T: Lane>(scheme: Scheme) {
 
 #[test]
 fn fixed_steps_allocate_nothing() {
-    stepping_allocates_nothing::<f32>(Scheme::RushLarsen);
-    stepping_allocates_nothing::<f64>(Scheme::Euler);
+    // The fibres are too stiff for these.
+    stepping_allocates_nothing::<f32>(Scheme::RushLarsen, &["hodgkin_huxley_1952"]);
+    stepping_allocates_nothing::<f64>(Scheme::Euler, &["hodgkin_huxley_1952"]);
 }
 
 #[test]
 fn adaptive_steps_allocate_nothing() {
-    stepping_allocates_nothing::<f32>(Scheme::Ros4);
-    stepping_allocates_nothing::<f64>(Scheme::Ros3);
+    let models = ["hodgkin_huxley_1952", "skeletal_fibre"];
+    stepping_allocates_nothing::<f32>(Scheme::Ros4, &models);
+    stepping_allocates_nothing::<f64>(Scheme::Ros3, &models);
 }
 
 /// The count sees what is allocated while fibres are stepped: here by whoever is asked whether to go on, which is once in some
