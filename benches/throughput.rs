@@ -1,8 +1,10 @@
 //! Fibre-steps per second of the CPU and of a GPU, and the time from a model's text to its first step. See `benches/README.md`.
 
 use std::hint::black_box;
+use std::time::Duration;
 
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use criterion::measurement::WallTime;
+use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
 use sarcolemma::backend::DEFAULT_LARGEST_STEP_MS;
 use sarcolemma::backend::gpu::{Choice, DeviceKind, Residence, adapters, choose};
 use sarcolemma::diag::Source;
@@ -23,9 +25,41 @@ fn read(source: &Source) -> Model {
         .0
 }
 
+/// The groups.
+const GROUPS: [&str; 5] = [
+    "stepping",
+    "populations",
+    "starting",
+    "devices",
+    "compiling",
+];
+
+/// Whether a group may be among what is asked for on the command line: not if that names other groups alone. What a group runs in
+/// advance, to know how many steps there are, would be run for nothing.
+fn is_asked_for(group: &str) -> bool {
+    let named: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|arg| GROUPS.iter().any(|g| arg.starts_with(g)))
+        .collect();
+    named.is_empty() || named.iter().any(|arg| arg.starts_with(group))
+}
+
+/// A group on the CPU. Each of a benchmark's iterations is a whole run, and what is set up for it is not measured but takes time as well:
+/// so short times are asked for, with which a group ends within three minutes on two busy cores.
+fn on_cpu_group<'a>(c: &'a mut Criterion, name: &str) -> BenchmarkGroup<'a, WallTime> {
+    let mut group = c.benchmark_group(name);
+    group.sample_size(10);
+    group.warm_up_time(Duration::from_millis(500));
+    group.measurement_time(Duration::from_secs(2));
+    group
+}
+
 /// Populations of a thousand to a million fibres on the best device, through 50 ms at 50 Hz; on software a thousand only. The time
 /// that the driver takes to compile is told apart, once for each model.
-fn stepping_on_a_device(c: &mut Criterion) {
+fn devices(c: &mut Criterion) {
+    if !is_asked_for("devices") {
+        return;
+    }
     let Ok(adapter) = choose(&adapters(), &Choice::Best).cloned() else {
         eprintln!("no GPU driver here: devices are not measured");
         return;
@@ -34,7 +68,7 @@ fn stepping_on_a_device(c: &mut Criterion) {
         DeviceKind::Software => &[1_000],
         _ => &[1_000, 10_000, 100_000, 1_000_000],
     };
-    let mut group = c.benchmark_group(format!("stepping on {}", adapter.name));
+    let mut group = c.benchmark_group(format!("devices/{}", adapter.name));
     group.sample_size(10);
     for (name, scheme) in [
         ("hodgkin_huxley_1952", Scheme::RushLarsen),
@@ -65,7 +99,7 @@ fn stepping_on_a_device(c: &mut Criterion) {
                     let seconds: f64 = (0..n)
                         .map(|_| bench(&model, &case).expect("as before").compute_s)
                         .sum();
-                    std::time::Duration::from_secs_f64(seconds)
+                    Duration::from_secs_f64(seconds)
                 });
             });
         }
@@ -90,14 +124,16 @@ fn on_cpu(scheme: Scheme, precision: Precision, fibres: usize, threads: usize) -
     }
 }
 
-fn seconds(n: u64, of: impl Fn() -> f64) -> std::time::Duration {
-    std::time::Duration::from_secs_f64((0..n).map(|_| of()).sum())
+fn seconds(n: u64, of: impl Fn() -> f64) -> Duration {
+    Duration::from_secs_f64((0..n).map(|_| of()).sum())
 }
 
 /// A few blocks of fibres for each thread through 50 ms, on one thread and on all.
 fn stepping(c: &mut Criterion) {
-    let mut group = c.benchmark_group("stepping");
-    group.sample_size(10);
+    if !is_asked_for("stepping") {
+        return;
+    }
+    let mut group = on_cpu_group(c, "stepping");
     let all = std::thread::available_parallelism().map_or(1, usize::from);
     for (name, scheme) in [
         ("hodgkin_huxley_1952", Scheme::RushLarsen),
@@ -127,12 +163,14 @@ fn stepping(c: &mut Criterion) {
 
 /// Populations of a thousand to a million fibres on one thread: the time of a fibre's step must not depend on how many there are.
 fn populations(c: &mut Criterion) {
-    let mut group = c.benchmark_group("populations");
-    group.sample_size(10);
+    if !is_asked_for("populations") {
+        return;
+    }
+    let mut group = on_cpu_group(c, "populations");
     let model = read(&source("hodgkin_huxley_1952"));
     for fibres in [1_000, 10_000, 100_000, 1_000_000] {
         let case = Case {
-            duration_ms: 5.0,
+            duration_ms: 2.0,
             ..on_cpu(Scheme::RushLarsen, Precision::F32, fibres, 1)
         };
         let steps = bench(&model, &case)
@@ -147,11 +185,14 @@ fn populations(c: &mut Criterion) {
 
 /// From a model's text to its first step: reading, the pilot, the step program and machine code.
 fn starting(c: &mut Criterion) {
-    let mut group = c.benchmark_group("starting");
-    group.sample_size(10);
+    if !is_asked_for("starting") {
+        return;
+    }
+    let mut group = on_cpu_group(c, "starting");
     for (name, scheme) in [
         ("hodgkin_huxley_1952", Scheme::RushLarsen),
         ("shorten_2007_fast", Scheme::Ros4),
+        ("shorten_2007_slow", Scheme::Ros4),
         ("skeletal_fibre", Scheme::Ros4),
     ] {
         let source = source(name);
@@ -197,12 +238,5 @@ fn compiling(c: &mut Criterion) {
     }
 }
 
-criterion_group!(
-    benches,
-    stepping,
-    populations,
-    starting,
-    stepping_on_a_device,
-    compiling
-);
+criterion_group!(benches, stepping, populations, starting, devices, compiling);
 criterion_main!(benches);

@@ -72,7 +72,7 @@ fn experiment(model: &Model) -> (Experiment, Vec<Vec<f64>>) {
     });
     let varied = std::iter::once(v).chain(conductances.iter().map(|c| c.0));
     let experiment = Experiment {
-        model: model.clone(),
+        model: model.clone().into(),
         varied: varied.map(Some).collect(),
         schedule,
         observables: vec![v],

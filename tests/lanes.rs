@@ -68,7 +68,7 @@ fn experiment() -> Experiment {
         sample_every_ms: 0.3,
         n_samples: 134,
         schedule,
-        model,
+        model: model.into(),
     }
 }
 
@@ -314,7 +314,7 @@ fn bits_of_a_fixed_step_depend_on_the_fibre_alone() {
         sample_every_ms: 0.1,
         n_samples: 301,
         schedule,
-        model,
+        model: model.into(),
     };
     let run = |engine: Engine, lanes: usize| {
         let stepping = Stepping {
@@ -386,7 +386,7 @@ fn axon(sample_every_ms: f64, before_ms: f64) -> Experiment {
         sample_every_ms,
         n_samples: (60.0 / sample_every_ms) as usize + 1,
         schedule,
-        model,
+        model: model.into(),
     }
 }
 

@@ -82,7 +82,7 @@ fn compare(case: &Case<'_>) -> (BTreeMap<String, f64>, Work) {
         observables,
         sample_every_ms: case.every_ms,
         n_samples,
-        model,
+        model: model.into(),
     };
     let reference =
         Reference::new(&experiment, Tolerances::default()).expect("the experiment is sound");
@@ -220,7 +220,7 @@ fn at_rest(name: &str) -> Reference {
         observables: Vec::new(),
         sample_every_ms: 1.0,
         n_samples: 0,
-        model,
+        model: model.into(),
     };
     Reference::new(&experiment, Tolerances::default()).expect("the experiment is sound")
 }
@@ -305,7 +305,7 @@ fn what_it_costs() {
                 observables,
                 sample_every_ms: 0.5,
                 n_samples: (to_ms / 0.5) as usize + 1,
-                model: model.clone(),
+                model: model.clone().into(),
             };
             for relative in [1e-8, 1e-9] {
                 let tolerances = Tolerances {

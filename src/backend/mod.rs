@@ -14,6 +14,8 @@ pub mod reference;
 pub use initial::InitialStates;
 pub use lane_plan::{DEFAULT_LARGEST_STEP_MS, LARGEST_STEPS_MS, SMALLEST_STEP_MS, Stepping};
 
+use std::sync::Arc;
+
 use crate::feature::FeatureSpec;
 use crate::model::{Model, VariableId, VariableKind};
 use crate::protocol::{Drive, Level, Schedule, Segment, Target};
@@ -21,8 +23,8 @@ use crate::protocol::{Drive, Level, Schedule, Segment, Target};
 /// What is to be simulated, the same for every fibre; the fibres differ in their varied parameters only.
 #[derive(Clone, Debug)]
 pub struct Experiment {
-    /// The model.
-    pub model: Model,
+    /// The model, shared by all that is made of the experiment.
+    pub model: Arc<Model>,
     /// What varies by fibre: literals, states for their initial values, and (`None`) levels of the protocol that are no part
     /// of the model. [`Level::Parameter`] indexes this list.
     pub varied: Vec<Option<VariableId>>,

@@ -2,7 +2,17 @@
 
 use crate::ops::{Algebra, Op};
 
-use super::{Graph, Map, Node, Value};
+use super::{Graph, Node, Value};
+
+/// What is known of the derivative of a node.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Rate {
+    /// It depends on a seed; the derivative is not written yet.
+    Unwritten,
+    /// Zero by structure.
+    Zero,
+    Is(Value),
+}
 
 /// The derivatives of expressions along one direction: for each seed input, how fast it moves.
 ///
@@ -10,38 +20,82 @@ use super::{Graph, Map, Node, Value};
 /// rate of an observable along the solution.
 #[derive(Clone, Debug, Default)]
 pub struct Tangents {
-    known: Map<Value, Option<Value>>,
+    /// By node, as far as nodes have been asked for: most depend on no seed, and a walk leaves them aside.
+    known: Vec<Rate>,
+    /// Seeds that are no further than nodes have been asked for are in `known` already.
+    seeds: Vec<(Value, Value)>,
+    /// Room for a walk.
+    open: Vec<Value>,
 }
 
 impl Tangents {
     /// Starts from inputs and their rates; every other input stands still.
     pub fn new(seeds: impl IntoIterator<Item = (Value, Value)>) -> Self {
+        let mut seeds: Vec<(Value, Value)> = seeds.into_iter().collect();
+        // The nearest is the last, where it is taken off; of two rates for one input the later one counts.
+        seeds.reverse();
+        seeds.sort_by_key(|s| std::cmp::Reverse(s.0));
+        seeds.dedup_by_key(|s| s.0);
         Tangents {
-            known: seeds
-                .into_iter()
-                .map(|(input, rate)| (input, Some(rate)))
-                .collect(),
+            seeds,
+            ..Self::default()
         }
     }
 
     /// The derivative of `value`; `None` where it is zero by structure.
     pub fn of(&mut self, graph: &mut Graph, value: Value) -> Option<Value> {
-        let mut open = vec![value];
-        while let Some(&v) = open.last() {
-            if self.known.contains_key(&v) {
-                open.pop();
+        self.look_up_to(graph, value);
+        self.open.push(value);
+        while let Some(&v) = self.open.last() {
+            if self.known[v.index()] != Rate::Unwritten {
+                self.open.pop();
                 continue;
             }
             let node = graph.node(v);
-            let waiting = open.len();
-            open.extend(node.args().iter().filter(|a| !self.known.contains_key(a)));
-            if open.len() == waiting {
-                let rate = self.rate(graph, v, node);
-                self.known.insert(v, rate);
-                open.pop();
+            let waiting = self.open.len();
+            let known = &self.known;
+            let unwritten = |a: &&Value| known[a.index()] == Rate::Unwritten;
+            self.open.extend(node.args().iter().filter(unwritten));
+            if self.open.len() == waiting {
+                self.known[v.index()] = match self.rate(graph, v, node) {
+                    Some(rate) => Rate::Is(rate),
+                    None => Rate::Zero,
+                };
+                self.open.pop();
             }
         }
-        self.known[&value]
+        self.written(value)
+    }
+
+    /// Finds out which nodes up to this one depend on a seed.
+    fn look_up_to(&mut self, graph: &Graph, value: Value) {
+        let from = self.known.len();
+        let nodes = graph.nodes().get(from..=value.index()).unwrap_or_default();
+        self.known.reserve(nodes.len());
+        for (i, node) in (from..).zip(nodes) {
+            let rate = match self.seeds.last() {
+                Some(&(seed, rate)) if seed.index() == i => {
+                    self.seeds.pop();
+                    Rate::Is(rate)
+                }
+                _ if node
+                    .args()
+                    .iter()
+                    .any(|a| self.known[a.index()] != Rate::Zero) =>
+                {
+                    Rate::Unwritten
+                }
+                _ => Rate::Zero,
+            };
+            self.known.push(rate);
+        }
+    }
+
+    fn written(&self, value: Value) -> Option<Value> {
+        match self.known[value.index()] {
+            Rate::Is(rate) => Some(rate),
+            Rate::Zero | Rate::Unwritten => None,
+        }
     }
 
     fn rate(&self, graph: &mut Graph, value: Value, node: Node) -> Option<Value> {
@@ -49,7 +103,10 @@ impl Tangents {
             return None;
         };
         let args = &args[..op.arity()];
-        let rates: Vec<Option<Value>> = args.iter().map(|a| self.known[a]).collect();
+        let mut rates = [None; 3];
+        for (rate, &a) in rates.iter_mut().zip(args) {
+            *rate = self.written(a);
+        }
         if rates.iter().all(Option::is_none) {
             return None;
         }

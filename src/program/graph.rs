@@ -1,8 +1,10 @@
 //! The graph in which expressions are built: nodes refer to earlier nodes, equal nodes are shared.
 
+use std::hash::{Hash, Hasher};
+
 use crate::ops::{Algebra, Op, eval};
 
-use super::{Map, Set, recognise, simplify};
+use super::{Places, Set, recognise, simplify};
 
 /// A handle to a node of a [`Graph`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -19,7 +21,7 @@ impl Value {
 }
 
 /// One step of straight-line arithmetic.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Node {
     /// A number, by its bits.
     Constant(u64),
@@ -39,6 +41,23 @@ impl Node {
     }
 }
 
+/// Two words for each: nodes are looked up some hundred thousand times while a large model is compiled.
+impl Hash for Node {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let (first, second) = match *self {
+            // Numbers of neither constants nor inputs are numbers of ops.
+            Node::Constant(bits) => (u64::MAX, bits),
+            Node::Input(number) => (u64::MAX - 1, number.into()),
+            Node::Apply(op, [a, b, c]) => (
+                (op as u64) << 32 | u64::from(a.0),
+                u64::from(b.0) << 32 | u64::from(c.0),
+            ),
+        };
+        state.write_u64(first);
+        state.write_u64(second);
+    }
+}
+
 /// How much the graph may rewrite what is built in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Style {
@@ -52,8 +71,8 @@ pub enum Style {
 #[derive(Clone, Debug)]
 pub struct Graph {
     nodes: Vec<Node>,
-    /// The first node of each structure: `seen[node] = value`, with arguments replaced by their own first nodes.
-    seen: Map<Node, Value>,
+    /// The first node of each structure, found by the node with its arguments replaced by their own first nodes.
+    seen: Places,
     /// For each node the first node of the same structure: equal numbers mean equal expressions.
     first: Vec<Value>,
     style: Style,
@@ -67,12 +86,21 @@ impl Graph {
     pub fn new(style: Style) -> Self {
         Graph {
             nodes: Vec::new(),
-            seen: Map::default(),
+            seen: Places::default(),
             first: Vec::new(),
             style,
             recognise: false,
             n_states: 0,
         }
+    }
+
+    /// Makes room for so many more nodes.
+    pub fn reserve(&mut self, n: usize) {
+        self.nodes.reserve(n);
+        self.first.reserve(n);
+        let (nodes, first) = (&self.nodes, &self.first);
+        self.seen
+            .reserve(nodes.len() + n, |v| by_first(nodes[v as usize], first));
     }
 
     /// The nodes, arguments before their users.
@@ -135,29 +163,32 @@ impl Graph {
 
     /// Adds a node as it is, shared with an equal one unless the style is plain.
     pub(super) fn intern(&mut self, node: Node) -> Value {
-        let key = match node {
-            Node::Apply(op, mut args) => {
-                for a in args.iter_mut().filter(|a| **a != Value::NONE) {
-                    *a = self.first[a.index()];
-                }
-                Node::Apply(op, args)
-            }
-            other => other,
-        };
         let share = self.style == Style::Simplified || !matches!(node, Node::Apply(..));
-        match self.seen.get(&key) {
-            Some(&value) if share => value,
-            known => {
-                let value = Value(
-                    u32::try_from(self.nodes.len()).expect("a graph has fewer than 2^32 nodes"),
-                );
-                let first = known.copied().unwrap_or(value);
-                self.nodes.push(node);
-                self.first.push(first);
-                self.seen.entry(key).or_insert(value);
-                value
-            }
+        let new = u32::try_from(self.nodes.len()).expect("a graph has fewer than 2^32 nodes");
+        let (nodes, known) = (&self.nodes, &self.first);
+        let key = by_first(node, known);
+        let first = self
+            .seen
+            .find_or_add(&key, new, |v| by_first(nodes[v as usize], known));
+        if first != new && share {
+            return Value(first);
         }
+        self.nodes.push(node);
+        self.first.push(Value(first));
+        Value(new)
+    }
+}
+
+/// The node with its arguments replaced by the first nodes of their structures.
+fn by_first(node: Node, first: &[Value]) -> Node {
+    match node {
+        Node::Apply(op, mut args) => {
+            for a in &mut args[..op.arity()] {
+                *a = first[a.index()];
+            }
+            Node::Apply(op, args)
+        }
+        other => other,
     }
 }
 

@@ -1,10 +1,8 @@
 //! Parts a program into what stands still and what moves, so that the first is computed once and the second often.
 
-use std::collections::HashMap;
-
 use crate::ops::Op;
 
-use super::{Node, Program, Value};
+use super::{Node, Places, Program, Value};
 
 /// A program in two parts; see [`hoist`].
 #[derive(Clone, Debug)]
@@ -20,18 +18,20 @@ pub struct Hoisted {
 pub fn hoist(program: &Program, moves: &[bool]) -> Hoisted {
     let nodes = &program.nodes;
     // Arguments are replaced by the first node of the same structure.
-    let mut known: HashMap<Node, usize> = HashMap::new();
+    let mut known = Places::default();
     let (mut first, mut own) = (Vec::with_capacity(nodes.len()), nodes.clone());
     let mut moved = Vec::with_capacity(nodes.len());
-    for (i, node) in own.iter_mut().enumerate() {
-        if let Node::Apply(op, args) = node {
+    for i in 0..own.len() {
+        let mut node = own[i];
+        if let Node::Apply(op, args) = &mut node {
             for a in args.iter_mut().take(op.arity()) {
                 *a = Value(first[a.index()] as u32);
             }
         }
-        first.push(*known.entry(*node).or_insert(i));
+        own[i] = node;
+        first.push(known.find_or_add(&node, i as u32, |k| own[k as usize]) as usize);
         moved.push(match node {
-            Node::Input(number) => moves[*number as usize],
+            Node::Input(number) => moves[number as usize],
             Node::Constant(_) => false,
             Node::Apply(..) => node.args().iter().any(|a| moved[a.index()]),
         });

@@ -72,6 +72,16 @@ pub enum LowerError {
 /// # Errors
 /// If `free` holds a variable that is not a literal.
 pub fn lower(model: &Model, free: &[VariableId], style: Style) -> Result<Rhs, LowerError> {
+    lower_some(model, free, style, |_| true)
+}
+
+/// The same for some variables and all that they refer to: the others have no value.
+fn lower_some(
+    model: &Model,
+    free: &[VariableId],
+    style: Style,
+    is_asked_for: impl Fn(VariableId) -> bool,
+) -> Result<Rhs, LowerError> {
     let mut graph = Graph::new(style);
     graph.set_states(model.states.len() as u32);
     let inputs = (0..model.states.len()).map(Input::State).collect();
@@ -96,7 +106,7 @@ pub fn lower(model: &Model, free: &[VariableId], style: Style) -> Result<Rhs, Lo
     for (&id, &state) in model.states.iter().zip(&states) {
         values[id.0] = state;
     }
-    for &id in &model.order {
+    for &id in model.order.iter().filter(|id| is_asked_for(**id)) {
         let variable = model.variable(id);
         match &variable.kind {
             VariableKind::State { index, .. } => {
@@ -126,29 +136,55 @@ pub fn lower(model: &Model, free: &[VariableId], style: Style) -> Result<Rhs, Lo
     Ok(rhs)
 }
 
-/// The initial values of the states as arithmetic over the literals in `free`.
+/// The initial values of the states as arithmetic over the literals in `free`. Of the right-hand side there is only what they refer to;
+/// every other variable is [`Value::NONE`].
 ///
 /// # Errors
 /// If `free` holds a variable that is not a literal.
 pub fn initial_state(model: &Model, free: &[VariableId]) -> Result<(Rhs, Vec<Value>), LowerError> {
-    let mut rhs = lower(model, free, Style::Plain)?;
-    let mut initial = vec![Value::NONE; model.states.len()];
-    for &id in &model.states {
-        if let VariableKind::State {
-            index,
-            initial: expr,
-        } = &model.variable(id).kind
-        {
-            initial[*index] = expression(
-                &mut rhs.graph,
-                model,
-                expr,
-                &rhs.variables,
-                &rhs.derivatives,
-            );
+    let start = |id: VariableId| match &model.variable(id).kind {
+        VariableKind::State { index, initial } => Some((*index, initial)),
+        _ => None,
+    };
+    let starts = || model.states.iter().filter_map(|&id| start(id));
+    let mut needed = vec![false; model.variables.len()];
+    for (_, initial) in starts() {
+        mark(initial, &mut needed);
+    }
+    // Each comes after all that it refers to.
+    for &id in model.order.iter().rev() {
+        if needed[id.0] {
+            mark(&model.variable(id).rhs, &mut needed);
         }
     }
+    let mut rhs = lower_some(model, free, Style::Plain, |id| needed[id.0])?;
+    let mut initial = vec![Value::NONE; model.states.len()];
+    for (index, expr) in starts() {
+        initial[index] = expression(
+            &mut rhs.graph,
+            model,
+            expr,
+            &rhs.variables,
+            &rhs.derivatives,
+        );
+    }
     Ok((rhs, initial))
+}
+
+/// Marks the variables that an expression names.
+fn mark(expr: &Expr, named: &mut [bool]) {
+    match &expr.kind {
+        ExprKind::Number(..) => {}
+        ExprKind::Variable(id) | ExprKind::Derivative(id) => named[id.0] = true,
+        ExprKind::Apply(_, args) => args.iter().for_each(|a| mark(a, named)),
+        ExprKind::Piecewise(branches, otherwise) => {
+            for (condition, branch) in branches {
+                mark(condition, named);
+                mark(branch, named);
+            }
+            mark(otherwise, named);
+        }
+    }
 }
 
 fn expression(

@@ -41,6 +41,10 @@ const DEPTH: usize = 64;
 
 /// `a b` or `a / b` by the op, if it has the form.
 pub(super) fn bernoulli(graph: &mut Graph, op: Op, a: Value, b: Value) -> Option<Value> {
+    let is_divided = |value: Value, above: bool| divides_by_a_sum(graph, value, above, DEPTH);
+    if !is_divided(a, true) && !is_divided(b, op != Op::Div) {
+        return None;
+    }
     let mut product = Product {
         coefficient: 1.0,
         factors: BTreeMap::new(),
@@ -78,6 +82,26 @@ pub(super) fn bernoulli(graph: &mut Graph, op: Op, a: Value, b: Value) -> Option
         let smooth = graph.apply(Op::Bernoulli, &[u, exponential]);
         Some(rebuild(graph, smooth, &rest))
     })
+}
+
+/// Whether a sum is among the factors by which `value` divides, or by which it multiplies if it is not `above`: `exp(u) - 1` is one. It is
+/// quickly told of most products, which need not be taken apart.
+fn divides_by_a_sum(graph: &Graph, value: Value, above: bool, depth: usize) -> bool {
+    let Node::Apply(op, args) = graph.node(value) else {
+        return false;
+    };
+    if depth == 0 {
+        return false;
+    }
+    let of = |arg: usize, above: bool| divides_by_a_sum(graph, args[arg], above, depth - 1);
+    match op {
+        Op::Mul => of(0, above) || of(1, above),
+        Op::Div => of(0, above) || of(1, !above),
+        Op::Recip => of(0, !above),
+        Op::Neg => of(0, above),
+        Op::Add | Op::Sub => !above,
+        _ => false,
+    }
 }
 
 /// `product (exp(u) - 1) / u`, `atom` being the factor `exp(u) - 1`; `None` where that would divide by something that varies.

@@ -8,15 +8,20 @@ use super::{Graph, Node, Value};
 
 /// The value of `op(args)` if it need not be a node of its own in this form; `None` to add it as it is.
 pub(super) fn rewrite(graph: &mut Graph, op: Op, args: &[Value]) -> Option<Value> {
-    let known: Vec<Option<f64>> = args.iter().map(|&a| graph.as_constant(a)).collect();
-    if let Some(numbers) = known.iter().copied().collect::<Option<Vec<f64>>>() {
-        return Some(graph.constant(fold(op, &numbers)));
+    let (mut known, mut numbers) = ([None; 3], [0.0; 3]);
+    for ((known, number), &a) in known.iter_mut().zip(&mut numbers).zip(args) {
+        *known = graph.as_constant(a);
+        *number = known.unwrap_or(0.0);
+    }
+    let known = &known[..args.len()];
+    if known.iter().all(Option::is_some) {
+        return Some(graph.constant(fold(op, &numbers[..args.len()])));
     }
     match op {
-        Op::Add => add(graph, args[0], args[1], &known),
-        Op::Sub => sub(graph, args[0], args[1], &known),
-        Op::Mul => mul(graph, args[0], args[1], &known),
-        Op::Div => div(graph, args[0], args[1], &known),
+        Op::Add => add(graph, args[0], args[1], known),
+        Op::Sub => sub(graph, args[0], args[1], known),
+        Op::Mul => mul(graph, args[0], args[1], known),
+        Op::Div => div(graph, args[0], args[1], known),
         Op::Neg => match graph.node(args[0]) {
             Node::Apply(Op::Neg, [x, ..]) => Some(x),
             Node::Apply(Op::Sub, [x, y, _]) => Some(graph.sub(y, x)),

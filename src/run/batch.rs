@@ -1,5 +1,6 @@
 //! From a study and the choices of whoever starts it to a run: which backend, scheme, step, precision; the file's layout.
 
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
@@ -209,7 +210,8 @@ pub fn prepare_part(
         Backend::Cpu | Backend::Reference => None,
     };
     let model = &study.model;
-    let mut pilot = Pilot::run(model)?;
+    let shared = Arc::new(model.clone());
+    let mut pilot = Pilot::of(&shared)?;
     for &(state, scale) in &study.scales {
         if let Some(i) = model.states.iter().position(|&s| s == state) {
             pilot.scales[i] = scale;
@@ -281,7 +283,7 @@ pub fn prepare_part(
     let own = |traces: Vec<u64>| traces.into_iter().filter(|id| ids.contains(id)).collect();
     let mut batch = Batch {
         experiment: Experiment {
-            model: model.clone(),
+            model: shared,
             varied,
             schedule,
             n_recorded: recorded.len(),

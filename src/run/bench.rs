@@ -1,5 +1,6 @@
 //! How fast a model runs here: a population of equal fibres, no features beyond a spike count, no output.
 
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
@@ -102,14 +103,15 @@ pub fn bench_wgsl(
     real: gpu::Real,
     form: gpu::Form,
 ) -> Result<String, RunError> {
-    let stepping = stepping(model, case)?;
-    let experiment = experiment(model, case);
+    let model = Arc::new(model.clone());
+    let stepping = stepping(&model, case)?;
+    let experiment = experiment(&model, case);
     Ok(gpu::wgsl(&experiment, &stepping, real, form)?)
 }
 
 /// How the fibres of a case are stepped.
-fn stepping(model: &Model, case: &Case) -> Result<Stepping, PilotError> {
-    let pilot = Pilot::run(model)?;
+fn stepping(model: &Arc<Model>, case: &Case) -> Result<Stepping, PilotError> {
+    let pilot = Pilot::of(model)?;
     let scheme = case.scheme.unwrap_or(AUTO);
     Ok(Stepping {
         scheme,
@@ -135,8 +137,9 @@ fn device<T: Lane>(model: &Model, case: &Case) -> Result<Measure, RunError> {
         "f32" => probe.summation(),
         _ => Summation::Plain,
     };
-    let stepping = stepping(model, case)?;
-    let experiment = experiment(model, case);
+    let model = Arc::new(model.clone());
+    let stepping = stepping(&model, case)?;
+    let experiment = experiment(&model, case);
     let form = gpu::Form {
         summation,
         residence: case.residence,
@@ -165,8 +168,9 @@ fn device<T: Lane>(model: &Model, case: &Case) -> Result<Measure, RunError> {
 
 fn lanes<T: Lane>(model: &Model, case: &Case) -> Result<Measure, RunError> {
     let started = Instant::now();
-    let stepping = stepping(model, case)?;
-    let experiment = experiment(model, case);
+    let model = Arc::new(model.clone());
+    let stepping = stepping(&model, case)?;
+    let experiment = experiment(&model, case);
     let cpu = Cpu::<T>::new(&experiment, &stepping, Simd::best())?;
     let setup_s = started.elapsed().as_secs_f64();
     let done = drive(
@@ -186,7 +190,7 @@ fn lanes<T: Lane>(model: &Model, case: &Case) -> Result<Measure, RunError> {
 
 fn reference(model: &Model, case: &Case) -> Result<Measure, RunError> {
     let started = Instant::now();
-    let experiment = experiment(model, case);
+    let experiment = experiment(&Arc::new(model.clone()), case);
     let reference = Reference::new(&experiment, Tolerances::default()).map_err(PilotError::from)?;
     let setup_s = started.elapsed().as_secs_f64();
     let done = drive_reference(
@@ -230,7 +234,7 @@ fn job(case: &Case) -> Job {
     }
 }
 
-fn experiment(model: &Model, case: &Case) -> Experiment {
+fn experiment(model: &Arc<Model>, case: &Case) -> Experiment {
     let protocol = match case.rate_hz {
         None if !model.protocol.is_empty() => Protocol::of_model(model),
         None => Protocol::fifty_hertz(),
@@ -258,7 +262,7 @@ fn experiment(model: &Model, case: &Case) -> Experiment {
         ..FeatureSpec::new("spikes", FeatureKind::Spikes, v)
     });
     Experiment {
-        model: model.clone(),
+        model: Arc::clone(model),
         varied: Vec::new(),
         schedule,
         observables: watched.into_iter().collect(),

@@ -53,7 +53,7 @@ pub fn auto(pilot: &Pilot) -> (Scheme, String) {
     };
     let reason = format!(
         "the least work for the same error; the model is {word}: its fastest mode decays at {:.3} per ms",
-        pilot.fastest_per_ms
+        pilot.fastest_per_ms()
     );
     (AUTO, reason)
 }

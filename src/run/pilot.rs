@@ -9,8 +9,15 @@
 //! smaller by up to a hundred. So the *change* of an ion is held, not its magnitude, of which any change is a small part. What
 //! hardly moved in the pilot may move in a run: nothing counts as if it had covered less than a thousandth of itself.
 
+use std::sync::{Arc, OnceLock};
+
+use rayon::prelude::*;
+
 use crate::backend::Experiment;
-use crate::backend::reference::{Reference, ReferenceError, Tolerances};
+use crate::backend::reference::{
+    FibreEnd, Fibres, Reference, ReferenceError, Tolerances, Work, eigenvalues,
+};
+use crate::feature::Piece;
 use crate::model::{Bound, Model, VariableId, VariableKind};
 use crate::protocol::{Frame, Level, Protocol, Schedule};
 use crate::units::Unit;
@@ -49,8 +56,9 @@ pub struct Pilot {
     pub scales: Vec<f64>,
     /// Per state, in its own unit: the least and the most that it reached.
     pub reached: Vec<(f64, f64)>,
-    /// Largest magnitude of a decaying mode, per ms; infinite where it could not be found.
-    pub fastest_per_ms: f64,
+    /// The Jacobian, per ms, row-major, at the instants at which stiffness is looked at.
+    jacobians: Vec<Vec<f64>>,
+    fastest_per_ms: OnceLock<f64>,
 }
 
 /// Why there is no pilot.
@@ -119,12 +127,49 @@ fn check_start(model: &Model, reference: &Reference, initial: &[f64]) -> Result<
     Ok(())
 }
 
+/// The pilot's fibre: its states at every row, and between which values each was at the ends of steps.
+struct Fibre {
+    is_new: bool,
+    rows: Vec<Vec<f64>>,
+    reached: Vec<(f64, f64)>,
+}
+
+impl Fibres for Fibre {
+    fn next(&mut self, _: bool) -> Option<(usize, Vec<f64>)> {
+        std::mem::take(&mut self.is_new).then(|| (0, Vec::new()))
+    }
+    fn on_sample(&mut self, _: usize, row: usize, states: &[f64]) {
+        self.rows[row] = states.to_vec();
+    }
+    fn on_piece(&mut self, _: usize, _: usize, _: &Piece) {}
+    fn wants_courses(&self) -> bool {
+        false
+    }
+    fn on_point(&mut self, _: usize, states: &[f64]) {
+        for ((least, most), y) in self.reached.iter_mut().zip(states) {
+            (*least, *most) = (least.min(*y), most.max(*y));
+        }
+    }
+    fn goes_on(&mut self) -> bool {
+        true
+    }
+    fn on_end(&mut self, _: usize, _: FibreEnd, _: Work) {}
+}
+
 impl Pilot {
     /// Runs the pilot.
     ///
     /// # Errors
     /// If no step program can be built for the model.
     pub fn run(model: &Model) -> Result<Pilot, PilotError> {
+        Self::of(&Arc::new(model.clone()))
+    }
+
+    /// The same for a model that is shared already.
+    ///
+    /// # Errors
+    /// If no step program can be built for the model.
+    pub fn of(model: &Arc<Model>) -> Result<Pilot, PilotError> {
         let n_states = model.states.len();
         let experiment = Experiment {
             schedule: schedule(model),
@@ -134,22 +179,18 @@ impl Pilot {
             features: Vec::new(),
             sample_every_ms: 1.0,
             n_samples: PILOT_MS as usize + 1,
-            model: model.clone(),
+            model: Arc::clone(model),
         };
         let reference = Reference::new(&experiment, TOLERANCES)?;
         let initial = reference.initial_state(&[]);
         check_start(model, &reference, &initial)?;
-        let mut rows = vec![Vec::new(); experiment.n_samples];
-        let mut reached: Vec<(f64, f64)> = initial.iter().map(|&y| (y, y)).collect();
-        reference.run_fibre(
-            &[],
-            &|| false,
-            &mut |row, state| rows[row] = state.to_vec(),
-            &mut |state, piece| {
-                let (least, most) = reached[state];
-                reached[state] = (least.min(piece.g1), most.max(piece.g1));
-            },
-        );
+        let mut fibre = Fibre {
+            is_new: true,
+            rows: vec![Vec::new(); experiment.n_samples],
+            reached: initial.iter().map(|&y| (y, y)).collect(),
+        };
+        reference.run_fibres(&mut fibre);
+        let Fibre { rows, reached, .. } = fibre;
         let rates = rates_of_forgetting(&reference, &rows, n_states);
         let scales = model
             .states
@@ -157,27 +198,39 @@ impl Pilot {
             .zip(reached.iter().zip(&rates))
             .map(|(&s, (&reached, &rate))| size(model, s, reached, rate))
             .collect();
-        let fastest_per_ms = LOOK_AT_MS
+        let jacobians = LOOK_AT_MS
             .iter()
             // A pilot that was lost has no later rows.
             .filter(|&&row| rows[row].len() == n_states)
-            .map(
-                |&row| match reference.jacobian_eigenvalues(&rows[row], &[]) {
-                    Some(modes) => modes.iter().map(|m| -m.re).fold(0.0, f64::max),
-                    None => f64::INFINITY,
-                },
-            )
-            .fold(0.0, f64::max);
+            .map(|&row| reference.jacobian(&rows[row], &[]))
+            .collect();
         Ok(Pilot {
             scales,
             reached,
-            fastest_per_ms,
+            jacobians,
+            fastest_per_ms: OnceLock::new(),
+        })
+    }
+
+    /// Largest magnitude of a decaying mode, per ms; infinite where it could not be found. Computed when it is asked for first: eigenvalues of
+    /// a large model take as long as its step program.
+    pub fn fastest_per_ms(&self) -> f64 {
+        *self.fastest_per_ms.get_or_init(|| {
+            let fastest: Vec<f64> = self
+                .jacobians
+                .par_iter()
+                .map(|jacobian| match eigenvalues(jacobian, self.scales.len()) {
+                    Some(modes) => modes.iter().map(|m| -m.re).fold(0.0, f64::max),
+                    None => f64::INFINITY,
+                })
+                .collect();
+            fastest.into_iter().fold(0.0, f64::max)
         })
     }
 
     /// Whether fixed explicit steps of the default size would be near their limit of stability, 2 over the fastest mode.
     pub fn is_stiff(&self) -> bool {
-        self.fastest_per_ms * DEFAULT_STEP_MS > 1.0
+        self.fastest_per_ms() * DEFAULT_STEP_MS > 1.0
     }
 }
 
@@ -197,13 +250,13 @@ pub(super) fn schedule(model: &Model) -> Schedule {
 /// How fast each state by itself forgets an error, per ms: the mean over the pilot of the diagonal of the Jacobian.
 fn rates_of_forgetting(reference: &Reference, rows: &[Vec<f64>], n_states: usize) -> Vec<f64> {
     let mut sums = vec![0.0; n_states];
-    let mut n_rows = 0;
-    for row in rows.iter().filter(|row| row.len() == n_states) {
-        let jacobian = reference.jacobian(row, &[]);
-        for (i, sum) in sums.iter_mut().enumerate() {
-            *sum -= jacobian[i * n_states + i];
+    let states = rows.iter().filter(|row| row.len() == n_states);
+    let diagonals = reference.jacobian_diagonals(states.map(Vec::as_slice), &[]);
+    let n_rows = u32::try_from(diagonals.len()).expect("a pilot has few rows");
+    for diagonal in &diagonals {
+        for (sum, rate) in sums.iter_mut().zip(diagonal) {
+            *sum -= rate;
         }
-        n_rows += 1;
     }
     let mean = |sum: f64| sum / f64::from(n_rows.max(1));
     sums.into_iter().map(mean).collect()

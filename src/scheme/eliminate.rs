@@ -4,8 +4,6 @@
 //! no fill crosses blocks. Within a block the order is Markowitz's, on the diagonal, chosen once from the pattern: for the
 //! matrices of implicit steps this was as accurate as pivoting, to all printed digits, in double and in single precision.
 
-use std::collections::BTreeMap;
-
 use crate::ops::{Algebra, Op};
 use crate::program::{Graph, Value};
 
@@ -68,20 +66,24 @@ fn factor_block(
     block_of: &[usize],
     e: Value,
 ) -> Block {
-    let mut a: BTreeMap<usize, BTreeMap<usize, Value>> = BTreeMap::new();
-    for &i in members {
-        let row = a.entry(i).or_default();
-        row.insert(i, e);
+    // Entries by place among the members, which ascend.
+    let n = members.len();
+    let mut place = vec![usize::MAX; block_of.len()];
+    for (k, &i) in members.iter().enumerate() {
+        place[i] = k;
+    }
+    let mut a: Vec<Vec<Option<Value>>> = vec![vec![None; n]; n];
+    for (row, (k, &i)) in a.iter_mut().zip(members.iter().enumerate()) {
+        row[k] = Some(e);
         for &(j, entry) in jacobian.rows[i]
             .iter()
             .filter(|c| block_of[c.0] == block_of[i])
         {
-            let value = if i == j {
+            row[place[j]] = Some(if i == j {
                 graph.sub(e, entry)
             } else {
                 graph.neg(entry)
-            };
-            row.insert(j, value);
+            });
         }
     }
     let mut block = Block {
@@ -90,44 +92,39 @@ fn factor_block(
         upper: Vec::new(),
         inverse: Vec::new(),
     };
-    let mut left: Vec<usize> = members.to_vec();
+    let mut left: Vec<usize> = (0..n).collect();
     while !left.is_empty() {
         let k = *left
             .iter()
             .min_by_key(|&&k| {
-                let row = a[&k].keys().filter(|j| left.contains(j)).count() - 1;
-                let column = left.iter().filter(|i| a[i].contains_key(&k)).count() - 1;
+                let row = left.iter().filter(|&&j| a[k][j].is_some()).count() - 1;
+                let column = left.iter().filter(|&&i| a[i][k].is_some()).count() - 1;
                 (row * column, k)
             })
             .expect("rows are left");
         left.retain(|&i| i != k);
-        let pivot = a[&k][&k];
+        let pivot = a[k][k].expect("a diagonal is never empty");
         let inverse = graph.apply(Op::Recip, &[pivot]);
-        let upper: Vec<(usize, Value)> = a[&k]
-            .iter()
-            .filter(|(j, _)| left.contains(j))
-            .map(|(&j, &v)| (j, v))
-            .collect();
+        let upper: Vec<(usize, Value)> = left.iter().filter_map(|&j| Some((j, a[k][j]?))).collect();
         let mut lower = Vec::new();
         for &i in &left {
-            let Some(&below) = a[&i].get(&k) else {
+            let Some(below) = a[i][k] else {
                 continue;
             };
             let multiplier = graph.mul(below, inverse);
-            lower.push((i, multiplier));
+            lower.push((members[i], multiplier));
             for &(j, u) in &upper {
                 let product = graph.mul(multiplier, u);
-                let row = a.get_mut(&i).expect("row of the block");
-                let reduced = match row.get(&j) {
-                    Some(&old) => graph.sub(old, product),
+                a[i][j] = Some(match a[i][j] {
+                    Some(old) => graph.sub(old, product),
                     None => graph.neg(product),
-                };
-                row.insert(j, reduced);
+                });
             }
         }
-        block.order.push(k);
+        block.order.push(members[k]);
         block.lower.push(lower);
-        block.upper.push(upper);
+        let upper = upper.into_iter().map(|(j, u)| (members[j], u));
+        block.upper.push(upper.collect());
         block.inverse.push(inverse);
     }
     block

@@ -219,6 +219,10 @@ fn assemble(
     with_errors: bool,
 ) -> Result<(StepProgram, Vec<usize>), BuildError> {
     let mut rhs = lower(request.model, request.free, Style::Simplified)?;
+    if request.scheme.table().is_some() {
+        // Derivatives, factors, stages: for the shipped models three to five nodes for each of the formulas'.
+        rhs.graph.reserve(4 * rhs.graph.nodes().len());
+    }
     let n_states = request.model.states.len();
     let states: Vec<Value> = (0..n_states).map(|i| rhs.input(Input::State(i))).collect();
     for &i in request.clamped {

@@ -129,7 +129,7 @@ pub fn plain(maker: &Maker, length_ms: f64, observables: &[&str]) -> Experiment 
     Experiment {
         features: Vec::new(),
         n_recorded: 0,
-        model: maker.0.clone(),
+        model: maker.0.clone().into(),
         varied: Vec::new(),
         schedule: Schedule {
             targets: Vec::new(),

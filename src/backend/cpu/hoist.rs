@@ -23,6 +23,9 @@ impl Hoist {
         stays: &dyn Fn(usize) -> bool,
     ) -> Option<(Self, Program)> {
         let moves: Vec<bool> = (0..n_inputs).map(|row| !stays(row)).collect();
+        if !has_still_op(program, &moves) {
+            return None;
+        }
         let Hoisted { still, moving } = hoist(program, &moves);
         if still.outputs.is_empty() {
             return None;
@@ -59,6 +62,19 @@ impl Hoist {
     pub fn values<T: Lane>(&self, scratch: &[T]) -> impl Iterator<Item = T> {
         self.program.outputs.iter().map(|o| scratch[o.index()])
     }
+}
+
+/// Whether any op depends on no input that moves. Where no parameter varies there is none, and nothing is to be parted.
+fn has_still_op(program: &Program, moves: &[bool]) -> bool {
+    let mut moved: Vec<bool> = Vec::with_capacity(program.nodes.len());
+    program.nodes.iter().any(|node| {
+        moved.push(match node {
+            Node::Input(number) => moves[*number as usize],
+            Node::Constant(_) => false,
+            Node::Apply(..) => node.args().iter().any(|a| moved[a.index()]),
+        });
+        matches!((node, moved.last()), (Node::Apply(..), Some(false)))
+    })
 }
 
 #[cfg(test)]

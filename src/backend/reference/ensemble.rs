@@ -21,6 +21,12 @@ pub trait Fibres {
     fn on_sample(&mut self, key: usize, row: usize, observed: &[f64]);
     /// The course of an observable over a piece of a step, in order of time, from time 0 on.
     fn on_piece(&mut self, key: usize, observable: usize, piece: &Piece);
+    /// Whether the courses over pieces are wanted. Else there are only the values at the ends of pieces, which cost less.
+    fn wants_courses(&self) -> bool {
+        true
+    }
+    /// All observables at the end of a piece of a step, in order of time, from time 0 on: where courses are not wanted.
+    fn on_point(&mut self, _key: usize, _observed: &[f64]) {}
     /// Whether to go on; asked after every step of any fibre.
     fn goes_on(&mut self) -> bool;
     /// A fibre is at its end.

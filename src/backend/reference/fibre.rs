@@ -2,7 +2,8 @@
 
 use std::sync::OnceLock;
 
-use nalgebra::{Complex, Schur};
+use nalgebra::linalg::balancing::balance_parlett_reinsch;
+use nalgebra::{Complex, DMatrix, Schur};
 
 use crate::backend::cpu::{Engine, Kernel, Simd};
 use crate::backend::{Experiment, course};
@@ -131,6 +132,26 @@ impl Reference {
             .to_vec()
     }
 
+    /// The diagonal of the Jacobian, per ms, at some states, at time 0 and without pacing or clamps.
+    pub fn jacobian_diagonals<'a>(
+        &self,
+        states: impl IntoIterator<Item = &'a [f64]>,
+        parameters: &[f64],
+    ) -> Vec<Vec<f64>> {
+        let pattern = &self.formulas.pattern;
+        let n = pattern.n();
+        let diagonal: Vec<usize> = (0..n).map(|i| pattern.place(i, i)).collect();
+        let mut moving = Moving::new(self, parameters);
+        let (mut jacobian, mut by_time) = (vec![0.0; pattern.len()], vec![0.0; n]);
+        let states = states.into_iter();
+        states
+            .map(|state| {
+                moving.jacobian(0.0, state, &mut jacobian, &mut by_time);
+                diagonal.iter().map(|&place| jacobian[place]).collect()
+            })
+            .collect()
+    }
+
     /// The eigenvalues of the Jacobian, per ms, at any state, at time 0 and without pacing or clamps: how stiff the model is
     /// there. `None` if an entry is not finite or they do not converge.
     pub fn jacobian_eigenvalues(
@@ -138,17 +159,10 @@ impl Reference {
         state: &[f64],
         parameters: &[f64],
     ) -> Option<Vec<Complex<f64>>> {
-        let mut dense = self.dense_jacobian(state, parameters);
-        if dense.iter().any(|x| !x.is_finite()) {
-            return None;
-        }
-        nalgebra::linalg::balancing::balance_parlett_reinsch(&mut dense);
-        let iterations = 200 * self.formulas.n_states.max(1);
-        let schur = Schur::try_new(dense, f64::EPSILON, iterations)?;
-        Some(schur.complex_eigenvalues().iter().copied().collect())
+        eigenvalues(&self.jacobian(state, parameters), self.formulas.n_states)
     }
 
-    fn dense_jacobian(&self, state: &[f64], parameters: &[f64]) -> nalgebra::DMatrix<f64> {
+    fn dense_jacobian(&self, state: &[f64], parameters: &[f64]) -> DMatrix<f64> {
         let mut moving = Moving::new(self, parameters);
         let mut jacobian = vec![0.0; self.formulas.pattern.len()];
         moving.jacobian(0.0, state, &mut jacobian, &mut vec![0.0; state.len()]);
@@ -252,6 +266,18 @@ impl Reference {
         };
         model.states.iter().zip(initial).map(floor).collect()
     }
+}
+
+/// The eigenvalues of a matrix of so many rows, row-major. `None` if an entry is not finite or they do not converge.
+pub fn eigenvalues(matrix: &[f64], n_rows: usize) -> Option<Vec<Complex<f64>>> {
+    if matrix.iter().any(|x| !x.is_finite()) {
+        return None;
+    }
+    let mut dense = DMatrix::from_row_slice(n_rows, n_rows, matrix);
+    balance_parlett_reinsch(&mut dense);
+    let iterations = 200 * n_rows.max(1);
+    let schur = Schur::try_new(dense, f64::EPSILON, iterations)?;
+    Some(schur.complex_eigenvalues().iter().copied().collect())
 }
 
 /// What [`run_here`] takes.

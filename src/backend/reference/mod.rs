@@ -28,5 +28,6 @@ mod watch;
 
 pub use ensemble::Fibres;
 pub use evaluate::{evaluate, evaluate_into};
-pub use fibre::{FibreEnd, Reference, ReferenceError};
+pub use fibre::{FibreEnd, Reference, ReferenceError, eigenvalues};
 pub use integrate::{SMALLEST_STEP_MS, Tolerances, Work};
+pub use tape::Tape;

@@ -124,9 +124,14 @@ impl Programs {
         let kernel = |parts: &Hoisted, n: usize| {
             Kernel::new(&parts.moving, n + parts.still.outputs.len(), engine)
         };
+        // A few milliseconds of a large model's start for each.
+        let (factor_kernel, change_kernel) = rayon::join(
+            || kernel(&factor, n_factor_inputs),
+            || kernel(&change, n_change_inputs),
+        );
         Programs {
-            factor: kernel(&factor, n_factor_inputs),
-            change: kernel(&change, n_change_inputs),
+            factor: factor_kernel,
+            change: change_kernel,
             factor_still: factor.still,
             change_still: change.still,
             clamped,

@@ -1,11 +1,9 @@
 //! A program laid out for many evaluations: the arithmetic of [`evaluate`](super::evaluate::evaluate), and so its bits, in runs of
 //! equal ops that do not wait for each other. A run is a loop over numbers, which the compiler turns into SIMD.
 
-use std::collections::HashMap;
-
 use crate::backend::cpu::Simd;
 use crate::ops::{Op, eval, match_op};
-use crate::program::{Node, Program, Value};
+use crate::program::{Node, Places, Program, Value};
 
 /// Numbers of a vector at most: runs of costly ops are filled up to a multiple of it, so that none of them is done one by one.
 const VECTOR: usize = 8;
@@ -28,9 +26,10 @@ struct Code {
     places: Vec<u32>,
 }
 
-/// A program laid out for many evaluations: inputs, numbers and results of ops in one row of memory.
+/// A program laid out for many evaluations, with the bits of [`evaluate`](super::evaluate()): inputs, numbers and results of ops in one row
+/// of memory.
 #[derive(Clone, Debug)]
-pub(super) struct Tape {
+pub struct Tape {
     simd: Simd,
     n_inputs: usize,
     /// The row at the start: a zero for absent arguments, inputs, numbers, results, room for the arguments of a run.
@@ -46,7 +45,10 @@ pub(super) struct Tape {
 
 impl Tape {
     /// `moves` says of each input whether it may differ from one [`Tape::run`] to the next.
-    pub(super) fn new(program: &Program, moves: &[bool]) -> Self {
+    ///
+    /// # Panics
+    /// If the program has an input beyond those.
+    pub fn new(program: &Program, moves: &[bool]) -> Self {
         let n_inputs = moves.len();
         let (nodes, first) = without_repetition(&program.nodes);
         let mut layout = Layout {
@@ -99,18 +101,24 @@ impl Tape {
     }
 
     /// Memory for [`Tape::run`].
-    pub(super) fn memory(&self) -> Vec<f64> {
+    pub fn memory(&self) -> Vec<f64> {
         self.row.clone()
     }
 
     /// Evaluates what stands still; `memory` was made by this tape. Inputs beyond the tape's own are left out.
-    pub(super) fn settle(&self, inputs: &[f64], memory: &mut [f64]) {
+    ///
+    /// # Panics
+    /// If inputs or memory are too few.
+    pub fn settle(&self, inputs: &[f64], memory: &mut [f64]) {
         memory[1..=self.n_inputs].copy_from_slice(&inputs[..self.n_inputs]);
         self.go_through(&self.still, memory);
     }
 
     /// Evaluates the rest into `outputs`, after [`Tape::settle`].
-    pub(super) fn run(&self, inputs: &[f64], memory: &mut [f64], outputs: &mut [f64]) {
+    ///
+    /// # Panics
+    /// If inputs or memory are too few.
+    pub fn run(&self, inputs: &[f64], memory: &mut [f64], outputs: &mut [f64]) {
         memory[1..=self.n_inputs].copy_from_slice(&inputs[..self.n_inputs]);
         self.go_through(&self.moving, memory);
         for (output, &place) in outputs.iter_mut().zip(&self.outputs) {
@@ -135,8 +143,8 @@ impl Tape {
 /// The nodes with their arguments replaced by the first node of the same structure, and that first node for each. An op
 /// that repeats another one finds the same bits, so it need not be evaluated again; nothing else is changed.
 fn without_repetition(nodes: &[Node]) -> (Vec<Node>, Vec<Value>) {
-    let mut known: HashMap<Node, Value> = HashMap::new();
-    let (mut replaced, mut first) = (Vec::new(), Vec::<Value>::new());
+    let mut known = Places::default();
+    let (mut replaced, mut first) = (Vec::with_capacity(nodes.len()), Vec::<Value>::new());
     for (i, &node) in nodes.iter().enumerate() {
         let node = match node {
             Node::Apply(op, mut args) => {
@@ -147,8 +155,9 @@ fn without_repetition(nodes: &[Node]) -> (Vec<Node>, Vec<Value>) {
             }
             Node::Constant(_) | Node::Input(_) => node,
         };
-        first.push(*known.entry(node).or_insert(Value(place(i))));
         replaced.push(node);
+        let first_place = known.find_or_add(&node, place(i), |k| replaced[k as usize]);
+        first.push(Value(first_place));
     }
     (replaced, first)
 }
@@ -170,7 +179,8 @@ impl Layout<'_> {
     fn code(&mut self, ops: &[usize]) -> Code {
         let nodes = self.nodes;
         let mut waits = vec![usize::MAX; nodes.len()];
-        let mut users: Vec<Vec<usize>> = vec![Vec::new(); nodes.len()];
+        // Where the users of each begin in the list of all users.
+        let mut first = vec![0; nodes.len() + 1];
         let mut ready: Vec<Vec<usize>> = vec![Vec::new(); Op::ALL.len()];
         for &i in ops {
             waits[i] = 0;
@@ -179,11 +189,22 @@ impl Layout<'_> {
             for a in nodes[i].args() {
                 if waits[a.index()] != usize::MAX {
                     waits[i] += 1;
-                    users[a.index()].push(i);
+                    first[a.index() + 1] += 1;
                 }
             }
             if let (0, Node::Apply(op, _)) = (waits[i], nodes[i]) {
                 ready[op as usize].push(i);
+            }
+        }
+        for k in 1..first.len() {
+            first[k] += first[k - 1];
+        }
+        let (mut next, mut users) = (first.clone(), vec![0; first[nodes.len()]]);
+        for &i in ops {
+            let args = nodes[i].args().iter().map(|a| a.index());
+            for a in args.filter(|&a| waits[a] != usize::MAX) {
+                users[next[a]] = i;
+                next[a] += 1;
             }
         }
         let mut code = Code::default();
@@ -194,7 +215,7 @@ impl Layout<'_> {
         {
             let members = std::mem::take(&mut ready[kind]);
             self.run(Op::ALL[kind], &members, &mut code);
-            for user in members.iter().flat_map(|&i| &users[i]) {
+            for user in members.iter().flat_map(|&i| &users[first[i]..first[i + 1]]) {
                 waits[*user] -= 1;
                 if let (0, Node::Apply(op, _)) = (waits[*user], nodes[*user]) {
                     ready[op as usize].push(*user);

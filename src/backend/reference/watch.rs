@@ -67,6 +67,7 @@ impl Watch {
         if t0 < 0.0 || half == 0 {
             return;
         }
+        let with_courses = fibres.wants_courses();
         let mut from = t0;
         // A cubic over a step of the multistep method is within the error that is allowed; over several it would not be.
         let n_pieces = step.n_equal();
@@ -79,6 +80,18 @@ impl Watch {
                 step.from_ms + x * (step.to_ms - step.from_ms)
             };
             let to = if last { t1 } else { start_ms + at_ms };
+            if !with_courses {
+                if n_pieces == 1 {
+                    for &i in reference.watched() {
+                        self.between[i] = method.d[0][i];
+                    }
+                } else {
+                    method.interpolate(place(at_ms), &mut self.between);
+                }
+                moving.sample(at_ms, &self.between, &mut self.observed[..half]);
+                fibres.on_point(key, &self.observed[..half]);
+                continue;
+            }
             std::mem::swap(&mut self.observed, &mut self.before);
             // At the end of a step of the multistep method the rates are known from its equation.
             if n_pieces == 1 {

@@ -19,6 +19,8 @@ pub use measure::{Measured, Row, TARGETS, Targets};
 pub use subject::{Occasion, SUBJECTS, Subject};
 pub use truth::Truth;
 
+use std::sync::Arc;
+
 use crate::backend::Experiment;
 use crate::backend::reference::ReferenceError;
 use crate::feature::{FeatureKind, FeatureSpec};
@@ -187,7 +189,7 @@ impl Trial {
         let duration_ms = self.occasion.duration_ms();
         let ours = self.literals.iter().chain(&self.model.states);
         Experiment {
-            model: self.model.clone(),
+            model: Arc::new(self.model.clone()),
             varied: ours.copied().map(Some).collect(),
             schedule: self.schedule(&self.occasion.protocol(level), duration_ms),
             n_recorded: observables.len(),
@@ -204,7 +206,7 @@ impl Trial {
     /// Rest before the occasion: no pulses, the states at its end.
     fn rest(&self) -> Experiment {
         Experiment {
-            model: self.model.clone(),
+            model: Arc::new(self.model.clone()),
             varied: self.literals.iter().copied().map(Some).collect(),
             schedule: self.schedule(&Protocol::default(), self.rest_ms),
             observables: self.model.states.clone(),
