@@ -21,7 +21,7 @@ pub use hoist::{Hoisted, hoist};
 pub use lower::{Input, LowerError, Rhs, initial_state, lower};
 pub(crate) use map::{Map, Places, Set};
 pub use order::{Program, bound_exponentials, fuse, program, program_in_order};
-pub use share::share_exponentials;
+pub use share::{share_divisions, share_exponentials};
 pub(crate) use substitute::substitute;
 
 #[cfg(test)]

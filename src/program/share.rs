@@ -1,4 +1,5 @@
-//! Exponentials that differ by a known factor, or are a known power of one another, are computed once.
+//! What costs much is computed once: exponentials that differ by a known factor, or are a known power of one another, and reciprocals of what
+//! several values are divided by.
 //!
 //! Rates of one channel, and of different ones, are often exponentials of the potential with one slope and another offset: `exp((V - 10)/8)`
 //! and `exp((V - 25)/8)`, or `exp((25 - V)/8)`. They are multiples of one another, or of its reciprocal; with twice the slope, the square of one.
@@ -81,6 +82,42 @@ pub fn share_exponentials(graph: &mut Graph, roots: &[Value]) -> Vec<Value> {
         })
         .collect();
     let mut known: Vec<(Value, Argument)> = Vec::new();
+    rebuilt(graph, needed, roots, |graph, op, args| match op {
+        Op::Exp => Some(share(graph, args[0], &all, &mut known)),
+        _ => None,
+    })
+}
+
+/// The same values, where several are divided by one, with its reciprocal: a division keeps a processor busy for as long as ten products do,
+/// or thirty. What is given up is one more rounding.
+pub fn share_divisions(graph: &mut Graph, roots: &[Value]) -> Vec<Value> {
+    let needed = needed(graph, roots);
+    let mut divides: Map<Value, u32> = Map::default();
+    for &v in &needed {
+        match graph.node(v) {
+            Node::Apply(Op::Div, [_, by, _]) | Node::Apply(Op::Recip, [by, ..]) => {
+                *divides.entry(by).or_default() += 1;
+            }
+            _ => {}
+        }
+    }
+    // Divisors may have become others when their users are looked at; those that have are left alone.
+    rebuilt(graph, needed, roots, |graph, op, args| match op {
+        Op::Div if divides.get(&args[1]).is_some_and(|&n| n > 1) => {
+            let reciprocal = graph.apply(Op::Recip, &[args[1]]);
+            Some(graph.mul(args[0], reciprocal))
+        }
+        _ => None,
+    })
+}
+
+/// The roots after `other` has had its way with each operation that is needed, its arguments being new already.
+fn rebuilt(
+    graph: &mut Graph,
+    needed: Vec<Value>,
+    roots: &[Value],
+    mut other: impl FnMut(&mut Graph, Op, &[Value]) -> Option<Value>,
+) -> Vec<Value> {
     let mut by: Map<Value, Value> = Map::default();
     for v in needed {
         let Node::Apply(op, args) = graph.node(v) else {
@@ -89,10 +126,10 @@ pub fn share_exponentials(graph: &mut Graph, roots: &[Value]) -> Vec<Value> {
         };
         let old = &args[..op.arity()];
         let new: Vec<Value> = old.iter().map(|a| by[a]).collect();
-        let shared = match op {
-            Op::Exp => share(graph, new[0], &all, &mut known),
-            _ if new == old => v,
-            _ => graph.apply(op, &new),
+        let shared = match other(graph, op, &new) {
+            Some(shared) => shared,
+            None if new == old => v,
+            None => graph.apply(op, &new),
         };
         by.insert(v, shared);
     }
@@ -227,6 +264,26 @@ mod tests {
         // The second is three times the first, the third is further than 7 from both; the last is 16 times the first.
         let exponents = [(0.1, 0.0), (0.3, 0.0), (0.1, 7.5), (1.6, 0.0)];
         assert_eq!(shared(&exponents, 1.0).0, 4);
+    }
+
+    #[test]
+    fn what_several_are_divided_by_is_divided_by_once() {
+        let mut graph = Graph::new(Style::Simplified);
+        let inputs: Vec<Value> = (0..4).map(|k| graph.input(k)).collect();
+        let quotient = |graph: &mut Graph, a: usize, b: usize| graph.div(inputs[a], inputs[b]);
+        let roots = [
+            quotient(&mut graph, 0, 1),
+            quotient(&mut graph, 2, 1),
+            quotient(&mut graph, 0, 3),
+        ];
+        let roots = share_divisions(&mut graph, &roots);
+        let program = program(&graph, &roots);
+        let count = |op: Op| {
+            let is_op = |node: &&Node| matches!(node, Node::Apply(o, _) if *o == op);
+            program.nodes.iter().filter(is_op).count()
+        };
+        // A single one stays as it is.
+        assert_eq!((count(Op::Recip), count(Op::Div)), (1, 1));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use crate::model::{Model, VariableId};
 use crate::ops::{Algebra, Op};
 use crate::program::{
     Graph, Input, LowerError, Map, Program, Rhs, Style, Tangents, Value, bound_exponentials, fuse,
-    lower, program_in_order, share_exponentials, substitute,
+    lower, program_in_order, share_divisions, share_exponentials, substitute,
 };
 
 use super::rosenbrock::Table;
@@ -357,7 +357,8 @@ fn assemble(
     }
     let n_outputs = outputs.len();
     outputs.extend(first);
-    let mut outputs = share_exponentials(&mut rhs.graph, &outputs);
+    let outputs = share_exponentials(&mut rhs.graph, &outputs);
+    let mut outputs = share_divisions(&mut rhs.graph, &outputs);
     let first = outputs.split_off(n_outputs);
     let program = StepProgram {
         scheme: request.scheme,
