@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use crate::ops::{Algebra, Op};
 
 use super::recognise::sum_of;
-use super::{Graph, Map, Node, Set, Value};
+use super::{Graph, Map, Node, Value};
 
 /// Largest difference of two offsets. An exponential is held within `exp(±80)` in single precision, so that what is made of it by a
 /// factor of `exp(±7)` is neither infinite nor denormal.
@@ -118,22 +118,25 @@ fn rebuilt(
     roots: &[Value],
     mut other: impl FnMut(&mut Graph, Op, &[Value]) -> Option<Value>,
 ) -> Vec<Value> {
-    let mut by: Map<Value, Value> = Map::default();
+    // By node; what is made here is not looked up again.
+    let mut by = vec![Value::NONE; graph.nodes().len()];
     for v in needed {
         let Node::Apply(op, args) = graph.node(v) else {
-            by.insert(v, v);
+            by[v.index()] = v;
             continue;
         };
-        let old = &args[..op.arity()];
-        let new: Vec<Value> = old.iter().map(|a| by[a]).collect();
-        let shared = match other(graph, op, &new) {
+        let mut new = args;
+        for a in &mut new[..op.arity()] {
+            *a = by[a.index()];
+        }
+        let shared = match other(graph, op, &new[..op.arity()]) {
             Some(shared) => shared,
-            None if new == old => v,
-            None => graph.apply(op, &new),
+            None if new == args => v,
+            None => graph.apply(op, &new[..op.arity()]),
         };
-        by.insert(v, shared);
+        by[v.index()] = shared;
     }
-    roots.iter().map(|r| by[r]).collect()
+    roots.iter().map(|r| by[r.index()]).collect()
 }
 
 /// The exponential of an argument: what is known, as it is or raised to a power and times a factor; else a new one, which may be a root that
@@ -184,14 +187,15 @@ fn raise(graph: &mut Graph, value: Value, power: f64) -> Value {
 
 /// What the roots need, in the order in which it was written.
 fn needed(graph: &Graph, roots: &[Value]) -> Vec<Value> {
-    let mut seen: Set<Value> = roots.iter().copied().collect();
+    let mut seen = vec![false; graph.nodes().len()];
     let mut open = roots.to_vec();
     while let Some(v) = open.pop() {
-        open.extend(graph.node(v).args().iter().filter(|a| seen.insert(**a)));
+        if !std::mem::replace(&mut seen[v.index()], true) {
+            open.extend(graph.node(v).args());
+        }
     }
-    let mut needed: Vec<Value> = seen.into_iter().collect();
-    needed.sort_unstable();
-    needed
+    let all = (0..seen.len() as u32).map(Value);
+    all.filter(|v| seen[v.index()]).collect()
 }
 
 #[cfg(test)]

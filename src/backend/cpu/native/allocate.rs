@@ -112,8 +112,10 @@ const NEAR: u32 = 32;
 
 struct Allocator<'a> {
     block: &'a Block,
-    /// Positions in the order at which each value is used, last first.
-    uses: Vec<Vec<u32>>,
+    /// Positions in the order at which each value is used, value by value; the next one of each, and where its last one ends.
+    uses: Vec<u32>,
+    next: Vec<u32>,
+    end: Vec<u32>,
     rules: Rules,
     /// Where a value is in memory.
     memory: Vec<Option<Place>>,
@@ -129,11 +131,25 @@ struct Allocator<'a> {
 /// Allots registers to a block in a running order, in pieces of about `piece` steps.
 pub(super) fn allocate(block: &Block, order: &[Id], rules: Rules, piece: usize) -> Allocated {
     let n = block.list.len();
-    let mut uses = vec![Vec::new(); n];
-    for (position, &i) in order.iter().enumerate().rev() {
-        for &a in block.list[i as usize].args() {
-            uses[a as usize].push(position as u32);
+    let args = |i: Id| block.list[i as usize].args().iter().copied();
+    let mut next = vec![0; n];
+    for a in order.iter().flat_map(|&i| args(i)) {
+        next[a as usize] += 1;
+    }
+    let mut n_uses = 0;
+    for next in &mut next {
+        (*next, n_uses) = (n_uses, n_uses + *next);
+    }
+    let (mut uses, mut end) = (vec![0; n_uses as usize], next.clone());
+    for (position, &i) in order.iter().enumerate() {
+        for a in args(i) {
+            uses[end[a as usize] as usize] = position as u32;
+            end[a as usize] += 1;
         }
+    }
+    let mut is_output = vec![false; n];
+    for &(id, ..) in &block.outputs {
+        is_output[id as usize] = true;
     }
     let has_calls = order
         .iter()
@@ -141,6 +157,8 @@ pub(super) fn allocate(block: &Block, order: &[Id], rules: Rules, piece: usize) 
     let mut a = Allocator {
         block,
         uses,
+        next,
+        end,
         rules,
         memory: vec![None; n],
         register: vec![None; n],
@@ -163,7 +181,7 @@ pub(super) fn allocate(block: &Block, order: &[Id], rules: Rules, piece: usize) 
         a.memory[i] = match primitive.code {
             Code::Input { row, part } => Some(input(block, row, part)),
             Code::Constant(bits) => {
-                let used = !a.uses[i].is_empty() || block.outputs.iter().any(|o| o.0 == i as Id);
+                let used = a.next[i] < a.end[i] || is_output[i];
                 used.then(|| a.number(bits))
             }
             _ => None,
@@ -237,7 +255,12 @@ impl Allocator<'_> {
     }
 
     fn next_use(&self, id: Id) -> u32 {
-        self.uses[id as usize].last().copied().unwrap_or(NEVER)
+        let (next, end) = (self.next[id as usize], self.end[id as usize]);
+        if next < end {
+            self.uses[next as usize]
+        } else {
+            NEVER
+        }
     }
 
     fn pin(&mut self, register: Register) {
@@ -321,7 +344,8 @@ impl Allocator<'_> {
         if !self.rules.reads_memory {
             return Operand::Register(self.in_register(id));
         }
-        let again = self.uses[id as usize].iter().rev().find(|&&u| u > position);
+        let left = self.next[id as usize] as usize..self.end[id as usize] as usize;
+        let again = self.uses[left].iter().find(|&&u| u > position);
         let is_free =
             (0..self.holds.len()).any(|r| self.holds[r].is_none() && self.pinned & 1 << r == 0);
         if is_free && again.is_some_and(|&u| u - position <= NEAR) {
@@ -517,7 +541,8 @@ impl Allocator<'_> {
     /// Counts off the uses of arguments by the present primitive.
     fn count(&mut self, args: &[Id]) {
         for &a in args {
-            self.uses[a as usize].pop();
+            let next = &mut self.next[a as usize];
+            *next = (*next + 1).min(self.end[a as usize]);
         }
     }
 

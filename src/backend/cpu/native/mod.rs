@@ -111,7 +111,11 @@ impl Native {
             .map(|&[output, input]| [(n_inputs + output) as u32, input as u32])
             .collect();
         let parts = if block.list.len() <= small { 2 } else { 1 };
-        let block = block.repeated(parts);
+        let block = if parts == 1 {
+            block
+        } else {
+            block.repeated(parts)
+        };
         let order = schedule::schedule(&block, set.window(parts));
         let allocated = allocate::allocate(&block, &order, set.rules(), PIECE);
         let n_rows = n_inputs + program.outputs.len();

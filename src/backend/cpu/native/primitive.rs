@@ -3,6 +3,8 @@
 //! A [`Block`] is a list of primitives, each of which names earlier ones; equal primitives are shared while it grows. Every primitive is
 //! exact in IEEE terms, so a block computes the bits that the ops' bodies compute, in any order that respects the arguments.
 
+use std::hash::{Hash, Hasher};
+
 use crate::program::Map;
 
 /// A primitive's place in its block.
@@ -134,10 +136,20 @@ pub(super) enum Function {
 }
 
 /// One primitive and its arguments.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Primitive {
     pub code: Code,
     pub args: [Id; 4],
+}
+
+/// Three words for each: they are looked up some ten thousand times while a large program is compiled.
+impl Hash for Primitive {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.code.hash(state);
+        let [a, b, c, d] = self.args.map(u64::from);
+        state.write_u64(a << 32 | b);
+        state.write_u64(c << 32 | d);
+    }
 }
 
 impl Primitive {

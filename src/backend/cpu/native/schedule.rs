@@ -15,28 +15,20 @@ const WIDTH: u32 = 2;
 /// Computed primitives in running order; what no output needs is left out.
 pub(super) fn schedule(block: &Block, window: usize) -> Vec<Id> {
     let n = block.list.len();
-    let mut users: Vec<Vec<Id>> = vec![Vec::new(); n];
     let needed = needed(block);
     let order: Vec<Id> = (0..n as Id)
         .filter(|&i| needed[i as usize] && !block.list[i as usize].code.is_given())
         .collect();
+    let users = Users::new(block, &order);
     let mut waits = vec![0u32; n];
-    for &i in &order {
-        let mut args: Vec<Id> = block.list[i as usize].args().to_vec();
-        args.sort_unstable();
-        args.dedup();
-        for a in args {
-            if !block.list[a as usize].code.is_given() {
-                users[a as usize].push(i);
-                waits[i as usize] += 1;
-            }
-        }
+    for &u in &users.list {
+        waits[u as usize] += 1;
     }
     let latency = |i: Id| block.list[i as usize].code.latency(block.double);
     // Cycles from the start of a primitive to the end of the longest chain behind it.
     let mut way = vec![0u32; n];
     for &i in order.iter().rev() {
-        let behind = users[i as usize].iter().map(|&u| way[u as usize]).max();
+        let behind = users.of(i).iter().map(|&u| way[u as usize]).max();
         way[i as usize] = latency(i) + behind.unwrap_or(0);
     }
     let mut ready_at = vec![0u32; n];
@@ -74,7 +66,7 @@ pub(super) fn schedule(block: &Block, window: usize) -> Vec<Id> {
         placed.push(i);
         n_open -= 1;
         begun += 1;
-        for &u in &users[i as usize] {
+        for &u in users.of(i) {
             waits[u as usize] -= 1;
             let at = &mut ready_at[u as usize];
             *at = (*at).max(cycle + latency(i));
@@ -84,6 +76,44 @@ pub(super) fn schedule(block: &Block, window: usize) -> Vec<Id> {
         }
     }
     placed
+}
+
+/// The computed primitives that use each one, in the order of the block.
+struct Users {
+    /// Where the users of each begin in the list.
+    first: Vec<u32>,
+    list: Vec<Id>,
+}
+
+impl Users {
+    fn new(block: &Block, order: &[Id]) -> Self {
+        let each = |act: &mut dyn FnMut(Id, Id)| {
+            for &i in order {
+                let args = block.list[i as usize].args();
+                for (k, &a) in args.iter().enumerate() {
+                    if !args[..k].contains(&a) && !block.list[a as usize].code.is_given() {
+                        act(a, i);
+                    }
+                }
+            }
+        };
+        let mut first = vec![0; block.list.len() + 1];
+        each(&mut |a, _| first[a as usize + 1] += 1);
+        for k in 1..first.len() {
+            first[k] += first[k - 1];
+        }
+        let mut next = first.clone();
+        let mut list = vec![0; next[next.len() - 1] as usize];
+        each(&mut |a, i| {
+            list[next[a as usize] as usize] = i;
+            next[a as usize] += 1;
+        });
+        Users { first, list }
+    }
+
+    fn of(&self, i: Id) -> &[Id] {
+        &self.list[self.first[i as usize] as usize..self.first[i as usize + 1] as usize]
+    }
 }
 
 /// Which primitives the outputs need.
