@@ -5,7 +5,7 @@
 #SBATCH --mem=4G
 #SBATCH --time=04:00:00
 #SBATCH --requeue
-#SBATCH --signal=B:TERM@120
+#SBATCH --signal=B:USR1@120
 #SBATCH --open-mode=append
 #SBATCH --output=%x-%A-%a.log
 # One part of a study for each task of a SLURM array:
@@ -14,8 +14,8 @@
 #   sbatch --dependency=afterok:$job --wrap "sarcolemma merge cramp.h5 cramp.shard-*-of-8.h5"
 #
 # A task that was cut off is queued again with the same number: it goes on from the file that it left, or begins again where that cannot be.
-# SLURM itself queues again what a node's failure, a higher job or `scontrol requeue` cut off; the rest, time that is over
-# (SIGTERM two minutes before) and a program that was killed, is queued again from here, RESTARTS times at most. `scancel` ends a task.
+# SLURM itself queues again what a node's failure, a higher job or `scontrol requeue` cut off; a task whose time is over
+# (SIGUSR1 two to three minutes before) or whose program was killed is queued again from here, RESTARTS times at most. `scancel` ends a task.
 set -euo pipefail
 
 study=$1
@@ -28,8 +28,10 @@ output=$(basename "$study" .toml).shard-$part-of-$parts.h5
 
 child=
 cut=
-# SLURM's signal comes to this script alone; without the trap it would end before the program has taken its checkpoint.
-trap 'cut=1; [ -z "$child" ] || kill -TERM "$child" 2>/dev/null || true' TERM
+# SIGUSR1 comes to this script alone. SIGTERM comes to the program, too (a second one would end it before it has taken its checkpoint); without the
+# trap this script would end first.
+trap 'cut=1; [ -z "$child" ] || kill -TERM "$child" 2>/dev/null || true' USR1
+trap 'cut=1' TERM
 
 # Runs the program and leaves its exit code in $status.
 call() {
@@ -60,10 +62,12 @@ case $status in
         ;;
     # Interrupted, SIGKILL, SIGTERM. A task that runs no more for SLURM was cancelled, or is queued again already.
     130 | 137 | 143)
+        # By both numbers: SLURM_JOB_ID of an array's last task is the number of the whole array.
+        task=${SLURM_ARRAY_JOB_ID}_$part
         if [ "${SLURM_RESTART_COUNT:-0}" -lt "${RESTARTS:-9}" ] &&
-            [ -n "$(squeue --noheader --jobs "$SLURM_JOB_ID" --states RUNNING --format %i)" ]; then
+            [ -n "$(squeue --noheader --jobs "$task" --states RUNNING --format %i)" ]; then
             echo "cut off (code $status): queued again" >&2
-            scontrol requeue "$SLURM_JOB_ID"
+            scontrol requeue "$task"
         fi
         ;;
 esac
