@@ -43,8 +43,25 @@ pub struct Args {
     pub json: bool,
 }
 
+/// Lets this process hold as many files open as the system allows it, since every part is held open: usually the limit is 1024 only because
+/// nobody has asked for more.
+fn hold_many_files() {
+    #[cfg(unix)]
+    {
+        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+        let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+        let all = Rlimit {
+            current: maximum,
+            maximum,
+        };
+        // Where it is refused, opening a part tells so when there are too many.
+        let _ = setrlimit(Resource::Nofile, all);
+    }
+}
+
 /// Joins the parts.
 pub fn execute(args: Args) -> Result<Exit, Failure> {
+    hold_many_files();
     let mut joined = join(
         &args.output,
         &args.parts,

@@ -124,11 +124,17 @@ impl Programs {
         let kernel = |parts: &Hoisted, n: usize| {
             Kernel::new(&parts.moving, n + parts.still.outputs.len(), engine)
         };
-        // A few milliseconds of a large model's start for each.
-        let (factor_kernel, change_kernel) = rayon::join(
-            || kernel(&factor, n_factor_inputs),
-            || kernel(&change, n_change_inputs),
-        );
+        // A few milliseconds of a large model's start for each, side by side. The thread is not one of rayon's: all that it has may be waiting
+        // for these programs.
+        let (factor_kernel, change_kernel) = std::thread::scope(|scope| {
+            let factor_kernel = scope.spawn(|| kernel(&factor, n_factor_inputs));
+            let change_kernel = kernel(&change, n_change_inputs);
+            let factor_kernel = factor_kernel.join();
+            (
+                factor_kernel.unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+                change_kernel,
+            )
+        });
         Programs {
             factor: factor_kernel,
             change: change_kernel,

@@ -254,7 +254,7 @@ impl Comparison<'_> {
         }
         assert_eq!(device[0], cpu[0], "{}: {events:?} for {times:?}", self.what);
         self.close(device[3].signum(), cpu[3].signum(), 0.0);
-        self.close(device[3].abs(), cpu[3].abs(), self.rounding.value);
+        self.nearest_turn(device[3].abs());
         seen.spikes += times.len();
         // The course may be off by rounding, so the crossing lies between those of the threshold less and more by that much.
         let at = |by: f64| {
@@ -289,6 +289,33 @@ impl Comparison<'_> {
                 self.what
             );
         }
+    }
+
+    /// How near a turning point has come to the threshold. Where a course is level at an end of a piece to within rounding, there may be
+    /// one or none.
+    fn nearest_turn(&self, device: f64) {
+        let bound = self.rounding.value;
+        let (mut sure, mut doubtful) = (f64::INFINITY, f64::INFINITY);
+        for p in pieces(self.course, self.spec) {
+            let mut gathered = self.spec.start();
+            self.spec.feed(&mut gathered, &p, &mut |_| {});
+            let of_piece = self.spec.nearest_turn(&gathered);
+            let is_level = |slope: f64| (slope * p.length()).abs() <= 4.0 * bound;
+            let ends = [(p.g0, is_level(p.d0)), (p.g1, is_level(p.d1))];
+            for (value, _) in ends.iter().filter(|e| e.1) {
+                doubtful = doubtful.min((value - self.spec.threshold).abs());
+            }
+            if ends.iter().any(|e| e.1) {
+                doubtful = doubtful.min(of_piece);
+            } else {
+                sure = sure.min(of_piece);
+            }
+        }
+        assert!(
+            device >= sure.min(doubtful) - bound && (device <= sure + bound),
+            "{}: a turning point at {device} from the threshold, {sure} or {doubtful} on the CPU, allowed {bound:e}",
+            self.what
+        );
     }
 
     fn time_above(&self, device: [f64; 4], seen: &mut Seen) {
