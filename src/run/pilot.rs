@@ -11,7 +11,6 @@
 
 use std::sync::{Arc, OnceLock};
 
-
 use crate::backend::Experiment;
 use crate::backend::reference::{
     FibreEnd, Fibres, Reference, ReferenceError, Tolerances, Work, eigenvalues,

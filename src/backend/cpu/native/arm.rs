@@ -144,7 +144,7 @@ pub(super) fn assemble(
         let start = a.code.len();
         for offset in (0..frame.row as u32).step_by(8) {
             // ldr scratch, [rows, offset]; orr other, other, scratch
-            a.emit(0xf940_0000 | offset / 8 << 10 | ROWS << 5 | SCRATCH);
+            a.emit(0xf940_0000 | (offset / 8) << 10 | ROWS << 5 | SCRATCH);
             a.emit(0xaa00_0000 | SCRATCH << 16 | OTHER << 5 | OTHER);
         }
         a.advance(ROWS, frame.tile);
@@ -210,12 +210,12 @@ impl Assembler {
 
     /// Writes a general register to the stack.
     fn keep(&mut self, register: u32, place: u32) {
-        self.emit(0xf900_0000 | place / 8 << 10 | STACK << 5 | register);
+        self.emit(0xf900_0000 | (place / 8) << 10 | STACK << 5 | register);
     }
 
     /// Reads what was written there.
     fn kept(&mut self, register: u32, place: u32) {
-        self.emit(0xf940_0000 | place / 8 << 10 | STACK << 5 | register);
+        self.emit(0xf940_0000 | (place / 8) << 10 | STACK << 5 | register);
     }
 
     /// Adds a number to a general register.

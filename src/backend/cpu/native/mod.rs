@@ -218,7 +218,7 @@ impl Native {
         for (rows, far) in rows.chunks_exact_mut(tile).zip(far.chunks_exact_mut(tile)) {
             for &[output, input] in &self.carried {
                 let [output, input] = [output, input].map(|row| row as usize * self.tile_lanes);
-                if taken % 2 == 0 {
+                if taken.is_multiple_of(2) {
                     rows[output..][..self.tile_lanes]
                         .copy_from_slice(&far[input..][..self.tile_lanes]);
                 } else {
