@@ -311,6 +311,16 @@ impl Comparison<'_> {
                 sure = sure.min(of_piece);
             }
         }
+        if device.is_nan() {
+            // No piece was seen.
+            assert_eq!(
+                (sure, doubtful),
+                (f64::INFINITY, f64::INFINITY),
+                "{}",
+                self.what
+            );
+            return;
+        }
         assert!(
             device >= sure.min(doubtful) - bound && (device <= sure + bound),
             "{}: a turning point at {device} from the threshold, {sure} or {doubtful} on the CPU, allowed {bound:e}",
