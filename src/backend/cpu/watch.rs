@@ -98,7 +98,7 @@ impl Watch {
 
     /// The program with polynomials in the place of the gates' mean exponentials, which are that as long as a step is short beside the gates' time
     /// constants; a lane in which one is not asks to be looked at, and the whole program has to be run then. `None` where there is no such
-    /// exponential. A gate costs a third less.
+    /// exponential.
     pub fn hopeful<T: Lane>(&self, watched: &Program) -> Option<Program> {
         let mut w = Writer(Program {
             nodes: Vec::with_capacity(watched.nodes.len()),
