@@ -62,6 +62,7 @@ const N_DRIVEN: u32 = 0u;
 // Ticks.
 const LARGEST_STEP: u32 = 1000u;
 const LARGEST_SETTLING_STEP: u32 = 1000u;
+const LARGEST_HELD_STEP: u32 = 1000u;
 const SMALLEST_STEP: u32 = 50u;
 const FIRST_STEP: u32 = 1000u;
 const TICKS_PER_TIME: Real = Real(100000.0);
@@ -233,11 +234,14 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
         //<
         let on_edge = (flags & ON_EDGE) != 0u;
         let ends = on_edge && segment + 1u == frame.n_segments;
-        let fits = (is_finite_real(error) && error <= Real(1.0)) || (flags & FLOOR) != 0u;
+        // A pivot was too small: a step so long may damp a mode that grows.
+        let may_hold = growth < Real(0.0) && (now.y & 0x80000000u) == 0u && step > LARGEST_HELD_STEP;
+        let fits = !may_hold && ((is_finite_real(error) && error <= Real(1.0)) || (flags & FLOOR) != 0u);
         if !fits && !on_edge && ADAPTIVE && step > SMALLEST_STEP {
             // The piece stays open: the slopes that close it are those of a step that is taken.
-            let shrink = select(Real(0.2), growth, is_finite_real(growth));
-            wanted = max(u32(Real(step) * shrink), SMALLEST_STEP);
+            let shrink = select(Real(0.2), abs(growth), is_finite_real(growth));
+            let shrunk = u32(Real(step) * shrink);
+            wanted = max(select(shrunk, min(shrunk, LARGEST_HELD_STEP), may_hold), SMALLEST_STEP);
             rejected += 1u;
             continue;
         }
@@ -318,9 +322,9 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
         //<
         if ADAPTIVE {
             last_error = log_error;
-            let grown = u32(min(Real(step) * growth, Real(1073741824.0)));
+            let grown = u32(min(Real(step) * abs(growth), Real(1073741824.0)));
             // A step cut short by an edge says nothing against the longer one that was wanted.
-            wanted = max(select(grown, max(grown, wanted), step < wanted && growth >= Real(1.0)), SMALLEST_STEP);
+            wanted = max(select(grown, max(grown, wanted), step < wanted && abs(growth) >= Real(1.0)), SMALLEST_STEP);
         }
         if step == left {
             flags |= ON_EDGE;

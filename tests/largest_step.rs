@@ -1,5 +1,5 @@
-//! The largest step of an adaptive scheme: what a study wins by a longer one, what stays the same, and why there is a bound at
-//! all.
+//! The largest step of an adaptive scheme: what a study wins by a longer one, what stays the same, and what keeps long steps from
+//! holding a rest that has become unstable.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -94,8 +94,8 @@ fn a_train_after_a_long_rest_is_the_same_train() {
         let (n, m) = (steps(&short), steps(&long));
         println!("{engine:?}: {n} and {m} steps, spikes {shift:.1e} ms apart, force {force:.1e}");
         assert!(
-            m + 1900 < n,
-            "{engine:?}: 10 s of rest take 2000 steps of 5 ms"
+            m + 400 < n,
+            "{engine:?}: 10 s of rest take 500 steps of 20 ms"
         );
         assert!(shift <= 1e-3, "{engine:?}: {shift} ms");
         assert!(force <= 1e-4, "{engine:?}: {force}");
@@ -103,7 +103,7 @@ fn a_train_after_a_long_rest_is_the_same_train() {
 }
 
 /// A rest that is stable while `rate` is below 0, and from which `y` runs away to 1 once it is above.
-const UNSTABLE: &str = "\
+const RUNS_AWAY: &str = "\
 [[model]]
 name: unstable
 c.y = 0
@@ -118,28 +118,102 @@ dot(y) = rate * y * (1 - y) + push
     in [1]
 ";
 
-/// Between 10 and 20 s the rate goes from -0.05 to 0.05 per ms: from 15 s on the rest is unstable, and 1 s later `y` has grown
-/// by `e^2.5`, 4 s later by `e^40`.
+/// The same, but the way to a circle of radius 1 is a spiral: one turn takes 63 ms.
+const SPIRALS: &str = "\
+[[model]]
+name: unstable
+c.y = 0
+c.z = 0
+[c]
+t = 0 [ms] bind time
+    in [ms]
+rate = -0.05 [1/ms]
+    in [1/ms]
+turn = 0.1 [1/ms]
+    in [1/ms]
+push = 1e-9 [1/ms]
+    in [1/ms]
+size = y * y + z * z
+    in [1]
+dot(y) = rate * y * (1 - size) - turn * z + push
+    in [1]
+dot(z) = rate * z * (1 - size) + turn * y
+    in [1]
+";
+
+/// Between 10 and 20 s the rate goes from -0.05 to 0.05 per ms: from 15 s on the rest is unstable, and 1 s later a deviation has
+/// grown by `e^5`, 4 s later by `e^80`.
+fn unstable(scheme: &str, largest: &str, variables: &str) -> String {
+    format!(
+        "model = 'made'\nduration = '30 s'\nscheme = '{scheme}'\n{largest}\n[population]\nfibres = 1\n\
+         [[protocol.set]]\nat = '10 s'\nparameter = 'c.rate'\nvalue = '0.05 1/ms'\nramp = '10 s'\n\
+         [record]\nevery = '1 s'\nvariables = [{variables}]\n"
+    )
+}
+
+/// A step that is long beside the time in which a mode grows would damp it, and the signs of the pivots tell.
 #[test]
-fn long_steps_hold_an_unstable_rest_and_the_usual_bound_does_not() {
-    let text = |scheme: &str, largest: &str| {
-        format!(
-            "model = 'made'\nduration = '30 s'\nscheme = '{scheme}'\n{largest}\n[population]\nfibres = 1\n\
-             [[protocol.set]]\nat = '10 s'\nparameter = 'c.rate'\nvalue = '0.05 1/ms'\nramp = '10 s'\n\
-             [record]\nevery = '1 s'\nvariables = ['c.y']\n"
-        )
-    };
+fn no_step_however_long_holds_an_unstable_rest() {
     for (engine, scheme) in pairs() {
-        let at =
-            |largest: &str| run(&study(&text(scheme, largest), UNSTABLE), engine).trace("c.y", 0);
-        let y = at("");
-        assert!((y[19] - 1.0).abs() < 1e-3, "{engine:?} {scheme}: {y:?}");
-        // What the bound is there to prevent. If this fails because y is 1, long steps have become safer than they are said to be.
-        let y = at("largest_step = '5 s'");
-        println!("{engine:?} {scheme}: {y:?}");
-        assert!(y[19].abs() < 0.1, "{engine:?} {scheme}: {y:?}");
-        // The end of the ramp is an edge, after which steps are short once more.
-        assert!((y[30] - 1.0).abs() < 1e-3, "{engine:?} {scheme}: {y:?}");
+        for largest in ["", "largest_step = '5 s'"] {
+            let ran = run(
+                &study(&unstable(scheme, largest, "'c.y'"), RUNS_AWAY),
+                engine,
+            );
+            let (y, n) = (ran.trace("c.y", 0), steps(&ran));
+            println!("{engine:?} {scheme} {largest}: {n} steps, {y:?}");
+            // Still at rest while that is stable, gone four seconds later.
+            assert!(y[15].abs() < 1e-3, "{engine:?} {scheme}: {y:?}");
+            assert!((y[19] - 1.0).abs() < 1e-3, "{engine:?} {scheme}: {y:?}");
+            if !largest.is_empty() {
+                // With steps of 20 ms these 30 s take 1500.
+                assert!(n < 1000, "{engine:?} {scheme}: {n} steps");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_rest_that_is_left_in_a_spiral_is_not_held_either() {
+    for (engine, scheme) in pairs() {
+        for largest in ["", "largest_step = '5 s'"] {
+            let text = unstable(scheme, largest, "'c.y', 'c.z'");
+            let ran = run(&study(&text, SPIRALS), engine);
+            let (y, z) = (ran.trace("c.y", 0), ran.trace("c.z", 0));
+            let radius: Vec<f64> = y.iter().zip(&z).map(|(y, z)| y.hypot(*z)).collect();
+            println!(
+                "{engine:?} {scheme} {largest}: {} steps, {radius:?}",
+                steps(&ran)
+            );
+            assert!(radius[15] < 1e-3, "{engine:?} {scheme}: {radius:?}");
+            // Samples lie on cubics between the ends of steps: the tolerance allows a circle some percent less round.
+            assert!(
+                (radius[19] - 1.0).abs() < 0.05,
+                "{engine:?} {scheme}: {radius:?}"
+            );
+        }
+    }
+}
+
+/// The axon loses its rest to an oscillation while its potassium conductance falls. A slow passage leaves late, the later the smaller the
+/// errors are that it grows from: with steps of 0.5 ms 17.5 s after the start, by the reference, with errors of 1e-8, at 18.8 s (2026-11-29).
+#[test]
+fn an_axon_that_loses_its_rest_slowly_fires() {
+    for engine in Engine::lanes() {
+        for largest in ["", "largest_step = '5 s'"] {
+            let text = format!(
+                "model = 'hodgkin_huxley_1952'\nduration = '20 s'\nscheme = 'ros4'\n{largest}\n[population]\nfibres = 1\n\
+                 [[protocol.set]]\nat = '5 s'\nparameter = 'potassium.g'\nvalue = '20.25 mS/cm^2'\nramp = '15 s'\n\
+                 [features]\nspikes = {{ of = 'membrane.V', threshold = '-20 mV' }}\n"
+            );
+            let ran = run(&study(&text, ""), engine);
+            let first_s = ran.spikes.first().map(|s| s.time_ms * 1e-3);
+            println!("{engine:?} {largest}: {first_s:?} s, {} steps", steps(&ran));
+            assert!(
+                first_s.is_some_and(|s| (17.4..19.0).contains(&s)),
+                "{engine:?} {largest}: {first_s:?}"
+            );
+        }
     }
 }
 

@@ -28,11 +28,13 @@ pub struct Stepping {
 /// Smallest step of an adaptive scheme, ms: a fifth of what the fastest upstrokes need at the default tolerance.
 pub const SMALLEST_STEP_MS: f64 = 0.000_5;
 /// Largest step from time 0 on where nothing else is asked for, ms.
+pub const DEFAULT_LARGEST_STEP_MS: f64 = 20.0;
+/// Largest step from time 0 on where the pivots of its matrix say that it may be too long for a mode that grows, ms.
 ///
 /// An implicit method that damps the fastest modes damps a growing one too, once its step is long beside the time in which
 /// that mode grows: a fibre whose rest has become unstable, and that would fire by itself, stays quiet. A membrane at the end
 /// of its rest runs away within some 10 ms to 1 s; 5 ms is short beside that.
-pub const DEFAULT_LARGEST_STEP_MS: f64 = 5.0;
+pub const LARGEST_HELD_STEP_MS: f64 = 5.0;
 /// Largest step while settling, ticks: 5.4 s, so that a device's clock can count two of them in 31 bits.
 const LARGEST_SETTLING_STEP: i64 = 1 << 29;
 /// What may be asked for as the largest step, ms: from the smallest step to the largest while settling.
@@ -88,6 +90,8 @@ pub(super) struct LanePlan {
     pub first_step: i64,
     /// From time 0 on, as asked for.
     largest_step: i64,
+    /// Largest step from time 0 on where a growing mode may be held, ticks.
+    pub largest_held_step: i64,
     pub tolerance: f64,
     pub scales: Vec<f64>,
 }
@@ -186,6 +190,7 @@ impl LanePlan {
                 Control::Adaptive { first_step_ms, .. } => tick(first_step_ms),
             },
             largest_step: tick(stepping.largest_step_ms),
+            largest_held_step: tick(LARGEST_HELD_STEP_MS),
             tolerance: stepping.tolerance,
             scales: stepping.scales.clone(),
             initial: InitialStates::new(experiment)?,

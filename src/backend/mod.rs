@@ -12,7 +12,9 @@ pub mod loss;
 pub mod reference;
 
 pub use initial::InitialStates;
-pub use lane_plan::{DEFAULT_LARGEST_STEP_MS, LARGEST_STEPS_MS, SMALLEST_STEP_MS, Stepping};
+pub use lane_plan::{
+    DEFAULT_LARGEST_STEP_MS, LARGEST_HELD_STEP_MS, LARGEST_STEPS_MS, SMALLEST_STEP_MS, Stepping,
+};
 
 use std::sync::Arc;
 

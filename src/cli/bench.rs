@@ -45,7 +45,7 @@ pub struct Args {
     #[arg(long, value_name = "DT")]
     pub step: Option<String>,
 
-    /// Largest step of an adaptive scheme, such as "1 s" [default: 5 ms]
+    /// Largest step of an adaptive scheme, such as "1 s" [default: 20 ms]
     #[arg(long, value_name = "TIME")]
     pub largest_step: Option<String>,
 

@@ -141,7 +141,7 @@ model    = {}    # a shipped model's name, or a path relative to this file
 duration = \"100 ms\"
 # settle = \"200 ms\"    # first let every fibre find its own rest, unpaced and unrecorded
 # scheme = \"auto\"      # or a scheme's name: euler, rush_larsen, ros3 or ros4 (every fibre its own step)
-# largest_step = \"1 s\" # for minutes of rest with ros3 or ros4: steps may be this long, not only 5 ms
+# largest_step = \"1 s\" # for minutes of rest with ros3 or ros4: steps may be this long, not only 20 ms
 
 [population]
 fibres   = 1000

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use crate::backend::reference::Tape;
-use crate::backend::{Experiment, InitialStates, SMALLEST_STEP_MS, course};
+use crate::backend::{Experiment, InitialStates, LARGEST_HELD_STEP_MS, SMALLEST_STEP_MS, course};
 use crate::model::Model;
 use crate::program::Input;
 use crate::protocol::{Segment, TICKS_PER_MS, Target, ms, tick};
@@ -89,6 +89,7 @@ pub fn limiting(model: &Model, steps: &Steps<'_>) -> Result<Vec<Limit>, BuildErr
     let mut accepted = 0u64;
     let per_time = TICKS_PER_MS * model.ms_per_time;
     let (largest, smallest) = (tick(steps.largest_step_ms), tick(SMALLEST_STEP_MS));
+    let held = tick(LARGEST_HELD_STEP_MS);
     let first = tick(first_step_ms);
     let mut wanted = first;
     for segment in &experiment.schedule.segments {
@@ -113,12 +114,17 @@ pub fn limiting(model: &Model, steps: &Steps<'_>) -> Result<Vec<Limit>, BuildErr
                 }
             }
             tape.run(&inputs, &mut memory, &mut outputs);
-            let (error, growth) = (outputs[error_output], outputs[error_output + 2]);
+            let (error, signed) = (outputs[error_output], outputs[error_output + 2]);
+            let growth = signed.abs();
             let next = |growth: f64| ((tried as f64 * growth) as i64).max(smallest);
+            let may_hold = signed < 0.0 && tried > held;
             // A NaN does not fit.
-            let fits = error <= 1.0;
+            let fits = error <= 1.0 && !may_hold;
             if !fits && tried > smallest {
                 wanted = next(if growth.is_finite() { growth } else { 0.2 });
+                if may_hold {
+                    wanted = wanted.min(held);
+                }
                 continue;
             }
             if !error.is_finite() {

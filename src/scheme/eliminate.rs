@@ -23,6 +23,7 @@ struct Block {
     lower: Vec<Vec<(usize, Value)>>,
     /// For each eliminated row: `(j, u_kj)`, later columns only.
     upper: Vec<Vec<(usize, Value)>>,
+    pivots: Vec<Value>,
     /// One over each pivot.
     inverse: Vec<Value>,
 }
@@ -90,6 +91,7 @@ fn factor_block(
         order: Vec::new(),
         lower: Vec::new(),
         upper: Vec::new(),
+        pivots: Vec::new(),
         inverse: Vec::new(),
     };
     let mut left: Vec<usize> = (0..n).collect();
@@ -125,6 +127,7 @@ fn factor_block(
         block.lower.push(lower);
         let upper = upper.into_iter().map(|(j, u)| (members[j], u));
         block.upper.push(upper.collect());
+        block.pivots.push(pivot);
         block.inverse.push(inverse);
     }
     block
@@ -162,6 +165,11 @@ impl Factors {
             }
         }
         x
+    }
+
+    /// The pivots of each block, in the order of [`Factors::order`].
+    pub(super) fn pivots(&self) -> impl Iterator<Item = &[Value]> {
+        self.blocks.iter().map(|b| &b.pivots[..])
     }
 
     /// The states in the order in which blocks are solved.

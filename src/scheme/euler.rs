@@ -18,5 +18,6 @@ pub(super) fn advance(parts: &mut Parts) -> Advance {
         error: None,
         order: Vec::new(),
         slopes: None,
+        pivots: None,
     }
 }

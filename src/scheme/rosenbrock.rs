@@ -13,7 +13,7 @@ use crate::program::{Graph, Value};
 
 use super::eliminate::factor;
 use super::jacobian;
-use super::step_program::{Advance, Parts, largest_so_far};
+use super::step_program::{Advance, Parts, Pivots, largest_so_far, least};
 
 /// The numbers of a method with `m.len()` stages.
 #[derive(Clone, Copy, Debug)]
@@ -116,6 +116,15 @@ impl Table {
 /// the size of the error where the solution is smooth.
 const SLOPE_ERRORS: f64 = 4.0;
 
+/// How fast a state may run away by itself, once all that is eliminated before it follows it, for a step to be seen as one that resolves what
+/// grows: this share of the diagonal `1/(h γ)`, so of one part in `h γ`.
+///
+/// A method that damps the fastest modes damps growing ones as well if the step is long for them. A pivot of `1/(h γ) I - J` is the
+/// diagonal less that rate, and where nothing feeds itself no pivot is below the diagonal. A real eigenvalue above the diagonal makes a
+/// pivot negative; a pair that grows while it turns has growth on a diagonal too. A tenth: such a step still resolves a pair that turns four
+/// times as fast as it grows.
+const RUNAWAY: f64 = 0.1;
+
 /// Writes one step of the method.
 pub(super) fn advance(parts: &mut Parts, table: &Table, scales: &[f64], tolerance: f64) -> Advance {
     let states = parts.states.clone();
@@ -217,6 +226,15 @@ pub(super) fn advance(parts: &mut Parts, table: &Table, scales: &[f64], toleranc
         .collect();
     let judged = largest_so_far(&mut parts.rhs, &judged);
     let g = &mut parts.rhs.graph;
+    let mut least_pivot: Vec<Value> = Vec::new();
+    for pivots in factors.pivots() {
+        let before = least_pivot.last().copied();
+        let all: Vec<Value> = before.into_iter().chain(pivots.iter().copied()).collect();
+        let least = least(g, &all);
+        least_pivot.extend(pivots.iter().map(|_| least));
+    }
+    let least_share = g.constant(1.0 - RUNAWAY);
+    let least_allowed = g.mul(e, least_share);
     let (zero, one) = (g.constant(0.0), g.constant(1.0));
     let error = judged.last().copied().unwrap_or(zero);
     let fits = g.apply(Op::Le, &[error, one]);
@@ -237,6 +255,10 @@ pub(super) fn advance(parts: &mut Parts, table: &Table, scales: &[f64], toleranc
             .zip(judged.into_iter().map(Some))
             .collect(),
         slopes: Some(slopes),
+        pivots: Some(Pivots {
+            least: least_pivot,
+            allowed: least_allowed,
+        }),
     }
 }
 

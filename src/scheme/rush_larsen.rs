@@ -43,5 +43,6 @@ pub(super) fn advance(parts: &mut Parts, model: &Model) -> Advance {
         error: None,
         order: Vec::new(),
         slopes: None,
+        pivots: None,
     }
 }

@@ -73,7 +73,8 @@ impl Scheme {
 pub enum Control {
     /// One step for all; shortened to land on edges. The error output is 0 if every new state is finite, else above 1.
     Fixed,
-    /// By the error output: a step is accepted if it is at most 1, and the next step is the present one times the growth output.
+    /// By the error output: a step is accepted if it is at most 1, and the next step is the present one times the growth output without
+    /// its sign. Where that is negative the step may damp a mode that grows: see [`StepProgram::program`].
     Adaptive {
         /// Power of the step with which the error falls.
         order: f64,
@@ -137,8 +138,9 @@ pub struct StepProgram {
     /// What each input of the program is.
     pub inputs: Vec<Input>,
     /// The arithmetic. Outputs: the new states; if compensated, what rounding has taken from each; the error; its
-    /// logarithm, to be given back as [`Input::LastError`] of the step after an accepted one; the growth of the step; then
-    /// value and rate (per unit of the model's time, at the start of the step) of every observable.
+    /// logarithm, to be given back as [`Input::LastError`] of the step after an accepted one; the growth of the step, negative
+    /// where a pivot of the step's matrix says that the step may be long beside a mode that grows; then value and rate (per
+    /// unit of the model's time, at the start of the step) of every observable.
     pub program: Program,
     /// Number of states.
     pub n_states: usize,
@@ -195,6 +197,16 @@ pub(super) struct Advance {
     pub order: Vec<(usize, Option<Value>)>,
     /// Slope of each state at the start of the step, for interpolation; the derivatives themselves if `None`.
     pub slopes: Option<Vec<Value>>,
+    /// Pivots of the step's matrix; `None` without a matrix.
+    pub pivots: Option<Pivots>,
+}
+
+/// What the pivots of a step's matrix tell of modes that grow.
+pub(super) struct Pivots {
+    /// The least one up to the end of the block of each state of [`Advance::order`].
+    pub least: Vec<Value>,
+    /// The step may be too long for a mode that grows if a pivot is not above this.
+    pub allowed: Value,
 }
 
 /// Builds the step program.
@@ -281,6 +293,7 @@ fn assemble(
         mut change,
         mut error,
         mut order,
+        mut pivots,
         ..
     } = advance;
     if request.summation == Summation::Quanta {
@@ -299,6 +312,9 @@ fn assemble(
         error = error.map(|e| at_sum(&[e])[0]);
         for (_, e) in &mut order {
             *e = e.map(|e| at_sum(&[e])[0]);
+        }
+        if let Some(pivots) = &mut pivots {
+            pivots.least = at_sum(&pivots.least);
         }
     }
     let mut outputs = Vec::new();
@@ -326,18 +342,20 @@ fn assemble(
         }
     }
     let control = match error {
-        Some(error) => growth(&mut rhs, error, request.scheme.control()),
+        Some(error) => growth(&mut rhs, error, pivots.as_ref(), request.scheme.control()),
         None => finite_check(&mut rhs, &outputs),
     };
     let n_sums = outputs.len() + lost_after.len();
     outputs.extend(lost_after);
     outputs.extend(control);
     outputs.extend(observed);
-    // Block by block: a state's sums and its share of the error come as soon as its block is solved.
+    // Block by block: a block's pivots before it is solved, a state's sums and its share of the error as soon as it is.
     let first: Vec<Value> = order
         .iter()
-        .flat_map(|&(i, error)| {
+        .enumerate()
+        .flat_map(|(k, &(i, error))| {
             [
+                pivots.as_ref().and_then(|p| p.least.get(k)).copied(),
                 Some(outputs[i]),
                 lost_at(&outputs, n_states, i, request),
                 error,
@@ -421,8 +439,8 @@ const SAFETY: f64 = 0.85;
 const SMALLEST_ERROR: f64 = 1e-6;
 
 /// The proportional-integral controller (Gustafsson 1991): after an accepted step `0.85 last^(0.4/p) error^(-0.7/p)`, after a
-/// rejected one `0.85 error^(-1/p)`. Gives the error, its logarithm and the growth.
-fn growth(rhs: &mut Rhs, error: Value, control: Control) -> [Value; 3] {
+/// rejected one `0.85 error^(-1/p)`. Gives the error, its logarithm and the growth, negative where a pivot is too small.
+fn growth(rhs: &mut Rhs, error: Value, pivots: Option<&Pivots>, control: Control) -> [Value; 3] {
     let Control::Adaptive { order, .. } = control else {
         unreachable!("only adaptive schemes estimate an error")
     };
@@ -449,7 +467,12 @@ fn growth(rhs: &mut Rhs, error: Value, control: Control) -> [Value; 3] {
     let factor = g.apply(Op::Exp, &[exponent]);
     let (least, most) = (g.constant(GROWTH.0), g.constant(GROWTH.1));
     let factor = g.apply(Op::Max, &[least, factor]);
-    let factor = g.apply(Op::Min, &[most, factor]);
+    let mut factor = g.apply(Op::Min, &[most, factor]);
+    if let Some((&least, pivots)) = pivots.and_then(|p| Some((p.least.last()?, p))) {
+        let resolves = g.apply(Op::Lt, &[pivots.allowed, least]);
+        let negative = g.neg(factor);
+        factor = g.apply(Op::Select, &[resolves, factor, negative]);
+    }
     [error, logarithm, factor]
 }
 
@@ -489,6 +512,15 @@ pub(super) fn largest_so_far(rhs: &mut Rhs, values: &[Value]) -> Vec<Value> {
         so_far.push(largest);
     }
     so_far
+}
+
+/// The least of some values, those that are NaN left out: a comparison and a choice are one instruction of most processors.
+pub(super) fn least(g: &mut Graph, values: &[Value]) -> Value {
+    let least = values.iter().copied().reduce(|before, v| {
+        let below = g.apply(Op::Lt, &[v, before]);
+        g.apply(Op::Select, &[below, v, before])
+    });
+    least.unwrap_or_else(|| g.constant(f64::INFINITY))
 }
 
 impl Parts {

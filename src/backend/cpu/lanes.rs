@@ -231,14 +231,21 @@ impl<T: Lane> Advance<'_, T> {
         let clock = &mut lanes.clock[l];
         let ends = clock.has(flag::ON_EDGE) && clock.segment as usize + 1 == n_segments;
         let error = output(rows, cpu.error_output).f64();
-        let growth = output(rows, cpu.error_output + 2).f64();
+        let signed = output(rows, cpu.error_output + 2).f64();
+        let growth = signed.abs();
         let tried = lanes.tried[l];
-        let fits = error <= 1.0;
+        let may_hold = signed < 0.0 && clock.now >= 0 && tried > cpu.plan.largest_held_step;
+        let fits = error <= 1.0 && !may_hold;
         if !fits && !clock.has(flag::ON_EDGE) && cpu.is_adaptive() && tried > cpu.plan.smallest_step
         {
             // The piece stays open: the slopes that close it are those of a step that is taken.
             let growth = if growth.is_finite() { growth } else { 0.2 };
-            clock.wanted = ((tried as f64 * growth) as i64).max(cpu.plan.smallest_step);
+            let most = if may_hold {
+                cpu.plan.largest_held_step
+            } else {
+                i64::MAX
+            };
+            clock.wanted = ((tried as f64 * growth) as i64).clamp(cpu.plan.smallest_step, most);
             clock.rejected += 1;
             return Verdict::Kept;
         }

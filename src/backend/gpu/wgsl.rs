@@ -101,6 +101,10 @@ impl Emitter<'_> {
                 "const LARGEST_SETTLING_STEP: u32 = {}u;",
                 plan.largest_step(true)
             ),
+            format!(
+                "const LARGEST_HELD_STEP: u32 = {}u;",
+                plan.largest_held_step
+            ),
             format!("const SMALLEST_STEP: u32 = {}u;", plan.smallest_step),
             format!("const FIRST_STEP: u32 = {}u;", plan.first_step),
             format!(
