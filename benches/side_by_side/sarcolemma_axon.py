@@ -55,6 +55,7 @@ def main():
     parser.add_argument("--model", default="hodgkin_huxley_1952")
     parser.add_argument("--precision", choices=("f32", "f64"), default="f32")
     parser.add_argument("--scheme", choices=("rush_larsen", "ros4"), default="rush_larsen")
+    parser.add_argument("--tolerance", help="of ros4 [default: that of a study of the model]")
     parser.add_argument("--fibres", default="8192")
     parser.add_argument("--check", action="store_true")
     args = parser.parse_args()
@@ -67,6 +68,8 @@ def main():
     command += ["--precision", args.precision, "--scheme", args.scheme, "--fibres", args.fibres]
     if args.scheme == "rush_larsen":
         command += ["--step", f"{axon.STEP_MS} ms"]
+    if args.tolerance:
+        command += ["--tolerance", args.tolerance]
     with axon.Clock() as clock:
         said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     result = json.loads(said)["results"][0]

@@ -4,7 +4,8 @@
     python benches/side_by_side/side_by_side.py [--rounds 3] [--core 1]
 
 First the spikes of each in one second, then rounds of timing. A speed is fibre-steps for each second of processor time, of stepping alone;
-a ratio is that of sarcolemma to it, round by round, the median of the rounds with the range.
+a ratio is that of sarcolemma to it, round by round, the median of the rounds with the range. Then the same by simulated time, with steps that
+sarcolemma chooses.
 """
 
 import argparse
@@ -16,6 +17,8 @@ import subprocess
 import sys
 
 HERE = pathlib.Path(__file__).parent
+# The step of all programs with a fixed one: `axon.py`.
+STEP_MS = 0.01
 PROGRAMS = {
     "sarcolemma f32": ["sarcolemma_axon.py", "--precision", "f32"],
     "sarcolemma f64": ["sarcolemma_axon.py", "--precision", "f64"],
@@ -28,6 +31,12 @@ PROGRAMS = {
     "NEURON f64": ["neuron_axon.py"],
     "Myokit OpenCL f32": ["myokit_opencl_axon.py", "--precision", "f32"],
     "Myokit OpenCL f64": ["myokit_opencl_axon.py", "--precision", "f64"],
+}
+# 0.002 is the default, 0.04 has a third of the error of the fixed step (`cargo bench --bench accuracy -- --model hodgkin_huxley_1952 --protocol 50hz`).
+CHOSEN_STEPS = {
+    f"ros4 {tolerance}, {precision}": ["sarcolemma_axon.py", "--scheme", "ros4", "--tolerance", tolerance, "--precision", precision]
+    for tolerance in ("0.002", "0.04")
+    for precision in ("f32", "f64")
 }
 # The looser tolerance of each pair has about the error of `ros4` at its default tolerance.
 SINGLE_FIBRES = {
@@ -107,6 +116,19 @@ def table(results, what, unit, scale, rows):
         print(f"| {name} | {found[0].get('fibres', 1)} | {speed} | {ratios} | {share:.2f} |")
 
 
+def by_time(fixed, n):
+    """What a user waits for: simulated time, each program with its fixed step, sarcolemma with steps that it chooses."""
+    chosen = rounds(CHOSEN_STEPS, n)
+    heads = "".join(f" {name}, to it |" for name in chosen)
+    print(f"\n| program | fibre-seconds per second |{heads}\n|---|---|{'---|' * len(chosen)}")
+    for name, found in fixed.items():
+        speeds = [r["fibre_steps_per_s"] * STEP_MS * 1e-3 for r in found]
+        ratios = ([a["fibre_seconds_per_s"] / b for a, b in zip(ours, speeds)] for ours in chosen.values())
+        print(f"| {name} | {spread(speeds)} |" + "".join(f" {spread(r)} |" for r in ratios))
+    for name, ours in chosen.items():
+        print(f"| {name} | {spread([r['fibre_seconds_per_s'] for r in ours])} |" + " – |" * len(chosen))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
@@ -118,6 +140,8 @@ def main():
     results = rounds({name: PROGRAMS[name] for name in check()}, args.rounds)
     rows = ((name, "sarcolemma f32", "sarcolemma f64") for name in results)
     table(results, "fibre_steps_per_s", "million fibre-steps a second", 1e6, rows)
+
+    by_time(results, args.rounds)
 
     results = rounds(SINGLE_FIBRES, args.rounds)
     rows = ((name, *(f"{name.split(',')[0]}, sarcolemma ros4 {p}" for p in ("f32", "f64"))) for name in results)

@@ -45,6 +45,10 @@ pub struct Args {
     #[arg(long, value_name = "DT")]
     pub step: Option<String>,
 
+    /// Error allowed in a step of an adaptive scheme, relative to each state's scale [default: the one of a study of this model]
+    #[arg(long, value_name = "X", value_parser = tolerance)]
+    pub tolerance: Option<f64>,
+
     /// Largest step of an adaptive scheme, such as "1 s" [default: 20 ms]
     #[arg(long, value_name = "TIME")]
     pub largest_step: Option<String>,
@@ -240,7 +244,7 @@ fn case(args: &Args, backend: Backend) -> Result<Case, Failure> {
             None => run::DEFAULT_STEP_MS,
             Some(text) => step_ms(text)?,
         },
-        tolerance: None,
+        tolerance: args.tolerance,
         largest_step_ms: match &args.largest_step {
             None => DEFAULT_LARGEST_STEP_MS,
             Some(text) => largest_step_ms(text)?,
@@ -286,6 +290,14 @@ fn step_ms(text: &str) -> Result<f64, Failure> {
         _ => Err(Failure::Usage(format!(
             "--step '{text}': a step is longer than 0"
         ))),
+    }
+}
+
+/// A tolerance, as a study may have it.
+fn tolerance(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(x) if x > 0.0 && x.is_finite() => Ok(x),
+        _ => Err("a tolerance is a number above 0".to_string()),
     }
 }
 
