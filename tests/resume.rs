@@ -167,7 +167,9 @@ fn same(place: &Place, whole: &str, other: &str, what: &str) {
     assert!(differ.is_empty(), "{what}: {differ:?} differ");
     let status = |name: &str| store::open(&place.path().join(name)).unwrap().run_status();
     assert_eq!(status(other), RunStatus::Complete, "{what}");
-    assert!(!place.path().join(format!("{other}.events")).exists());
+    for side in ["events", "checkpoint_a", "checkpoint_b"] {
+        assert!(!place.path().join(format!("{other}.{side}")).exists());
+    }
 }
 
 /// All that a cut off file says is whole has the bits of the whole run.
@@ -395,6 +397,56 @@ fn hours_of_settling_are_not_lost() {
     drop(read);
     place.run(&["resume", "cut.h5", "--quiet"]).ends(0);
     same(&place, "whole.h5", "cut.h5", "settling");
+}
+
+/// Six spikes a fibre and slab: more than four times as many as edges of the protocol let expect.
+const BUSY: &str = "\
+title = 'Busy'
+model = 'busy.mmt'
+duration = '160 ms'
+[population]
+fibres = 3000
+[features]
+spikes = { of = 'c.V', threshold = '0 mV' }
+";
+const BUSY_MODEL: &str = "\
+[[model]]
+name: busy
+c.V = 1
+[c]
+t = 0 [ms] bind time
+    in [ms]
+dot(V) = 50 [mV/ms] * cos(8 * t / 1 [ms])
+    in [mV]
+    label membrane_potential
+";
+
+#[test]
+fn a_slab_with_unforeseen_events_has_its_checkpoints_too() {
+    let place = place(BUSY);
+    fs::write(place.path().join("busy.mmt"), BUSY_MODEL).unwrap();
+    let own = ["run", "study.toml", "--quiet", "--backend", "cpu", "-o"];
+    place.run(&[&own[..], &["whole.h5"]].concat()).ends(0);
+    let every = ["cut.h5", "--checkpoint-every", "0 s"];
+    let path = place.path().join("cut.h5");
+    let side = |slot: &str| place.path().join(format!("cut.h5.checkpoint_{slot}"));
+    // Between two slabs there is nothing that has no room: another try where the kill came there.
+    let goes_on_beside_the_file = (0..50).any(|_| {
+        let mut child = start(&place, &[&own[..], &every, &["--force"]].concat());
+        while !side("a").exists() || !side("b").exists() {
+            assert!(child.try_wait().unwrap().is_none(), "it ended before");
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let read = store::open(&path).unwrap();
+        let room = read.layout().unwrap().checkpoint_bytes;
+        let checkpoint = read.latest_checkpoint().unwrap().unwrap();
+        checkpoint.state.len() > room
+    });
+    assert!(goes_on_beside_the_file);
+    place.run(&["resume", "cut.h5", "--quiet"]).ends(0);
+    same(&place, "whole.h5", "cut.h5", "busy");
 }
 
 #[cfg(unix)]

@@ -14,7 +14,8 @@ use super::reference::FIBRE_WORDS;
 use super::sink::{Attribute, Column, Layout, Precision, Traces};
 use super::tap::Tap;
 
-/// A checkpoint has room for so many times a slab's share of the events that are foreseen, and for some in any case.
+/// A checkpoint has room for so many times a slab's share of the events that are foreseen, and for some in any case. What does not fit lies
+/// beside the file.
 const EVENTS_OF_A_SLAB: usize = 4;
 const LEAST_EVENTS: usize = 4096;
 /// Root attribute: per state, the error that counts as one.
@@ -199,7 +200,8 @@ impl Batch {
         (self.n_fibres * n_features * (self.pacing_edges + 2)).min(1 << 24)
     }
 
-    /// Bytes that hold the exact state of the run at any moment, but for slabs with many more events than their share.
+    /// Bytes that hold the exact state of the run at any moment, but for slabs with many more events than their share: a checkpoint then goes on
+    /// beside the file.
     pub(super) fn checkpoint_bytes(&self) -> usize {
         let e = &self.experiment;
         if self.backend == Backend::Reference {

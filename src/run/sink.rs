@@ -161,7 +161,7 @@ pub struct Layout {
     pub event_capacity: usize,
     /// Names that `lost_variable` may point to, in the order of [`FibreStatus::Lost::variable`].
     pub state_names: Vec<String>,
-    /// Bytes of one checkpoint, at most.
+    /// Bytes of a checkpoint for which room is laid out at the start; 0 where none is kept.
     pub checkpoint_bytes: usize,
     /// Where this is one part of a population.
     pub part: Option<Part>,
@@ -320,8 +320,7 @@ pub trait Sink: Send {
     fn part(&mut self, _record: PartRecord<'_>) -> Result<(), SinkError> {
         Ok(())
     }
-    /// The exact state of the run, to resume from, in parts that follow one another. `false` if there is no room for so much: the checkpoint
-    /// before stays.
+    /// The exact state of the run, to resume from, in parts that follow one another. `false` from a sink that keeps none.
     fn checkpoint(&mut self, state: &[&[u8]]) -> Result<bool, SinkError>;
     /// The end. Returns the bytes of the finished file.
     fn finish(&mut self, outcome: &Outcome) -> Result<u64, SinkError>;

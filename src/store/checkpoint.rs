@@ -2,7 +2,7 @@
 //!
 //! A slot is its bytes and a head of six words: sequence number, rows and events that were committed when it was taken,
 //! number of bytes, CRC-32 of the bytes, CRC-32 of the five words before. A checkpoint goes into the older slot, bytes first, head
-//! when they are on the disk; whatever is interrupted, the other slot stays good.
+//! when they are on the disk; whatever is interrupted, the other slot stays good. Bytes that a slot has no room for go beside the file.
 
 use super::netcdf::SLOT_WORDS;
 
@@ -88,18 +88,26 @@ impl Head {
     }
 }
 
-/// The newest good checkpoint of two slots, and which slot it is in. `read` gives the first bytes of a slot.
+/// The heads that were written whole, each with its slot.
+fn heads(words: &[u64]) -> impl Iterator<Item = (usize, Head)> {
+    let slots = words.chunks(WORDS).take(2).enumerate();
+    slots.filter_map(|(slot, words)| Some((slot, Head::decode(words)?)))
+}
+
+/// The slots whose state is longer than `room`, so that its rest lies elsewhere.
+pub(super) fn cut_off(words: &[u64], room: u64) -> impl Iterator<Item = usize> {
+    let longer = move |(_, head): &(usize, Head)| head.length > room;
+    heads(words).filter(longer).map(|(slot, _)| slot)
+}
+
+/// The newest good checkpoint of two slots, and which slot it is in. `read` gives the first bytes of a slot's state, `most_bytes` are those of the
+/// longest that there can be.
 pub(super) fn newest<E>(
     words: &[u64],
     most_bytes: u64,
     mut read: impl FnMut(usize, u64) -> Result<Vec<u8>, E>,
 ) -> Result<Option<(usize, Checkpoint)>, E> {
-    let mut heads: Vec<(usize, Head)> = words
-        .chunks(WORDS)
-        .take(2)
-        .enumerate()
-        .filter_map(|(slot, words)| Some((slot, Head::decode(words)?)))
-        .collect();
+    let mut heads: Vec<(usize, Head)> = heads(words).collect();
     heads.sort_by_key(|(_, head)| std::cmp::Reverse(head.sequence));
     for (slot, head) in heads {
         if head.length > most_bytes {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use super::beyond::Beyond;
 use super::disk::{Disk, Watch};
 use super::netcdf::{Contents, Dataset, Initial, Kind, contents};
 use super::skeleton::{Skeleton, build};
@@ -93,7 +94,8 @@ pub(super) fn create(
     let map = offsets::map(&file, &temporary.path)?;
     probe(&file, &temporary.path, &contents, &skeleton, &map)?;
     file.sync().map_err(full)?;
-    // A side file of an earlier run under this name is not this run's.
+    // Side files of an earlier run under this name are not this run's.
+    Beyond::new(path).remove()?;
     match std::fs::remove_file(events::side_path(path)) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             return Err(StoreError::io("cannot remove", &events::side_path(path))(

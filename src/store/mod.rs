@@ -6,7 +6,8 @@
 //! every dataset's place by writing marks and reading them through the HDF5 library, reserves its room on the disk, and
 //! renames it. From then on no byte of HDF5 structure changes until the run ends: rows go to known offsets, then `time` (NaN
 //! in rows not yet whole), then a 16-byte record of whole rows and events. Any reader opens the file while it grows; a killed process
-//! leaves it whole up to the last commit; [`ResultFile::reopen`] goes on from the newest of two checkpoints. At the end a
+//! leaves it whole up to the last commit; [`ResultFile::reopen`] goes on from the newest of two checkpoints, of which what does not fit into
+//! the file lies beside it. At the end a
 //! few small headers are changed, each within one disk sector.
 //!
 //! **Layout.** Traces lie in unfiltered chunks of a quarter to one MiB, about as many along time as along the fibres (see
@@ -41,6 +42,7 @@
 //! ```
 
 mod attributes;
+mod beyond;
 mod checkpoint;
 mod chunks;
 mod create;

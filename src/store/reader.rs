@@ -10,11 +10,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use super::attributes::Found;
-use super::checkpoint::{Checkpoint, newest};
+use super::checkpoint::{Checkpoint, cut_off, newest};
 use super::offsets::{self, Map, Place};
 use super::part;
 use super::skeleton::RUN_STATUS;
-use super::{StoreError, disk, events};
+use super::{StoreError, beyond, disk, events};
 use crate::run::sink::{
     Agreement, Attribute, Column, FeatureDifference, FibreStatus, Layout, Precision, Rerun,
     SpikeEvent, Traces,
@@ -552,14 +552,29 @@ impl ResultReader {
 
     pub(super) fn latest_slot(&self) -> Result<Option<(usize, Checkpoint)>, StoreError> {
         let room = self.map.get("checkpoint/slot_a").map_or(0, Place::len);
-        let found = newest(&self.words("checkpoint/slots")?, room, |slot, length| {
-            if length == 0 {
-                Ok(Vec::new())
-            } else {
-                self.numbers(["checkpoint/slot_a", "checkpoint/slot_b"][slot], 0..length)
+        let words = self.words("checkpoint/slots")?;
+        let beyond = [0, 1].map(|slot| beyond::length(&self.path, slot));
+        let most_bytes = room.saturating_add(beyond[0].max(beyond[1]));
+        let found = newest(&words, most_bytes, |slot, length| {
+            let inside = length.min(room);
+            let mut state = match inside {
+                0 => Vec::new(),
+                n => self.numbers(["checkpoint/slot_a", "checkpoint/slot_b"][slot], 0..n)?,
+            };
+            if length > inside {
+                state.extend(beyond::read(&self.path, slot, length - inside)?);
             }
+            Ok(state)
         })?;
         match found {
+            None => match cut_off(&words, room).find(|&slot| beyond[slot] == 0) {
+                // Its name was on the disk first: somebody has taken it away, and all would begin again.
+                Some(slot) => Err(StoreError::format(
+                    &beyond::path(&self.path, slot),
+                    "it is missing or empty, and the result's checkpoint goes on in it",
+                )),
+                None => Ok(None),
+            },
             Some((_, checkpoint)) if checkpoint.rows as u64 > self.n_rows() => {
                 Err(self.wrong("its checkpoint lies beyond its end"))
             }

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::StoreError;
+use super::beyond::Beyond;
 use super::checkpoint::{Checkpoint, Head};
 use super::chunks;
 use super::create::{self, CreateOptions};
@@ -45,6 +46,8 @@ pub struct ResultFile {
     acknowledged: u64,
     /// The newest checkpoint's slot and sequence number.
     newest: (usize, u64),
+    /// What checkpoints have beyond their slots.
+    beyond: Beyond,
     /// What the commit record and `/events` still say beyond the point of resumption, until the first write.
     stale: Option<(u64, u64)>,
     last_sync: Instant,
@@ -159,6 +162,7 @@ impl ResultFile {
             committed,
             acknowledged: committed,
             newest: (1, 0),
+            beyond: Beyond::new(path),
             stale: None,
             last_sync: Instant::now(),
             wait: Duration::ZERO,
@@ -386,13 +390,19 @@ impl ResultFile {
         let (slot, sequence) = (1 - self.newest.0, self.newest.1 + 1);
         let name = ["checkpoint/slot_a", "checkpoint/slot_b"][slot];
         let room = self.map.get(name).map_or(0, Place::len);
-        if state.iter().map(|part| part.len() as u64).sum::<u64>() > room {
+        if room == 0 {
             return Ok(false);
         }
-        let mut at = 0;
+        let (mut at, mut rest) = (0, Vec::new());
         for part in state.iter().filter(|part| !part.is_empty()) {
-            self.put(name, at, part)?;
-            at += part.len() as u64;
+            let inside = (room - at).min(part.len() as u64);
+            let (inside, outside) = part.split_at(inside as usize);
+            self.put(name, at, inside)?;
+            at += inside.len() as u64;
+            rest.extend((!outside.is_empty()).then_some(outside));
+        }
+        if !rest.is_empty() {
+            self.beyond.write(&self.file, slot, &rest)?;
         }
         self.acknowledge()?;
         let head = Head::of(sequence, self.committed, self.events.written(), state);
@@ -480,6 +490,7 @@ impl ResultFile {
         self.sync()?;
         if !outcome.interrupted {
             self.events.remove_side()?;
+            self.beyond.remove()?;
         }
         Ok(self
             .file

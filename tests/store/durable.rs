@@ -13,9 +13,12 @@ use super::synthetic::*;
 const ROWS: usize = 400;
 const SLAB: usize = 7;
 
-/// Two columns of chunks, and events beyond the room for them.
+/// Two columns of chunks; events and later checkpoints beyond the room for them.
 fn kill_layout() -> Layout {
-    layout(2000, ROWS, Precision::F32, Traces::All)
+    Layout {
+        checkpoint_bytes: 700,
+        ..layout(2000, ROWS, Precision::F32, Traces::All)
+    }
 }
 
 /// Writes rows from `first` on, a checkpoint every third slab, saying what is whole; then ends the run.
@@ -240,6 +243,50 @@ fn events_beyond_the_room_are_all_in_the_finished_file() {
 }
 
 #[test]
+fn what_a_checkpoint_has_beyond_its_room_lies_beside_the_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("x.h5");
+    let layout = layout(5, 60, Precision::F64, Traces::All);
+    let state = |n: usize| (0..n).map(|i| (i * n) as u8).collect::<Vec<_>>();
+    // Left by a run that was killed.
+    std::fs::write(dir.path().join("x.h5.checkpoint_b"), state(9000)).unwrap();
+    let mut file = ResultFile::create(&path, &layout, CreateOptions::default()).unwrap();
+    let sides = ["a", "b"].map(|slot| dir.path().join(format!("x.h5.checkpoint_{slot}")));
+    assert!(sides.iter().all(|side| !side.exists()));
+    let found = || {
+        let found = store::open(&path).unwrap().latest_checkpoint();
+        found.map(|found| found.map(|found| found.state))
+    };
+    // The room is 1000 bytes. A side file that is too long, from a longer state, does no harm.
+    let lengths = [1000, 1001, 5000, 4000, 900, 1500, 3000];
+    for (number, length) in lengths.into_iter().enumerate() {
+        write_rows(&mut file, &layout, number, number + 1, 1);
+        let bytes = state(length);
+        let parts = [&bytes[..length / 3], &[], &bytes[length / 3..]];
+        assert!(file.checkpoint(&parts).unwrap(), "{length}");
+        assert_eq!(found().unwrap(), Some(bytes), "{length}");
+    }
+    drop(file);
+    // The newest is in A. Where it is torn, the older one is good; where both are gone, it is not as if there had been none.
+    let [a, b] = &sides;
+    std::fs::write(a, &state(3000)[1000..2999]).unwrap();
+    assert_eq!(found().unwrap(), Some(state(1500)));
+    std::fs::remove_file(b).unwrap();
+    let error = found().unwrap_err().to_string();
+    assert!(error.contains("x.h5.checkpoint_b"), "{error}");
+    std::fs::write(a, &state(3000)[1000..]).unwrap();
+    let (mut file, checkpoint) = ResultFile::reopen(&path).unwrap();
+    assert_eq!(checkpoint.map(|c| c.state), Some(state(3000)));
+    write_rows(&mut file, &layout, 7, 60, 7);
+    assert!(file.checkpoint(&[&state(2000)]).unwrap());
+    assert!(b.exists());
+    file.finish(&outcome(&layout, true)).unwrap();
+    assert!(a.exists() && b.exists());
+    file.finish(&outcome(&layout, false)).unwrap();
+    assert!(sides.iter().all(|side| !side.exists()));
+}
+
+#[test]
 fn a_refused_output_says_why_and_leaves_nothing_behind() {
     let dir = tempfile::tempdir().unwrap();
     let small = layout(10, 20, Precision::F32, Traces::All);
@@ -329,6 +376,7 @@ fn a_run_that_records_nothing_has_a_file_too() {
     layout.event_features.clear();
     layout.checkpoint_bytes = 0;
     let mut file = ResultFile::create(&path, &layout, CreateOptions::default()).unwrap();
+    assert!(!file.checkpoint(&[&[7]]).unwrap());
     file.commit(0).unwrap();
     file.finish(&outcome(&layout, true)).unwrap();
     let (mut file, checkpoint) = ResultFile::reopen(&path).unwrap();
@@ -354,7 +402,6 @@ fn what_does_not_fit_the_layout_is_refused() {
     assert!(file.write_rows(0, usize::MAX, Samples::F32(&row)).is_err());
     assert!(file.write_rows(0, 0, Samples::F32(&row[1..])).is_err());
     assert!(file.commit(21).is_err());
-    assert!(!file.checkpoint(&[&[0; 1001]]).unwrap());
     let mut wrong = outcome(&layout, false);
     wrong.features.pop();
     assert!(file.finish(&wrong).is_err());

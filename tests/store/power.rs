@@ -17,11 +17,11 @@ const ROWS: usize = 60;
 const SLAB: usize = 9;
 const SECTOR: usize = 512;
 
-/// Chunks, and room for a third of the events.
+/// Chunks, and room for a third of the events and for the first checkpoint of three.
 fn small() -> Layout {
     Layout {
         event_capacity: 20,
-        checkpoint_bytes: 700,
+        checkpoint_bytes: 530,
         ..layout(7000, ROWS, Precision::F32, Traces::All)
     }
 }
@@ -326,6 +326,10 @@ fn a_power_cut_at_any_moment_takes_nothing_that_was_acknowledged() {
     let whole = content(&path);
     let side = folder.join("x.h5.events");
     assert!(changes.iter().any(|(file, _)| *file == side));
+    for side in ["x.h5.checkpoint_a", "x.h5.checkpoint_b"].map(|name| folder.join(name)) {
+        assert!(changes.iter().any(|(file, _)| *file == side));
+        assert!(!side.exists());
+    }
 
     let mut chance = Chance(0x51ed_270b_7f4a_7c15);
     let (again, cut_path) = (dir.path().join("cut"), dir.path().join("cut/x.h5"));
