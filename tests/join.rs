@@ -165,6 +165,25 @@ fn attributes_of_the_joined_file_are_those_of_the_whole() {
         history.contains("joined from 2 parts by sarcolemma"),
         "{history}"
     );
+    drop(file);
+
+    // A part from another build.
+    let [a, b] = names(2).try_into().unwrap();
+    place.replace(&b, store::BUILD, "0123456789abcdef");
+    let told = place
+        .run(&["merge", "joined.h5", &b, &a, "--force"])
+        .ends(0);
+    let builds = [store::BUILD, "0123456789abcdef"];
+    assert_eq!(
+        told.stderr,
+        format!(
+            "warning: the parts were computed by other builds of sarcolemma ({}) than this ({}): the bits may differ from those of one run\n",
+            builds.join(", "),
+            store::BUILD
+        )
+    );
+    let file = store::open(&place.path().join("joined.h5")).unwrap();
+    assert_eq!(file.build(), Some(&*builds.join("; ")));
 }
 
 #[test]

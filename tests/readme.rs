@@ -81,6 +81,7 @@ fn the_readme_names_every_dependency() {
     let manifest: toml::Table = toml::from_str(&text("Cargo.toml")).expect("the manifest is TOML");
     let mut tables = vec![
         manifest["dependencies"].clone(),
+        manifest["build-dependencies"].clone(),
         manifest["dev-dependencies"].clone(),
     ];
     if let Some(targets) = manifest.get("target").and_then(toml::Value::as_table) {

@@ -494,7 +494,7 @@ fn a_run_that_is_asked_to_end_says_how_to_go_on() {
 }
 
 #[test]
-fn another_version_goes_on_only_where_it_is_told_to() {
+fn another_version_goes_on_only_where_it_is_told_to_and_another_build_with_a_warning() {
     let place = place(STUDY);
     let own = ["run", "study.toml", "--quiet", "--backend", "cpu", "-o"];
     place.run(&[&own[..], &["whole.h5"]].concat()).ends(0);
@@ -504,18 +504,19 @@ fn another_version_goes_on_only_where_it_is_told_to() {
     assert!(wait_for_checkpoint(&path, &mut child));
     child.kill().unwrap();
     child.wait().unwrap();
-    let mut bytes = fs::read(&path).unwrap();
+    fs::copy(&path, place.path().join("build.h5")).unwrap();
+    let build = "0123456789abcdef";
+    place.replace("build.h5", store::BUILD, build);
+    let told = place.run(&["resume", "build.h5", "--quiet"]).ends(0);
+    let wanted = format!(
+        "warning: 'build.h5' was begun by another build of sarcolemma ({build}), and this is {}: the bits may differ from those of one run\n",
+        store::BUILD
+    );
+    assert_eq!(told.stderr, wanted);
+    same(&place, "whole.h5", "build.h5", "build");
     let version = env!("CARGO_PKG_VERSION");
     let other = version.replace(|c: char| c.is_ascii_digit(), "7");
-    let places: Vec<usize> = bytes
-        .windows(version.len())
-        .enumerate()
-        .filter_map(|(at, w)| (w == version.as_bytes()).then_some(at))
-        .collect();
-    for at in places {
-        bytes[at..at + version.len()].copy_from_slice(other.as_bytes());
-    }
-    fs::write(&path, bytes).unwrap();
+    place.replace("cut.h5", version, &other);
     let refused = place.run(&["resume", "cut.h5"]).ends(2);
     assert!(
         refused.stderr.contains("--other-version"),
@@ -542,14 +543,18 @@ fn a_fibre_is_run_again_with_the_scales_that_its_file_names() {
     let told: serde_json::Value = place.json(&rerun);
     assert_eq!(told["same_bits"], true);
     // As if the pilot of another version had found another size: the text lies in the file as it is.
-    let path = place.path().join("whole.h5");
-    let mut bytes = fs::read(&path).unwrap();
-    let (found, other) = (b"membrane.V=30.0 ", b"membrane.V=11.0 ");
-    let at = bytes.windows(found.len()).position(|w| w == found).unwrap();
-    bytes[at..at + other.len()].copy_from_slice(other);
-    fs::write(&path, bytes).unwrap();
+    place.replace("whole.h5", "membrane.V=30.0 ", "membrane.V=11.0 ");
     let told: serde_json::Value = place.json(&rerun);
     assert_eq!(told["same_bits"], false);
+    // Another build is told only where the same bits are promised.
+    place.replace("whole.h5", store::BUILD, "0123456789abcdef");
+    let told = place.run(&rerun).ends(0).stderr;
+    assert!(
+        told.contains("computed by another build of sarcolemma (0123456789abcdef)"),
+        "{told}"
+    );
+    let by_reference = ["rerun", "whole.h5", "--fibre", "7"];
+    assert_eq!(place.run(&by_reference).ends(0).stderr, "");
 }
 
 /// A limit of the size of files is a full disk that anybody can have.

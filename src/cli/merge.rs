@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::report::join::{JoinError, Parts};
 use crate::run::sink::FibreStatus;
 use crate::run::{Batch, RunError, RunReport};
-use crate::store::{CreateOptions, ResultFile};
+use crate::store::{BUILD, CreateOptions, ResultFile};
 
 use super::exit::{Exit, Failure};
 use super::{accuracy, output, summary};
@@ -72,6 +72,11 @@ pub fn execute(args: Args) -> Result<Exit, Failure> {
     if let Some(bytes) = super::run::compressed(&args.output, args.compress)? {
         joined.report.bytes_written = bytes;
     }
+    if let Some(builds) = &joined.other_builds {
+        output::note(&format!(
+            "warning: the parts were computed by other builds of sarcolemma ({builds}) than this ({BUILD}): the bits may differ from those of one run"
+        ));
+    }
     match args.json {
         true => output::json(&joined.json())?,
         false => output::data(&joined.text())?,
@@ -91,6 +96,8 @@ pub(super) struct Joined {
     batch: Batch,
     report: RunReport,
     not_judged: Option<String>,
+    /// The builds of the program that computed the parts, where one is not this.
+    other_builds: Option<String>,
     seconds: f64,
 }
 
@@ -128,8 +135,14 @@ pub(super) fn join(
         batch,
         report,
         not_judged,
+        other_builds: other_builds(&parts),
         seconds: started.elapsed().as_secs_f64(),
     })
+}
+
+fn other_builds(parts: &Parts) -> Option<String> {
+    let builds = parts.builds();
+    (builds != [BUILD]).then(|| builds.join(", "))
 }
 
 fn write(

@@ -8,6 +8,7 @@ mod accuracy;
 mod all_devices;
 mod anatomy;
 mod bench;
+mod build;
 mod check;
 mod choices;
 mod compare;

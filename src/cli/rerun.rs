@@ -12,6 +12,7 @@ use crate::run::{self, Batch, Choices, Kept, PrepareError, RunError, RunReport, 
 use crate::store::{self, CreateOptions, ResultFile, RunStatus, StoreError};
 use crate::study::Scheme;
 
+use super::build;
 use super::choices::{Backend, Precision};
 use super::exit::{Exit, Failure};
 use super::lost::{self, Autopsy};
@@ -65,6 +66,8 @@ pub fn execute(args: Args) -> Result<Exit, Failure> {
     let engine = engine::engine(args.backend, args.device.as_deref())?;
     let file = store::open(&args.file).map_err(read_failure)?;
     let then = recorded(&file, args.fibre).map_err(replay_failure)?;
+    let another = build::other_version(&file, "was computed");
+    let another = another.or_else(|| build::other_build(&file, "was computed"));
     drop(file);
     if let Some(output) = &args.output {
         may_write(output, &args)?;
@@ -80,6 +83,14 @@ pub fn execute(args: Args) -> Result<Exit, Failure> {
         agreement_fibres: Some(0),
     };
     let batch = alone(&then, &choices)?;
+    // Another engine or precision promises no bits anyway.
+    let promised = batch.backend.name() == then.backend && batch.precision == then.precision;
+    if let (Some(why), true) = (another, promised) {
+        let path = args.file.display();
+        output::note(&format!(
+            "warning: '{path}' {why}: the bits may differ from the file's"
+        ));
+    }
     let cancel = super::run::interrupt_flag();
     let (kept, report) = batch.run_kept(cancel).map_err(run_failure)?;
     if report.done.interrupted {

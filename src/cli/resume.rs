@@ -11,6 +11,7 @@ use crate::run::{self, Batch, Choices, Point};
 use crate::store::{self, ResultFile, ResultReader, RunStatus};
 use crate::study::Study;
 
+use super::build;
 use super::choices::Backend;
 use super::engine::{self, Engine};
 use super::exit::{Exit, Failure};
@@ -113,7 +114,6 @@ fn refused<T>(path: &Path, why: &str, help: &str) -> Result<T, Failure> {
 /// Whether the file is of a run that can be gone on with, by this program.
 fn may_go_on(file: &ResultReader, args: &Args) -> Result<(), Failure> {
     let path = file.path();
-    let own = env!("CARGO_PKG_VERSION");
     if file.number("rerun_of").is_some() || file.text("rerun_of").is_some() {
         return refused(
             path,
@@ -121,24 +121,26 @@ fn may_go_on(file: &ResultReader, args: &Args) -> Result<(), Failure> {
             "run that command again, with --force",
         );
     }
-    match file.text("sarcolemma_version") {
-        Some(theirs) if theirs != own => {
-            let why = format!("was begun by version {theirs} of sarcolemma, and this is {own}");
-            if !args.other_version {
-                return refused(
-                    path,
-                    &why,
-                    "--other-version goes on all the same; the bits may then differ from those of one run",
-                );
-            }
-            output::note(&format!(
-                "warning: '{}' {why}: the bits may differ from those of one run",
-                path.display()
-            ));
-            Ok(())
-        }
-        _ => Ok(()),
+    let version = build::other_version(file, "was begun");
+    if let (Some(why), false) = (&version, args.other_version) {
+        return refused(
+            path,
+            why,
+            "--other-version goes on all the same; the bits may then differ from those of one run",
+        );
     }
+    if let Some(why) = version.or_else(|| build::other_build(file, "was begun")) {
+        warn(path, &why);
+    }
+    Ok(())
+}
+
+/// Says why the file may not end as it would have.
+fn warn(path: &Path, why: &str) {
+    output::note(&format!(
+        "warning: '{}' {why}: the bits may differ from those of one run",
+        path.display()
+    ));
 }
 
 /// What the rest of the run is.
@@ -206,9 +208,6 @@ fn same_device(file: &ResultReader, batch: &Batch, args: &Args) -> Result<(), Fa
             "--other-device goes on all the same; the bits may then differ from those of one run",
         );
     }
-    output::note(&format!(
-        "warning: '{}' {why}: the bits may differ from those of one run",
-        file.path().display()
-    ));
+    warn(file.path(), &why);
     Ok(())
 }

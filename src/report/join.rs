@@ -21,10 +21,11 @@ use crate::study::Study;
 
 use super::replay::{self, ReplayError};
 
-/// Root attributes that may differ between the parts of one run: when, where and on what each was computed.
-const MAY_DIFFER: [&str; 7] = [
+/// Root attributes that may differ between the parts of one run: when, where, on what and by which build each was computed.
+const MAY_DIFFER: [&str; 8] = [
     "created",
     "history",
+    store::BUILD_ATTRIBUTE,
     "device",
     "driver",
     "status",
@@ -124,6 +125,11 @@ impl Parts {
     /// What the joined file holds.
     pub fn layout(&self) -> &Layout {
         &self.layout
+    }
+
+    /// The builds of the program that computed the parts, each once.
+    pub fn builds(&self) -> Vec<&str> {
+        distinct(&self.parts, store::BUILD_ATTRIBUTE)
     }
 
     /// The study, without its factors' rules: the parts hold what came of them.
@@ -522,23 +528,31 @@ fn shown(value: Option<Attribute>) -> Option<String> {
     (text.len() < 40 && !text.contains('\n')).then_some(text)
 }
 
+/// What the parts say under a name, each text once, in order.
+fn distinct<'p>(parts: &'p [Opened], name: &str) -> Vec<&'p str> {
+    let of = |part: &'p Opened| part.file.text(name).unwrap_or("unknown");
+    let mut texts: Vec<&str> = parts.iter().map(of).collect();
+    let mut seen = std::collections::HashSet::new();
+    texts.retain(|text| seen.insert(*text));
+    texts
+}
+
 /// The layout of the whole: the first part's, with the fibres of all.
 fn joined_layout(parts: &[Opened]) -> Result<Layout, StoreError> {
     let mut layout = parts[0].file.layout()?;
     layout.part = None;
     layout.checkpoint_bytes = 0;
     layout.event_capacity = parts.iter().map(|p| p.file.n_events() as usize).sum();
-    let distinct = |name: &str| {
-        let mut texts: Vec<&str> = parts.iter().filter_map(|p| p.file.text(name)).collect();
-        let mut seen = std::collections::HashSet::new();
-        texts.retain(|text| seen.insert(*text));
-        texts.join("; ")
-    };
     for (name, value) in &mut layout.attributes {
         if ["device", "driver"].contains(&name.as_str()) {
-            *value = Attribute::Text(distinct(name));
+            *value = Attribute::Text(distinct(parts, name).join("; "));
         }
     }
+    // Who joins them computes none of it.
+    let builds = distinct(parts, store::BUILD_ATTRIBUTE).join("; ");
+    layout
+        .attributes
+        .push((store::BUILD_ATTRIBUTE.to_owned(), Attribute::Text(builds)));
     let joined = format!("joined from {} parts", parts.len());
     layout
         .attributes

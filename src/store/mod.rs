@@ -70,3 +70,8 @@ pub use packed::compress;
 pub use reader::{ResultReader, RunStatus, open};
 pub use traces::Values;
 pub use writer::ResultFile;
+
+/// The build of this program: a digest of its sources, which files bear as `sarcolemma_build`. Only the same build promises the same bits.
+pub const BUILD: &str = env!("SARCOLEMMA_BUILD");
+/// Root attribute: the build that computed a file; of joined parts several, where there were several.
+pub const BUILD_ATTRIBUTE: &str = "sarcolemma_build";

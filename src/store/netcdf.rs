@@ -391,6 +391,10 @@ fn root_attributes(layout: &Layout, created: &str) -> Vec<(String, Value)> {
             "sarcolemma_version".to_string(),
             Value::Text(version.to_string()),
         ),
+        (
+            super::BUILD_ATTRIBUTE.to_string(),
+            Value::Text(super::BUILD.to_string()),
+        ),
         ("created".to_string(), Value::Text(created.to_string())),
         (
             "history".to_string(),

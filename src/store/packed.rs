@@ -173,7 +173,13 @@ fn planned(from: &ResultReader, level: u32) -> Result<super::netcdf::Contents, S
     let mut contents = contents(&layout, created)?;
     for (name, value) in &mut contents.attributes {
         if let (true, Some(text)) = (
-            ["history", "source", "sarcolemma_version"].contains(&name.as_str()),
+            [
+                "history",
+                "source",
+                "sarcolemma_version",
+                super::BUILD_ATTRIBUTE,
+            ]
+            .contains(&name.as_str()),
             from.text(name),
         ) {
             *value = Value::Text(text.to_string());

@@ -283,6 +283,11 @@ impl ResultReader {
         self.status
     }
 
+    /// The build of the program that computed it, where the file names one.
+    pub fn build(&self) -> Option<&str> {
+        self.text(super::BUILD_ATTRIBUTE)
+    }
+
     /// Number of fibres.
     pub fn n_fibres(&self) -> usize {
         self.map.get("fibre").map_or(0, |p| p.len() as usize)
@@ -585,10 +590,11 @@ impl ResultReader {
     /// The layout that the file was made from; its attributes are those that were given, and after the end the room for
     /// events is their number.
     pub fn layout(&self) -> Result<Layout, StoreError> {
-        const OWN: [&str; 7] = [
+        const OWN: [&str; 8] = [
             "Conventions",
             "source",
             "sarcolemma_version",
+            super::BUILD_ATTRIBUTE,
             "created",
             "history",
             "status",

@@ -2,6 +2,7 @@
 
 mod json;
 mod models;
+#[allow(dead_code, reason = "the tests of other verbs use more of it")]
 mod place;
 
 use std::fs;

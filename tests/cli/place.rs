@@ -73,6 +73,22 @@ impl Place {
         self.folder.path()
     }
 
+    /// Puts a text of the same length in the place of another wherever a file holds it.
+    #[track_caller]
+    pub fn replace(&self, name: &str, text: &str, other: &str) {
+        assert_eq!(text.len(), other.len());
+        let path = self.path().join(name);
+        let mut bytes = fs::read(&path).expect("a file is read");
+        let places = bytes.windows(text.len()).enumerate();
+        let places = places.filter(|(_, found)| *found == text.as_bytes());
+        let places: Vec<usize> = places.map(|(at, _)| at).collect();
+        assert!(!places.is_empty(), "{name} does not hold {text}");
+        for at in places {
+            bytes[at..at + other.len()].copy_from_slice(other.as_bytes());
+        }
+        fs::write(&path, bytes).expect("a file is written");
+    }
+
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_sarcolemma"));
         command
