@@ -1,6 +1,5 @@
 //! Making a result file: whole, checked, reserved on the disk and safe under its name before the first row.
 
-use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -67,9 +66,9 @@ pub(super) fn create(
         path: path.with_file_name(name),
         keep: false,
     };
-    let mut open = OpenOptions::new();
-    let file = open.read(true).write(true).create(true).truncate(true);
-    let file = file
+    let file = lock::to_write()
+        .create(true)
+        .truncate(true)
         .open(&temporary.path)
         .map_err(StoreError::io("cannot create", path))?;
     let file = Disk::new(file, path, watch);

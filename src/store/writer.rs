@@ -5,7 +5,6 @@
 //! record of whole rows. So whatever the file says is whole is on the disk, after a power cut too. Syncs are thinned to a twentieth of the
 //! time, and to one in three seconds where that is less often; a checkpoint is always synced, with all before it.
 
-use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -112,14 +111,7 @@ impl ResultFile {
         let newest = read.latest_slot()?;
         let had = (read.committed_rows() as u64, read.committed_events());
         drop(read);
-        let mut open = OpenOptions::new();
-        let file = open
-            .read(true)
-            .write(true)
-            .open(path)
-            .map_err(StoreError::io("cannot open", path))?;
-        lock::take(&file, path)?;
-        let file = Disk::new(file, path, watch);
+        let file = Disk::new(lock::open(path)?, path, watch);
         let map = offsets::map(&file, path)?;
         let (rows, events) = newest
             .as_ref()
