@@ -317,12 +317,21 @@ fn a_killed_run_of_the_reference_goes_on_to_the_same_bits() {
     kill_and_compare("reference, lost", LOSSY, &reference, 3, 22);
 }
 
+/// The name of the best device; `None`, and it is said, where there is none.
+fn device() -> Option<String> {
+    let device = choose(&adapters(), &Choice::Best).map(|device| device.name.clone());
+    device
+        .inspect_err(|error| {
+            let why = format!("NOT TESTED: there is no device here: {error}");
+            assert!(std::env::var_os("CI").is_none(), "{why}");
+            eprintln!("{why}");
+        })
+        .ok()
+}
+
 #[test]
 fn a_killed_run_on_a_device_goes_on_to_the_same_bits() {
-    if let Err(error) = choose(&adapters(), &Choice::Best) {
-        let why = format!("NOT TESTED: there is no device here: {error}");
-        assert!(std::env::var_os("CI").is_none(), "{why}");
-        eprintln!("{why}");
+    if device().is_none() {
         return;
     }
     let gpu = ["--backend", "gpu"];
@@ -331,14 +340,16 @@ fn a_killed_run_on_a_device_goes_on_to_the_same_bits() {
     kill_and_compare("device, lost", LOSSY, &gpu, 2, 33);
 }
 
-#[test]
-fn killed_parts_are_joined_to_the_whole() {
+/// Kills runs of three parts until there were so many kills, and compares each part, and what is joined of them, with runs that were not cut off.
+fn kill_parts_and_join(name: &str, engine: &[&str], few: usize, seed: u64) -> Place {
     let place = place(STUDY);
-    let cpu = ["--backend", "cpu", "--quiet", "--force"];
-    let run = |more: &[&'static str]| [&["run", "study.toml"], &cpu[..], more].concat();
+    let run = |more: &[&'static str]| {
+        let own = ["run", "study.toml", "--quiet", "--force"];
+        [&own[..], engine, more].concat()
+    };
     place.run(&run(&["-o", "whole.h5"])).ends(0);
-    let (mut chance, mut tally) = (Chance(41), Tally::default());
-    while tally.kills < kills(4) {
+    let (mut chance, mut tally) = (Chance(seed), Tally::default());
+    while tally.kills < kills(few) {
         for (shard, name, own) in [
             ("1/3", "1.h5", "1.whole.h5"),
             ("2/3", "2.h5", "2.whole.h5"),
@@ -363,7 +374,24 @@ fn killed_parts_are_joined_to_the_whole() {
         place.run(&merge).ends(0);
         same(&place, "whole.h5", "joined.h5", "joined");
     }
-    println!("parts: {tally:?}");
+    println!("{name}: {tally:?}");
+    place
+}
+
+#[test]
+fn killed_parts_are_joined_to_the_whole() {
+    kill_parts_and_join("parts", &["--backend", "cpu"], 4, 41);
+}
+
+#[test]
+fn killed_parts_on_a_device_are_joined_to_the_whole() {
+    let Some(name) = device() else { return };
+    let one = ["--backend", "gpu", "--device", &name];
+    let place = kill_parts_and_join("parts on a device", &one, 4, 51);
+    // A part on each device that is like the best, joined by the run itself.
+    let all = ["run", "study.toml", "--device", "all", "--quiet"];
+    place.run(&[&all[..], &["-o", "all.h5"]].concat()).ends(0);
+    same(&place, "whole.h5", "all.h5", "all devices");
 }
 
 /// Waits until a file has a checkpoint; whether it got one before the process ended.
