@@ -2,14 +2,15 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+#[path = "cli/content.rs"]
+mod content;
 #[allow(dead_code, reason = "the tests of other verbs use more of it")]
 #[path = "cli/place.rs"]
 mod place;
 
-use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
 
+use content::same_content;
 use place::Place;
 use sarcolemma::store;
 use serde_json::Value;
@@ -49,26 +50,6 @@ fn place(record: &str) -> Place {
     Place::with(&[("study.toml", study.as_bytes())])
 }
 
-/// Every dataset, but for the run's own state: shape and bytes.
-fn content(path: &Path) -> BTreeMap<String, (Vec<usize>, Vec<u8>)> {
-    let file = hdf5::H5File::open(path).unwrap();
-    let names = file.dataset_names().into_iter();
-    let names = names.filter(|n| !n.starts_with("checkpoint/"));
-    names
-        .map(|name| {
-            let dataset = file.dataset(&name).unwrap();
-            let empty = dataset.shape().contains(&0);
-            // Dimensions without a variable have no storage.
-            let bytes = if empty {
-                Vec::new()
-            } else {
-                dataset.read_raw_bytes().unwrap()
-            };
-            (name, (dataset.shape(), bytes))
-        })
-        .collect()
-}
-
 fn names(of: u64) -> Vec<String> {
     (1..=of)
         .map(|i| format!("study.shard-{i}-of-{of}.h5"))
@@ -96,17 +77,6 @@ fn in_parts(place: &Place, of: u64, more: &[&str]) -> Value {
     place.json(&merge.chain(reversed).collect::<Vec<_>>())
 }
 
-#[track_caller]
-fn same(a: &Path, b: &Path) {
-    let (a, b) = (content(a), content(b));
-    assert!(a.len() > 10);
-    let of = |c: &BTreeMap<String, _>| c.keys().cloned().collect::<Vec<_>>();
-    assert_eq!(of(&a), of(&b));
-    for (name, value) in &a {
-        assert!(*value == b[name], "{name} differs");
-    }
-}
-
 #[test]
 fn joined_parts_are_the_whole_to_the_last_bit() {
     for (record, of, more) in [
@@ -127,7 +97,7 @@ fn joined_parts_are_the_whole_to_the_last_bit() {
         let whole: Value = place.json(&whole);
         let joined = in_parts(&place, of, more);
         let at = |name: &str| place.path().join(name);
-        same(&at("whole.h5"), &at("joined.h5"));
+        same_content(&at("whole.h5"), &at("joined.h5"), record);
         assert_eq!(joined["agreement"], whole["agreement"]);
         assert_eq!(joined["fibres"], whole["fibres"]);
         assert_eq!(joined["parts"][0], names(of)[0]);

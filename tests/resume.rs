@@ -4,16 +4,18 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+#[path = "cli/content.rs"]
+mod content;
 #[allow(dead_code, reason = "the tests of other verbs use more of it")]
 #[path = "cli/place.rs"]
 mod place;
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
+use content::same_content;
 use place::Place;
 use sarcolemma::backend::gpu::{Choice, adapters, choose};
 use sarcolemma::store::{self, RunStatus};
@@ -136,39 +138,14 @@ fn place(study: &str) -> Place {
     Place::with(&files)
 }
 
-/// Every dataset, but for the run's own state: shape and bytes.
-fn content(path: &Path) -> BTreeMap<String, (Vec<usize>, Vec<u8>)> {
-    let file = hdf5::H5File::open(path).unwrap();
-    let names = file.dataset_names().into_iter();
-    let names = names.filter(|n| !n.starts_with("checkpoint/"));
-    names
-        .map(|name| {
-            let dataset = file.dataset(&name).unwrap();
-            let empty = dataset.shape().contains(&0);
-            // Dimensions without a variable have no storage.
-            let bytes = if empty {
-                Vec::new()
-            } else {
-                dataset.read_raw_bytes().unwrap()
-            };
-            (name, (dataset.shape(), bytes))
-        })
-        .collect()
-}
-
 #[track_caller]
 fn same(place: &Place, whole: &str, other: &str, what: &str) {
-    let (a, b) = (
-        content(&place.path().join(whole)),
-        content(&place.path().join(other)),
-    );
-    let names: Vec<_> = a.keys().chain(b.keys()).collect();
-    let differ: Vec<_> = names.iter().filter(|n| a.get(**n) != b.get(**n)).collect();
-    assert!(differ.is_empty(), "{what}: {differ:?} differ");
-    let status = |name: &str| store::open(&place.path().join(name)).unwrap().run_status();
-    assert_eq!(status(other), RunStatus::Complete, "{what}");
+    let at = |name: &str| place.path().join(name);
+    same_content(&at(whole), &at(other), what);
+    let status = store::open(&at(other)).unwrap().run_status();
+    assert_eq!(status, RunStatus::Complete, "{what}");
     for side in ["events", "checkpoint_a", "checkpoint_b"] {
-        assert!(!place.path().join(format!("{other}.{side}")).exists());
+        assert!(!at(&format!("{other}.{side}")).exists());
     }
 }
 
