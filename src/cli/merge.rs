@@ -69,7 +69,7 @@ pub fn execute(args: Args) -> Result<Exit, Failure> {
         &super::run::progress_bar(!args.json),
         super::run::interrupt_flag(),
     )?;
-    if let Some(bytes) = super::run::compressed(&args.output, args.compress)? {
+    if let Some(bytes) = super::run_options::compressed(&args.output, args.compress)? {
         joined.report.bytes_written = bytes;
     }
     if let Some(builds) = &joined.other_builds {

@@ -29,6 +29,7 @@ mod rerun;
 mod resume;
 mod room;
 mod run;
+mod run_options;
 mod shipped;
 mod step;
 mod summary;

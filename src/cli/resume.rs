@@ -3,11 +3,10 @@
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::report::rest::rest;
 use crate::run::sink::Precision;
-use crate::run::{self, Batch, Choices, Point};
+use crate::run::{Batch, Choices, Point};
 use crate::store::{self, ResultFile, ResultReader, RunStatus};
 use crate::study::Study;
 
@@ -18,7 +17,8 @@ use super::exit::{Exit, Failure};
 use super::merge::join_failure;
 use super::output;
 use super::rerun::read_failure;
-use super::run::{Tells, carry_out, check_memory, compressed, store_failure, tell};
+use super::run::{carry_out, check_memory, store_failure};
+use super::run_options::RunOptions;
 
 /// Go on with a run that was interrupted or killed
 ///
@@ -45,30 +45,14 @@ pub struct Args {
     #[arg(long)]
     pub other_device: bool,
 
-    /// Time between two checkpoints [default: 30 s]
-    #[arg(long, value_name = "TIME", value_parser = super::choices::interval)]
-    pub checkpoint_every: Option<Duration>,
-
-    /// Compress the traces when the run is over (deflate, 1 to 9): smaller, slower to read in part
-    #[arg(long, value_name = "LEVEL", value_parser = clap::value_parser!(u32).range(1..=9))]
-    pub compress: Option<u32>,
-
-    /// End with code 1 if a fibre is lost, or the run differs from the reference by more than the study's [agreement] allows
-    #[arg(long)]
-    pub strict: bool,
-
-    /// Print one JSON object with the outcome
-    #[arg(long)]
-    pub json: bool,
-
-    /// No progress and no summary
-    #[arg(long)]
-    pub quiet: bool,
+    /// Those of `run`, too.
+    #[command(flatten)]
+    pub options: RunOptions,
 }
 
 /// Goes on with the run.
 pub fn execute(args: Args) -> Result<Exit, Failure> {
-    let path = args.file.as_path();
+    let (path, options) = (args.file.as_path(), &args.options);
     let file = store::open(path).map_err(read_failure)?;
     if file.run_status() == RunStatus::Complete {
         output::note(&format!(
@@ -87,23 +71,15 @@ pub fn execute(args: Args) -> Result<Exit, Failure> {
             past: Arc::new(file),
         }),
         None => {
-            if !args.quiet && !args.json {
+            if options.is_for_people() {
                 output::note("there is no checkpoint yet: the run begins again");
             }
             batch
         }
     };
-    let bar = super::run::progress_bar(!args.quiet && !args.json);
-    let mut report = carry_out(&batch, out, path, &bar)?;
-    if let Some(bytes) = compressed(path, args.compress)? {
-        report.bytes_written = bytes;
-    }
-    let tells = Tells {
-        strict: args.strict,
-        json: args.json,
-        quiet: args.quiet,
-    };
-    tell(tells, &study, (&batch, &report), path)
+    let bar = super::run::progress_bar(options.is_for_people());
+    let report = carry_out(&batch, out, path, &bar)?;
+    options.end(&study, (&batch, report), path)
 }
 
 fn refused<T>(path: &Path, why: &str, help: &str) -> Result<T, Failure> {
@@ -157,7 +133,7 @@ fn prepared(file: &ResultReader, args: &Args) -> Result<(Study, Batch), Failure>
         agreement_fibres: None,
     };
     let (study, mut batch) = rest(file, &choices).map_err(join_failure)?;
-    batch.checkpoint_every = args.checkpoint_every.unwrap_or(run::CHECKPOINT_EVERY);
+    batch.checkpoint_every = args.options.checkpoint_every();
     same_device(file, &batch, args)?;
     Ok((study, batch))
 }

@@ -3,18 +3,18 @@
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::backend::gpu::Adapter;
-use crate::run::sink::{self, Attribute, FibreStatus};
+use crate::run::sink::{self, Attribute};
 use crate::run::{self, Batch, Choices, PrepareError, RunError, RunReport, prepare_part};
-use crate::store::{self, CreateOptions, ResultFile, StoreError};
+use crate::store::{CreateOptions, ResultFile, StoreError};
 use crate::study::{self, Overrides, SCHEMES, Study};
 
 use super::choices::{Backend, Precision, Shard};
 use super::exit::{Exit, Failure};
+use super::run_options::RunOptions;
 use super::{engine, output, shipped, summary};
 
 /// Run a study and write its results to an HDF5 file
@@ -62,35 +62,20 @@ pub struct Args {
     #[arg(long)]
     pub force: bool,
 
-    /// Compress the traces when the run is over (deflate, 1 to 9): smaller, slower to read in part
-    #[arg(long, value_name = "LEVEL", value_parser = clap::value_parser!(u32).range(1..=9))]
-    pub compress: Option<u32>,
-
-    /// Time between two checkpoints, from which 'resume' goes on [default: 30 s]
-    #[arg(long, value_name = "TIME", value_parser = super::choices::interval)]
-    pub checkpoint_every: Option<Duration>,
-
-    /// End with code 1 if a fibre is lost, or the run differs from the reference by more than the study's [agreement] allows
-    #[arg(long)]
-    pub strict: bool,
-
-    /// Print one JSON object with the outcome
-    #[arg(long)]
-    pub json: bool,
-
-    /// No progress and no summary
-    #[arg(long)]
-    pub quiet: bool,
+    /// Those of `resume`, too.
+    #[command(flatten)]
+    pub options: RunOptions,
 }
 
 /// Runs the study.
 pub fn execute(args: Args) -> Result<Exit, Failure> {
     let (choices, note) = choices(&args)?;
+    let options = &args.options;
     let overrides = Overrides {
         fibres: args.fibres.map(NonZeroU64::get),
         duration: args.duration.clone(),
     };
-    let study = load_study(&args.study, &overrides, args.quiet)?;
+    let study = load_study(&args.study, &overrides, options.quiet)?;
     let choices = with_scheme(choices, &args, &study)?;
     let output = args
         .output
@@ -103,14 +88,11 @@ pub fn execute(args: Args) -> Result<Exit, Failure> {
         )));
     }
     if let Some(devices) = all_devices(&args)? {
-        let bar = progress_bar(!args.quiet && !args.json);
+        let bar = progress_bar(options.is_for_people());
         let out = (output.as_path(), args.force);
-        let (batch, mut report) =
+        let (batch, report) =
             super::all_devices::run_on(&devices, &study, &choices, &overrides, out, &bar)?;
-        if let Some(bytes) = compressed(&output, args.compress)? {
-            report.bytes_written = bytes;
-        }
-        return tell(args.tells(), &study, (&batch, &report), &output);
+        return options.end(&study, (&batch, report), &output);
     }
     let whole = run::least_memory_bytes(&study, choices.precision);
     check_memory(args.shard.map_or(whole, |s| whole.div_ceil(s.of)))?;
@@ -129,73 +111,13 @@ pub fn execute(args: Args) -> Result<Exit, Failure> {
         (batch, _) => (batch.map_err(prepare_failure)?, note),
     };
     let mut batch = batch;
-    batch.checkpoint_every = args.checkpoint_every.unwrap_or(run::CHECKPOINT_EVERY);
-    if let (Some(note), false, false) = (note, args.quiet, args.json) {
+    batch.checkpoint_every = options.checkpoint_every();
+    if let (Some(note), true) = (note, options.is_for_people()) {
         output::note(&note);
     }
-    let mut report = into_file(
-        &study,
-        &batch,
-        &overrides,
-        &output,
-        args.force,
-        &progress_bar(!args.quiet && !args.json),
-    )?;
-    if let Some(bytes) = compressed(&output, args.compress)? {
-        report.bytes_written = bytes;
-    }
-    tell(args.tells(), &study, (&batch, &report), &output)
-}
-
-impl Args {
-    fn tells(&self) -> Tells {
-        Tells {
-            strict: self.strict,
-            json: self.json,
-            quiet: self.quiet,
-        }
-    }
-}
-
-/// How much is told of a run that is over.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Tells {
-    /// Whether lost fibres and differences are a failure.
-    pub strict: bool,
-    /// For programs.
-    pub json: bool,
-    /// Nothing at all.
-    pub quiet: bool,
-}
-
-/// Compresses a finished file where it is asked for; the bytes that it then has.
-pub(super) fn compressed(path: &Path, level: Option<u32>) -> Result<Option<u64>, Failure> {
-    let bytes = level.map(|level| store::compress(path, level)).transpose();
-    bytes.map_err(store_failure)
-}
-
-/// Tells how the run went, and what `--strict` makes of it.
-pub(super) fn tell(
-    args: Tells,
-    study: &Study,
-    (batch, report): (&Batch, &RunReport),
-    output: &Path,
-) -> Result<Exit, Failure> {
-    let lost = report
-        .done
-        .status
-        .iter()
-        .filter(|s| matches!(s, FibreStatus::Lost { .. }))
-        .count();
-    if args.json {
-        output::json(&summary::json(study, batch, report, output))?;
-    } else if !args.quiet {
-        output::data(&summary::text(study, batch, report, output))?;
-    }
-    match strict_fault(report, lost, batch.n_fibres) {
-        Some(fault) if args.strict => Err(Failure::Tolerance(fault)),
-        _ => Ok(Exit::Done),
-    }
+    let bar = progress_bar(options.is_for_people());
+    let report = into_file(&study, &batch, &overrides, &output, args.force, &bar)?;
+    options.end(&study, (&batch, report), &output)
 }
 
 /// The devices of `--device all`, where there are several.
@@ -210,14 +132,6 @@ fn all_devices(args: &Args) -> Result<Option<Vec<Adapter>>, Failure> {
     }
     let devices = super::all_devices::devices()?;
     Ok((devices.len() > 1).then_some(devices))
-}
-
-/// What `--strict` does not let pass.
-fn strict_fault(report: &RunReport, lost: usize, n_fibres: usize) -> Option<String> {
-    let lost = (lost > 0).then(|| format!("{lost} of {n_fibres} fibres were lost"));
-    let beyond = report.beyond.iter().map(|d| d.text.clone());
-    let faults: Vec<String> = lost.into_iter().chain(beyond).collect();
-    (!faults.is_empty()).then(|| faults.join("\n"))
 }
 
 /// Runs a prepared study into a file.
