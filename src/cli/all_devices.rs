@@ -1,7 +1,7 @@
 //! `run --device all`: one part of the study on each of the machine's equal GPUs, joined when all are done.
 
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use indicatif::ProgressBar;
 
@@ -44,6 +44,7 @@ pub(super) fn run_on(
     study: &Study,
     choices: &Choices,
     overrides: &Overrides,
+    checkpoint_every: Duration,
     (output, overwrite): (&Path, bool),
     bar: &ProgressBar,
 ) -> Result<(Batch, RunReport), Failure> {
@@ -57,7 +58,8 @@ pub(super) fn run_on(
             ..choices.clone()
         };
         let part = Some((shard.index, shard.of));
-        let batch = prepare_part(study, &choices, part).map_err(run::prepare_failure)?;
+        let mut batch = prepare_part(study, &choices, part).map_err(run::prepare_failure)?;
+        batch.checkpoint_every = checkpoint_every;
         // The parts are of a length: one speaks for all.
         let hidden = ProgressBar::hidden();
         let bar = if shard.index == 1 { bar } else { &hidden };
@@ -153,6 +155,7 @@ mod tests {
                     &study,
                     &choices,
                     &overrides,
+                    Duration::ZERO,
                     (&output, false),
                     &bar,
                 );

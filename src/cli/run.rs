@@ -88,10 +88,15 @@ pub fn execute(args: Args) -> Result<Exit, Failure> {
         )));
     }
     if let Some(devices) = all_devices(&args)? {
-        let bar = progress_bar(options.is_for_people());
-        let out = (output.as_path(), args.force);
-        let (batch, report) =
-            super::all_devices::run_on(&devices, &study, &choices, &overrides, out, &bar)?;
+        let (batch, report) = super::all_devices::run_on(
+            &devices,
+            &study,
+            &choices,
+            &overrides,
+            options.checkpoint_every(),
+            (&output, args.force),
+            &progress_bar(options.is_for_people()),
+        )?;
         return options.end(&study, (&batch, report), &output);
     }
     let whole = run::least_memory_bytes(&study, choices.precision);
