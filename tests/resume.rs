@@ -109,6 +109,28 @@ spikes = { of = 'c.V', threshold = '-40 mV' }
 least = { min = 'c.w' }
 ";
 
+/// Six spikes a fibre and slab: more than four times as many as edges of the protocol let expect.
+const BUSY: &str = "\
+title = 'Busy'
+model = 'busy.mmt'
+duration = '160 ms'
+[population]
+fibres = 1500
+[features]
+spikes = { of = 'c.V', threshold = '0 mV' }
+";
+const BUSY_MODEL: &str = "\
+[[model]]
+name: busy
+c.V = 1
+[c]
+t = 0 [ms] bind time
+    in [ms]
+dot(V) = 50 [mV/ms] * cos(8 * t / 1 [ms])
+    in [mV]
+    label membrane_potential
+";
+
 /// A fixed sequence of numbers between 0 and 1.
 struct Chance(u64);
 
@@ -134,6 +156,7 @@ fn place(study: &str) -> Place {
     let files = [
         ("study.toml", study.as_bytes()),
         ("lossy.mmt", LOSSY_MODEL.as_bytes()),
+        ("busy.mmt", BUSY_MODEL.as_bytes()),
     ];
     Place::with(&files)
 }
@@ -404,32 +427,9 @@ fn hours_of_settling_are_not_lost() {
     same(&place, "whole.h5", "cut.h5", "settling");
 }
 
-/// Six spikes a fibre and slab: more than four times as many as edges of the protocol let expect.
-const BUSY: &str = "\
-title = 'Busy'
-model = 'busy.mmt'
-duration = '160 ms'
-[population]
-fibres = 3000
-[features]
-spikes = { of = 'c.V', threshold = '0 mV' }
-";
-const BUSY_MODEL: &str = "\
-[[model]]
-name: busy
-c.V = 1
-[c]
-t = 0 [ms] bind time
-    in [ms]
-dot(V) = 50 [mV/ms] * cos(8 * t / 1 [ms])
-    in [mV]
-    label membrane_potential
-";
-
 #[test]
 fn a_slab_with_unforeseen_events_has_its_checkpoints_too() {
     let place = place(BUSY);
-    fs::write(place.path().join("busy.mmt"), BUSY_MODEL).unwrap();
     let own = ["run", "study.toml", "--quiet", "--backend", "cpu", "-o"];
     place.run(&[&own[..], &["whole.h5"]].concat()).ends(0);
     let every = ["cut.h5", "--checkpoint-every", "0 s"];
@@ -437,7 +437,10 @@ fn a_slab_with_unforeseen_events_has_its_checkpoints_too() {
     let side = |slot: &str| place.path().join(format!("cut.h5.checkpoint_{slot}"));
     // Between two slabs there is nothing that has no room: another try where the kill came there.
     let goes_on_beside_the_file = (0..50).any(|_| {
-        let mut child = start(&place, &[&own[..], &every, &["--force"]].concat());
+        for old in [path.clone(), side("a"), side("b")] {
+            let _ = fs::remove_file(old);
+        }
+        let mut child = start(&place, &[&own[..], &every].concat());
         while !side("a").exists() || !side("b").exists() {
             assert!(child.try_wait().unwrap().is_none(), "it ended before");
             std::thread::sleep(Duration::from_millis(2));
@@ -452,6 +455,12 @@ fn a_slab_with_unforeseen_events_has_its_checkpoints_too() {
     assert!(goes_on_beside_the_file);
     place.run(&["resume", "cut.h5", "--quiet"]).ends(0);
     same(&place, "whole.h5", "cut.h5", "busy");
+    let cpu = ["--backend", "cpu"];
+    kill_and_compare("checkpoints beside the file", BUSY, &cpu, 3, 16);
+    if device().is_some() {
+        let gpu = ["--backend", "gpu"];
+        kill_and_compare("device, checkpoints beside the file", BUSY, &gpu, 2, 34);
+    }
 }
 
 #[cfg(unix)]
@@ -493,7 +502,11 @@ fn a_run_that_is_asked_to_end_says_how_to_go_on() {
             assert_eq!(a[key], b[key], "{key}");
         }
         same(&place, "whole.h5", "cut.h5", signal);
+        // Killed after its last word, before it had cleared up.
+        let left = place.path().join("cut.h5.events");
+        fs::write(&left, "left").unwrap();
         let again = place.run(&["resume", "cut.h5"]).ends(0);
+        assert!(!left.exists());
         again.says("'cut.h5' is complete: there is nothing to resume\n");
     }
 }

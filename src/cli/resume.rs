@@ -55,6 +55,7 @@ pub fn execute(args: Args) -> Result<Exit, Failure> {
     let (path, options) = (args.file.as_path(), &args.options);
     let file = store::open(path).map_err(read_failure)?;
     if file.run_status() == RunStatus::Complete {
+        store::remove_leftovers(path).map_err(store_failure)?;
         output::note(&format!(
             "'{}' is complete: there is nothing to resume",
             path.display()

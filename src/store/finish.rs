@@ -1,10 +1,15 @@
 //! The end of a run: features, how each fibre ended, agreement with the reference, and the file's own status.
 
-use super::StoreError;
+use std::path::Path;
+
+use super::beyond::{self, Beyond};
+use super::events::{self, Events};
 use super::groups::PER_RERUN;
 use super::netcdf::MOST_RERUNS;
 use super::offsets::{set_length, set_status};
+use super::reader::{self, RunStatus};
 use super::writer::ResultFile;
+use super::{StoreError, lock};
 use crate::run::sink::{Agreement, FibreStatus, Outcome, Rerun};
 
 /// Writes what is known at the end; the file still says that it is running.
@@ -117,6 +122,30 @@ fn write_agreement(to: &ResultFile, agreement: &Agreement) -> Result<(), StoreEr
         r.spike_shift_ms.to_le_bytes().to_vec()
     })?;
     put("parts_at", &|r| r.parts_at_ms.to_le_bytes().to_vec())
+}
+
+/// Takes away what a process that was killed at its very end has left beside its complete file, which holds all of it. Where somebody is still
+/// writing, or the file is not complete, everything stays.
+///
+/// # Errors
+/// If the file cannot be read, or what is beside it cannot be removed.
+pub fn remove_leftovers(path: &Path) -> Result<(), StoreError> {
+    let beside = [
+        events::side_path(path),
+        beyond::path(path, 0),
+        beyond::path(path, 1),
+    ];
+    if !beside.iter().any(|side| side.exists())
+        || reader::open(path)?.run_status() != RunStatus::Complete
+    {
+        return Ok(());
+    }
+    // Who cannot write the file has no business beside it.
+    let Ok(_writer) = lock::open(path) else {
+        return Ok(());
+    };
+    Events::new(path, None, 0).remove_side()?;
+    Beyond::new(path).remove()
 }
 
 /// Says in the file that the run ended.

@@ -66,6 +66,7 @@ pub use checkpoint::Checkpoint;
 pub use create::{CreateOptions, required_bytes};
 pub use disk::{Watch, bytes_free};
 pub use error::StoreError;
+pub use finish::remove_leftovers;
 pub use packed::compress;
 pub use reader::{ResultReader, RunStatus, open};
 pub use traces::Values;

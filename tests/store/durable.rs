@@ -282,8 +282,18 @@ fn what_a_checkpoint_has_beyond_its_room_lies_beside_the_file() {
     assert!(b.exists());
     file.finish(&outcome(&layout, true)).unwrap();
     assert!(a.exists() && b.exists());
+    std::fs::write(dir.path().join("x.h5.events"), "").unwrap();
+    store::remove_leftovers(&path).unwrap();
+    assert!(a.exists() && b.exists() && dir.path().join("x.h5.events").exists());
     file.finish(&outcome(&layout, false)).unwrap();
+    drop(file);
     assert!(sides.iter().all(|side| !side.exists()));
+    // As if it had been killed before it took them away.
+    for side in [a, b, &dir.path().join("x.h5.events")] {
+        std::fs::write(side, "left").unwrap();
+    }
+    store::remove_leftovers(&path).unwrap();
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
 }
 
 #[test]
