@@ -20,10 +20,12 @@ trap 'rm -rf "$work"' EXIT
 tests=()
 while read -r file; do tests+=("$file"); done < <(
     cargo test --release --locked --lib --test engines --no-run --message-format=json |
-        sed -n 's/.*"executable":"\([^"]*\)".*/\1/p'
+        sed -n '/"overflow_checks":[a-z]*,"test":true}/s/.*"executable":"\([^"]*\)".*/\1/p'
 )
 mkdir -p "$work"/root/{bin,proc,sys,dev,tmp} "$work/disc/isolinux"
 cp "$(command -v busybox)" "$work/root/bin/"
+mkdir -p "$work/root$PWD"
+cp -r models "$work/root$PWD/"
 for file in "${tests[@]}"; do
     strip -o "$work/root/bin/$(basename "$file" | sed 's/-[0-9a-f]*$//')" "$file"
     ldd "$file" | grep -o '/[^ ]*' | while read -r library; do

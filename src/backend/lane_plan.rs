@@ -33,8 +33,8 @@ pub const DEFAULT_LARGEST_STEP_MS: f64 = 20.0;
 ///
 /// An implicit method that damps the fastest modes damps a growing one too, once its step is long beside the time in which
 /// that mode grows: a fibre whose rest has become unstable, and that would fire by itself, stays quiet. A membrane at the end
-/// of its rest runs away within some 10 ms to 1 s; 5 ms is short beside that.
-pub const LARGEST_HELD_STEP_MS: f64 = 5.0;
+/// of its rest runs away within some 10 ms to 1 s and may turn with its gates in 10 ms; 1 ms is short beside that.
+pub const LARGEST_HELD_STEP_MS: f64 = 1.0;
 /// Largest step while settling, ticks: 5.4 s, so that a device's clock can count two of them in 31 bits.
 const LARGEST_SETTLING_STEP: i64 = 1 << 29;
 /// What may be asked for as the largest step, ms: from the smallest step to the largest while settling.

@@ -12,8 +12,8 @@ use crate::ops::{Algebra, Op};
 use crate::program::{Graph, Value};
 
 use super::eliminate::factor;
-use super::jacobian;
 use super::step_program::{Advance, Parts, Pivots, largest_so_far, least};
+use super::{Jacobian, jacobian};
 
 /// The numbers of a method with `m.len()` stages.
 #[derive(Clone, Copy, Debug)]
@@ -125,6 +125,80 @@ const SLOPE_ERRORS: f64 = 4.0;
 /// times as fast as it grows.
 const RUNAWAY: f64 = 0.1;
 
+/// Pivots of the step's matrix without what calms: of the states that others follow and feed back to, such as potentials with their gates. Each
+/// diagonal less what feeds the state, by itself and through those that follow it alone; what these take from it is left out.
+///
+/// A pair that grows while it turns is a state that feeds itself and one that calms it too late. Eliminated at a step that is long for the
+/// turn, the second seems to calm at once, and the matrix itself shows nothing.
+fn pivots_without_what_calms(
+    g: &mut Graph,
+    matrix: &Jacobian,
+    e: Value,
+) -> (Vec<usize>, Vec<Value>) {
+    let entry = |i: usize, j: usize| matrix.rows[i].iter().find(|c| c.0 == j).map(|c| c.1);
+    let zero = g.constant(0.0);
+    let (mut hubs, mut diagonal) = (Vec::new(), Vec::new());
+    for (state, row) in matrix.rows.iter().enumerate() {
+        let follows =
+            |k: usize| k != state && matrix.rows[k].iter().all(|&(j, _)| j == k || j == state);
+        let followers = row.iter().filter(|&&(k, _)| follows(k));
+        let loops: Vec<(usize, Value, Value)> = followers
+            .filter_map(|&(k, from)| Some((k, from, entry(k, state)?)))
+            .collect();
+        if loops.is_empty() {
+            continue;
+        }
+        let own = entry(state, state).unwrap_or(zero);
+        let mut left = g.sub(e, own);
+        for (k, from, to) in loops {
+            // The pivot of a state that is eliminated as it stands, and its multiplier: both are there already.
+            let own = entry(k, k).unwrap_or(zero);
+            let pivot = g.sub(e, own);
+            let inverse = g.apply(Op::Recip, &[pivot]);
+            let from = g.neg(from);
+            let multiplier = g.mul(from, inverse);
+            let to = g.neg(to);
+            let fed = g.mul(multiplier, to);
+            let feeds = g.apply(Op::Lt, &[zero, fed]);
+            let fed = g.apply(Op::Select, &[feeds, fed, zero]);
+            left = g.sub(left, fed);
+        }
+        hubs.push(state);
+        diagonal.push(left);
+    }
+    // What flows between them: two potentials on both sides of a resistance run away together.
+    let n = hubs.len();
+    let mut a: Vec<Vec<Option<Value>>> = vec![vec![None; n]; n];
+    for (i, row) in a.iter_mut().enumerate() {
+        for (j, cell) in row.iter_mut().enumerate() {
+            *cell = match i == j {
+                true => Some(diagonal[i]),
+                false => entry(hubs[i], hubs[j]).map(|x| g.neg(x)),
+            };
+        }
+    }
+    let mut pivots = Vec::new();
+    for k in 0..n {
+        let pivot = a[k][k].unwrap_or(zero);
+        pivots.push(pivot);
+        for i in k + 1..n {
+            let Some(below) = a[i][k] else { continue };
+            let inverse = g.apply(Op::Recip, &[pivot]);
+            let multiplier = g.mul(below, inverse);
+            for j in k + 1..n {
+                if let Some(u) = a[k][j] {
+                    let product = g.mul(multiplier, u);
+                    a[i][j] = Some(match a[i][j] {
+                        Some(old) => g.sub(old, product),
+                        None => g.neg(product),
+                    });
+                }
+            }
+        }
+    }
+    (hubs, pivots)
+}
+
 /// Writes one step of the method.
 pub(super) fn advance(parts: &mut Parts, table: &Table, scales: &[f64], tolerance: f64) -> Advance {
     let states = parts.states.clone();
@@ -226,10 +300,15 @@ pub(super) fn advance(parts: &mut Parts, table: &Table, scales: &[f64], toleranc
         .collect();
     let judged = largest_so_far(&mut parts.rhs, &judged);
     let g = &mut parts.rhs.graph;
+    let (hubs, mut hub_pivots) = pivots_without_what_calms(g, &matrix, e);
     let mut least_pivot: Vec<Value> = Vec::new();
     for pivots in factors.pivots() {
         let before = least_pivot.last().copied();
-        let all: Vec<Value> = before.into_iter().chain(pivots.iter().copied()).collect();
+        let mut all: Vec<Value> = before.into_iter().chain(pivots.iter().copied()).collect();
+        let members = &order[least_pivot.len()..][..pivots.len()];
+        if members.iter().any(|k| hubs.contains(k)) {
+            all.append(&mut hub_pivots);
+        }
         let least = least(g, &all);
         least_pivot.extend(pivots.iter().map(|_| least));
     }
