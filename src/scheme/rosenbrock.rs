@@ -181,18 +181,17 @@ fn pivots_without_what_calms(
     for k in 0..n {
         let pivot = a[k][k].unwrap_or(zero);
         pivots.push(pivot);
-        for i in k + 1..n {
-            let Some(below) = a[i][k] else { continue };
+        let upper: Vec<(usize, Value)> = (k + 1..n).filter_map(|j| Some((j, a[k][j]?))).collect();
+        for row in &mut a[k + 1..] {
+            let Some(below) = row[k] else { continue };
             let inverse = g.apply(Op::Recip, &[pivot]);
             let multiplier = g.mul(below, inverse);
-            for j in k + 1..n {
-                if let Some(u) = a[k][j] {
-                    let product = g.mul(multiplier, u);
-                    a[i][j] = Some(match a[i][j] {
-                        Some(old) => g.sub(old, product),
-                        None => g.neg(product),
-                    });
-                }
+            for &(j, u) in &upper {
+                let product = g.mul(multiplier, u);
+                row[j] = Some(match row[j] {
+                    Some(old) => g.sub(old, product),
+                    None => g.neg(product),
+                });
             }
         }
     }
