@@ -152,8 +152,10 @@ fn the_agreement_is_the_same_on_any_number_of_threads_and_changes_no_bit_of_the_
 
 #[test]
 fn fibres_that_gain_or_lose_a_spike_are_among_those_chosen() {
-    let (report, _) = run(NEAR_THRESHOLD, |c| c.agreement_fibres = Some(24));
-    let truth = batch(NEAR_THRESHOLD, HODGKIN_HUXLEY, |c| {
+    // At half of it no fibre changes: where a membrane is about to fire steps are at most 1 ms.
+    let study = NEAR_THRESHOLD.replace("tolerance = 0.05", "tolerance = 0.4");
+    let (report, _) = run(&study, |c| c.agreement_fibres = Some(24));
+    let truth = batch(&study, HODGKIN_HUXLEY, |c| {
         c.backend = Backend::Reference
     })
     .run(&mut Discard, &|_| {}, &AtomicBool::new(false))
