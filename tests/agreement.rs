@@ -155,11 +155,9 @@ fn fibres_that_gain_or_lose_a_spike_are_among_those_chosen() {
     // At half of it no fibre changes: where a membrane is about to fire steps are at most 1 ms.
     let study = NEAR_THRESHOLD.replace("tolerance = 0.05", "tolerance = 0.4");
     let (report, _) = run(&study, |c| c.agreement_fibres = Some(24));
-    let truth = batch(&study, HODGKIN_HUXLEY, |c| {
-        c.backend = Backend::Reference
-    })
-    .run(&mut Discard, &|_| {}, &AtomicBool::new(false))
-    .unwrap();
+    let truth = batch(&study, HODGKIN_HUXLEY, |c| c.backend = Backend::Reference)
+        .run(&mut Discard, &|_| {}, &AtomicBool::new(false))
+        .unwrap();
     let both = report.done.features[0].iter().zip(&truth.done.features[0]);
     let changed: Vec<u64> = (0..)
         .zip(both)
