@@ -19,12 +19,14 @@
 
 mod cubic;
 mod gather;
+mod notice;
 mod spec;
 #[cfg(test)]
 mod tests;
 
 pub use cubic::Knots;
 pub use gather::Gathered;
+pub use notice::Pieces;
 pub use spec::{FeatureColumn, FeatureKind, FeatureSpec, Measure};
 
 /// The course of an observable over one accepted step: the cubic (Hermite) through both ends.

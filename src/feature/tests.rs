@@ -409,3 +409,83 @@ fn the_nearest_turning_point_tells_how_little_would_change_the_number_of_spikes(
     );
     assert_eq!(spec.nearest_turn(&gathered), f64::INFINITY);
 }
+
+/// What is gathered when pieces are fed only where a feature would note them; and how many those are.
+fn gather_noted(spec: &FeatureSpec, pieces: &[Piece], unit_ms: f64) -> (Gathered, Vec<f64>, usize) {
+    let mut gathered = spec.start();
+    let (mut spikes, mut n_noted) = (Vec::new(), 0);
+    for p in pieces {
+        let mut noted = [0];
+        // Slopes per microsecond, times in whole units: what an engine has.
+        spec.note(
+            &[spec.deciding(&gathered)],
+            &Pieces {
+                t0: &[p.t0 / unit_ms],
+                t1: &[p.t1 / unit_ms],
+                unit_ms,
+                g0: &[p.g0],
+                d0: &[p.d0 * 1e-3],
+                g1: &[p.g1],
+                d1: &[p.d1 * 1e-3],
+                per_ms: 1e-3,
+            },
+            &mut noted,
+        );
+        if noted != [0] {
+            n_noted += 1;
+            spec.feed(&mut gathered, p, &mut |t| spikes.push(t));
+        }
+    }
+    (gathered, spikes, n_noted)
+}
+
+#[test]
+fn a_piece_that_is_not_noted_changes_nothing() {
+    let unit_ms = 1e-5;
+    let on_grid = |t: f64| (t / unit_ms).round() * unit_ms;
+    let times: Vec<f64> = uneven_times(60.0, 4000).into_iter().map(on_grid).collect();
+    let mut course = pieces(waves, &times);
+    // Numbers that are none, a jump, and a piece that stands still.
+    course[700].d1 = f64::NAN;
+    course[900].g1 = f64::INFINITY;
+    course[1100].g0 += 0.5;
+    course[1300].t1 = course[1300].t0;
+    let edges = [0.0, times[200], 17.123_456, times[3000], f64::INFINITY];
+    for kind in FeatureKind::ALL {
+        let mut least = usize::MAX;
+        for (threshold, after) in [(0.4, 0), (-1.2, 1), (1.59, 2), (waves(times[50]).0, 1)] {
+            for before in after + 1..edges.len() {
+                let spec = FeatureSpec {
+                    after_ms: edges[after],
+                    before_ms: edges[before],
+                    at_ms: edges[after] + 0.1,
+                    ..with_threshold(kind, threshold)
+                };
+                let mut gathered = spec.start();
+                let mut spikes = Vec::new();
+                for p in &course {
+                    spec.feed(&mut gathered, p, &mut |t| spikes.push(t));
+                }
+                let (of_noted, its_spikes, n_noted) = gather_noted(&spec, &course, unit_ms);
+                assert_eq!(
+                    gathered.numbers().map(f64::to_bits),
+                    of_noted.numbers().map(f64::to_bits),
+                    "{spec:?}"
+                );
+                assert_eq!(spikes, its_spikes, "{spec:?}");
+                least = least.min(n_noted);
+            }
+        }
+        // It is there to leave pieces out.
+        let most = match kind {
+            FeatureKind::ValueAt => 2,
+            FeatureKind::Spikes => course.len() / 20,
+            _ => course.len() / 10,
+        };
+        assert!(
+            least <= most,
+            "{kind:?} notes {least} of {} pieces",
+            course.len()
+        );
+    }
+}

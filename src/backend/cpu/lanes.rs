@@ -16,14 +16,15 @@
 
 use bytemuck::Zeroable;
 
+use crate::backend::lane_plan::Driven;
 use crate::backend::{Spike, course};
-use crate::feature::Piece;
 use crate::ops::Lane;
 use crate::protocol::ms;
 
+use super::clocks::{Bounds, Clocks, NO_GROWTH};
+use super::course::Course;
 use super::group::{Clock, Group, flag};
-use crate::backend::lane_plan::Driven;
-
+use super::interpret::Simd;
 use super::{CacheLine, Cpu};
 
 /// Where a value of a lane is: `[tile][row][lane of the tile]`. The interpreter's block is one tile.
@@ -57,9 +58,42 @@ impl Layout {
         lanes.div_ceil(self.tile_lanes)
     }
 
+    /// Writes a row of all tiles.
+    #[inline(always)]
+    fn write<T: Lane>(self, rows: &mut [T], row: usize, from: &[f64], as_lane: impl Fn(f64) -> T) {
+        let tiles = rows.chunks_exact_mut(self.tile_values);
+        for (tile, from) in tiles.zip(from.chunks_exact(self.tile_lanes)) {
+            let to = &mut tile[row * self.tile_lanes..][..self.tile_lanes];
+            each_few(to, from, |x| as_lane(x));
+        }
+    }
+
+    /// Reads a row of all tiles.
+    #[inline(always)]
+    fn read<T: Lane>(self, rows: &[T], row: usize, to: &mut [f64]) {
+        let tiles = rows.chunks_exact(self.tile_values);
+        for (tile, to) in tiles.zip(to.chunks_exact_mut(self.tile_lanes)) {
+            let from = &tile[row * self.tile_lanes..][..self.tile_lanes];
+            each_few(to, from, Lane::f64);
+        }
+    }
+
     #[inline(always)]
     pub(super) fn at(self, row: usize, lane: usize) -> usize {
         (lane >> self.shift) * self.tile_values + row * self.tile_lanes + (lane & self.within)
+    }
+}
+
+/// Converts numbers of a tile, which are few: by four, without the preparation of a long loop.
+#[inline(always)]
+fn each_few<A: Copy, B>(to: &mut [B], from: &[A], convert: impl Fn(A) -> B) {
+    let (to_fours, to_rest) = to.as_chunks_mut::<4>();
+    let (from_fours, from_rest) = from.as_chunks::<4>();
+    for (to, from) in to_fours.iter_mut().zip(from_fours) {
+        *to = from.map(&convert);
+    }
+    for (to, &from) in to_rest.iter_mut().zip(from_rest) {
+        *to = convert(from);
     }
 }
 
@@ -86,11 +120,17 @@ pub struct Lanes<T> {
     pub(super) layout: Layout,
     /// Fibre of the group in each lane.
     pub(super) fibre: Vec<Option<u32>>,
-    pub(super) clock: Vec<Clock>,
-    /// Step being tried, ticks.
-    pub(super) tried: Vec<i64>,
-    /// Start values of the open piece by lane: `[2 * observable + (0 value, 1 rate)][lane]`.
-    pub(super) open: Vec<T>,
+    /// How many lanes hold one.
+    n_occupied: usize,
+    pub(super) clocks: Clocks,
+    /// Lanes of all tiles, those beyond the last one included.
+    pub(super) stride: usize,
+    /// Values at the start of the open piece: `[2 * observable + (0 value, 1 rate)][lane]`, `stride` lanes each.
+    pub(super) open: Vec<f64>,
+    /// The same at its end, where a step begins that is being tried.
+    reached: Vec<f64>,
+    /// The number that decides what a feature notes: `[feature][lane]`, `stride` lanes each.
+    pub(super) deciding: Vec<f64>,
     /// Value at the segment's start and rate per ms of every driven input: `[driven][lane]`.
     pub(super) ramp: Vec<(f64, f64)>,
     /// Values on the way to those that are computed once for a fibre.
@@ -102,18 +142,31 @@ impl<T: Lane> Lanes<T> {
     pub fn new(cpu: &Cpu<T>, lanes: usize) -> Self {
         let layout = Layout::new(cpu, lanes);
         let bytes = layout.n_tiles(lanes) * layout.tile_values * size_of::<T>();
+        let stride = layout.n_tiles(lanes) * layout.tile_lanes;
         Lanes {
             memory: vec![CacheLine::zeroed(); bytes.div_ceil(size_of::<CacheLine>())],
             slots: vec![CacheLine::zeroed(); cpu.n_slots()],
             lanes,
             layout,
             fibre: vec![None; lanes],
-            clock: vec![Clock::zeroed(); lanes],
-            tried: vec![1; lanes],
-            open: vec![T::of(0.0); 2 * cpu.n_observables() * lanes],
+            n_occupied: 0,
+            clocks: Clocks::new(stride),
+            stride,
+            open: vec![0.0; 2 * cpu.n_observables() * stride],
+            reached: vec![0.0; 2 * cpu.n_observables() * stride],
+            deciding: vec![0.0; cpu.plan.features.len() * stride],
             ramp: vec![(0.0, 0.0); cpu.plan.driven.len() * lanes],
             scratch: Vec::new(),
         }
+    }
+}
+
+impl<T> Lanes<T> {
+    /// Leaves a lane empty.
+    fn leave(&mut self, l: usize) {
+        self.fibre[l] = None;
+        self.n_occupied -= 1;
+        self.clocks.leave(l);
     }
 }
 
@@ -125,12 +178,13 @@ pub(super) struct Advance<'a, T> {
     pub spikes: &'a mut Vec<Spike>,
     /// Whether the fibres go on to the end of the schedule.
     pub to_end: bool,
+    pub bounds: Bounds,
 }
 
 /// What becomes of the step that was tried.
 enum Verdict {
     /// The new states hold.
-    Accepted,
+    Taken,
     /// The old states stay, in the lane.
     Kept,
     /// The old states stay, and the fibre leaves its lane.
@@ -147,25 +201,12 @@ impl<T: Lane> Advance<'_, T> {
         for l in 0..n {
             self.refill(lanes, rows, l, &mut next);
         }
-        while lanes.fibre.iter().any(Option::is_some) && !cancelled() {
+        while lanes.n_occupied > 0 && !cancelled() {
             self.inputs(lanes, rows);
             self.run_stretch(lanes, rows);
-            for l in 0..n {
-                let Some(fibre) = lanes.fibre[l] else {
-                    continue;
-                };
-                match self.judge(lanes, rows, l, fibre as usize) {
-                    Verdict::Accepted => {}
-                    Verdict::Kept => self.keep(lanes, rows, l),
-                    Verdict::Leaves => {
-                        self.keep(lanes, rows, l);
-                        self.unload(lanes, rows, l, fibre as usize);
-                        lanes.fibre[l] = None;
-                    }
-                }
-            }
+            self.look(lanes, rows);
             self.take_new_states(lanes, rows);
-            if next < self.group.len() {
+            if next < self.group.len() && lanes.n_occupied < n {
                 for l in 0..n {
                     if lanes.fibre[l].is_none() {
                         self.refill(lanes, rows, l, &mut next);
@@ -175,71 +216,224 @@ impl<T: Lane> Advance<'_, T> {
         }
         // A cancelled call leaves its fibres where they are: between two steps.
         for l in 0..n {
-            if let Some(fibre) = lanes.fibre[l].take() {
+            if let Some(fibre) = lanes.fibre[l] {
                 self.unload(lanes, rows, l, fibre as usize);
+                lanes.leave(l);
             }
         }
         lanes.memory = memory;
     }
 
-    /// Writes what the program reads of each lane's clock.
+    /// Chooses each lane's step, and writes what the program reads of its clock.
     fn inputs(&self, lanes: &mut Lanes<T>, rows: &mut [T]) {
-        let (cpu, n, at) = (self.cpu, lanes.lanes, lanes.layout);
-        for l in 0..n {
-            if lanes.fibre[l].is_none() {
-                continue;
-            }
-            let clock = &lanes.clock[l];
-            let segment = &cpu.plan.schedule.segments[clock.segment as usize];
-            let left = segment.end - clock.now;
-            let mut step = clock.wanted.min(cpu.largest_step(clock.now));
-            if step >= left {
-                step = left.max(1);
-            } else if 2 * step > left && cpu.is_adaptive() {
-                // Two equal steps rather than one and a sliver.
-                step = (left + 1) / 2;
-            }
-            if clock.has(flag::ON_EDGE) && clock.has(flag::OPEN) {
-                // Nothing is stepped: the slopes that close the piece are those of a step of its own length.
-                step = clock.now - clock.piece_start;
-            }
-            lanes.tried[l] = step;
-            rows[at.at(cpu.plan.step_row, l)] = T::of(step as f64 / cpu.plan.ticks_per_time);
-            if let Some(row) = cpu.plan.last_error_row {
-                rows[at.at(row, l)] = T::of(clock.last_error);
-            }
-            if let Some(row) = cpu.plan.time_row {
-                rows[at.at(row, l)] = T::of(clock.now as f64 / cpu.plan.ticks_per_time);
-            }
-            if cpu.plan.has_ramps {
-                let since_ms = ms(clock.now - segment.start);
-                for (k, driven) in cpu.plan.driven.iter().enumerate() {
-                    let (start, rate) = lanes.ramp[k * n + l];
-                    if let (Driven::Parameter { row, .. }, true) = (driven, rate != 0.0) {
-                        rows[at.at(*row, l)] = T::of(start + rate * since_ms);
-                    }
+        match self.cpu.engine().simd() {
+            // SAFETY: `Simd` values other than the baseline are made by `available` alone, after the features were found.
+            #[cfg(target_arch = "x86_64")]
+            Simd::Avx512 | Simd::Avx2 => unsafe { self.inputs_avx2(lanes, rows) },
+            _ => self.inputs_here(lanes, rows),
+        }
+        if self.cpu.plan.has_ramps {
+            self.ramps(lanes, rows);
+        }
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx2,fma")]
+    fn inputs_avx2(&self, lanes: &mut Lanes<T>, rows: &mut [T]) {
+        self.inputs_here(lanes, rows);
+    }
+
+    #[inline(always)]
+    fn inputs_here(&self, lanes: &mut Lanes<T>, rows: &mut [T]) {
+        let (plan, at) = (&self.cpu.plan, lanes.layout);
+        let clocks = &mut lanes.clocks;
+        clocks.choose(&self.bounds);
+        let per_time = plan.ticks_per_time;
+        at.write(rows, plan.step_row, &clocks.tried, |t| T::of(t / per_time));
+        if let Some(row) = plan.last_error_row {
+            at.write(rows, row, &clocks.last_error, T::of);
+        }
+        if let Some(row) = plan.time_row {
+            at.write(rows, row, &clocks.now, |t| T::of(t / per_time));
+        }
+    }
+
+    /// Writes the inputs that change while a segment lasts.
+    fn ramps(&self, lanes: &Lanes<T>, rows: &mut [T]) {
+        let (plan, n, at) = (&self.cpu.plan, lanes.lanes, lanes.layout);
+        for l in (0..n).filter(|&l| lanes.fibre[l].is_some()) {
+            let clock = lanes.clocks.get(l);
+            let segment = &plan.schedule.segments[clock.segment as usize];
+            let since_ms = ms(clock.now - segment.start);
+            for (k, driven) in plan.driven.iter().enumerate() {
+                let (start, rate) = lanes.ramp[k * n + l];
+                if let (Driven::Parameter { row, .. }, true) = (driven, rate != 0.0) {
+                    rows[at.at(*row, l)] = T::of(start + rate * since_ms);
                 }
             }
         }
     }
 
+    /// Looks at all lanes after the program has run.
+    fn look(&mut self, lanes: &mut Lanes<T>, rows: &mut [T]) {
+        match self.cpu.engine().simd() {
+            // SAFETY: `Simd` values other than the baseline are made by `available` alone, after the features were found.
+            #[cfg(target_arch = "x86_64")]
+            Simd::Avx512 | Simd::Avx2 => unsafe { self.look_avx2(lanes, rows) },
+            _ => self.look_here(lanes, rows),
+        }
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx2,fma")]
+    fn look_avx2(&mut self, lanes: &mut Lanes<T>, rows: &mut [T]) {
+        self.look_here(lanes, rows);
+    }
+
+    #[inline(always)]
+    fn look_here(&mut self, lanes: &mut Lanes<T>, rows: &mut [T]) {
+        let (cpu, at) = (self.cpu, lanes.layout);
+        let output = |k: usize| cpu.first_output + k;
+        let outcome = &mut lanes.clocks.outcome;
+        at.read(rows, output(cpu.error_output), &mut outcome.error);
+        at.read(rows, output(cpu.error_output + 1), &mut outcome.log_error);
+        at.read(rows, output(cpu.error_output + 2), &mut outcome.growth);
+        for (k, reached) in lanes.reached.chunks_exact_mut(lanes.stride).enumerate() {
+            at.read(rows, output(cpu.observable_output(0) + k), reached);
+        }
+        lanes.clocks.sort_out(&self.bounds);
+        for (f, (spec, of)) in cpu.plan.features.iter().enumerate() {
+            let [value, rate] =
+                [2 * of, 2 * of + 1].map(|k| k * lanes.stride..(k + 1) * lanes.stride);
+            let deciding = &lanes.deciding[f * lanes.stride..(f + 1) * lanes.stride];
+            let course = [
+                &lanes.open[value.clone()],
+                &lanes.open[rate.clone()],
+                &lanes.reached[value],
+                &lanes.reached[rate],
+            ];
+            lanes
+                .clocks
+                .note(spec, deciding, course, cpu.plan.ms_per_time);
+        }
+        lanes.clocks.gather_asking();
+        let mut next = 0;
+        while let Some(l) = lanes.clocks.next_asking(next) {
+            if lanes.clocks.rejects(l) {
+                self.keep(lanes, rows, l);
+            } else {
+                self.look_at(lanes, rows, l);
+            }
+            next = l + 1;
+        }
+        lanes.clocks.take(&self.bounds);
+        std::mem::swap(&mut lanes.open, &mut lanes.reached);
+    }
+
+    /// Looks at one lane: judges its step, or only closes the piece behind it if the step is taken with all others.
+    #[inline(never)]
+    fn look_at(&mut self, lanes: &mut Lanes<T>, rows: &mut [T], l: usize) {
+        let Some(fibre) = lanes.fibre[l] else {
+            return;
+        };
+        let fibre = fibre as usize;
+        let mut clock = lanes.clocks.get(l);
+        let verdict = if !lanes.clocks.takes(l) {
+            self.judge(lanes, rows, l, fibre, &mut clock)
+        } else if self.close(lanes, l, fibre, &mut clock) {
+            lanes.clocks.takes_by_itself(l);
+            Verdict::Leaves
+        } else {
+            clock.set(flag::OPEN, true);
+            Verdict::Taken
+        };
+        lanes.clocks.put(l, &clock, &self.cpu.plan, &self.bounds);
+        if !matches!(verdict, Verdict::Taken) {
+            self.keep(lanes, rows, l);
+        }
+        if matches!(verdict, Verdict::Leaves) {
+            self.unload(lanes, rows, l, fibre);
+            lanes.leave(l);
+        }
+    }
+
+    /// Closes the open piece of a lane, now that the program has given value and rate at its end. Returns whether the fibre has filled all rows
+    /// asked for.
+    fn close(&mut self, lanes: &mut Lanes<T>, l: usize, fibre: usize, clock: &mut Clock) -> bool {
+        let cpu = self.cpu;
+        let ends = self.ends(clock);
+        clock.set(flag::OPEN, false);
+        let observable = |k: usize| {
+            let value = 2 * k * lanes.stride + l;
+            let rate = value + lanes.stride;
+            let (open, reached) = (&lanes.open, &lanes.reached);
+            (open[value], open[rate], reached[value], reached[rate])
+        };
+        let mut course = Course {
+            cpu,
+            clock,
+            inclusive: ends,
+        };
+        course.gather(&observable, self.group, fibre, self.spikes);
+        course.sample(&observable, &mut self.samples, fibre);
+        let is_filled =
+            !self.to_end && clock.next_row as usize >= self.samples.first_row + self.samples.n_rows;
+        if is_filled {
+            let reaches_on = cpu.reaches_row(clock, ends);
+            clock.set(flag::TAIL, reaches_on);
+            if reaches_on {
+                for k in 0..cpu.plan.n_recorded {
+                    let (g0, d0, g1, d1) = observable(k);
+                    self.group.tail[4 * (fibre * cpu.plan.n_recorded + k)..][..4]
+                        .copy_from_slice(&[g0, d0, g1, d1].map(T::of));
+                }
+            }
+        }
+        self.note_deciding(lanes, l, fibre);
+        is_filled
+    }
+
+    /// Copies the numbers that decide what the features note of a fibre.
+    fn note_deciding(&self, lanes: &mut Lanes<T>, l: usize, fibre: usize) {
+        let features = &self.cpu.plan.features;
+        let gathered = &self.group.gathered[fibre * features.len()..][..features.len()];
+        for (f, ((spec, _), gathered)) in features.iter().zip(gathered).enumerate() {
+            lanes.deciding[f * lanes.stride + l] = spec.deciding(gathered);
+        }
+    }
+
+    /// Whether a fibre stands at the end of the schedule.
+    fn ends(&self, clock: &Clock) -> bool {
+        let n_segments = self.cpu.plan.schedule.segments.len();
+        clock.has(flag::ON_EDGE) && clock.segment as usize + 1 == n_segments
+    }
+
     /// Looks at one lane after the program has run.
-    fn judge(&mut self, lanes: &mut Lanes<T>, rows: &mut [T], l: usize, fibre: usize) -> Verdict {
-        let (cpu, n, at) = (self.cpu, lanes.lanes, lanes.layout);
-        let n_segments = cpu.plan.schedule.segments.len();
+    fn judge(
+        &mut self,
+        lanes: &mut Lanes<T>,
+        rows: &mut [T],
+        l: usize,
+        fibre: usize,
+        clock: &mut Clock,
+    ) -> Verdict {
+        let (cpu, at) = (self.cpu, lanes.layout);
         let output = |rows: &[T], k: usize| rows[at.at(cpu.first_output + k, l)];
-        let clock = &mut lanes.clock[l];
-        let ends = clock.has(flag::ON_EDGE) && clock.segment as usize + 1 == n_segments;
+        let ends = self.ends(clock);
         let error = output(rows, cpu.error_output).f64();
         let signed = output(rows, cpu.error_output + 2).f64();
         let growth = signed.abs();
-        let tried = lanes.tried[l];
+        let tried = lanes.clocks.tried[l] as i64;
         let may_hold = signed < 0.0 && clock.now >= 0 && tried > cpu.plan.largest_held_step;
         let fits = error <= 1.0 && !may_hold;
         if !fits && !clock.has(flag::ON_EDGE) && cpu.is_adaptive() && tried > cpu.plan.smallest_step
         {
             // The piece stays open: the slopes that close it are those of a step that is taken.
-            let growth = if growth.is_finite() { growth } else { 0.2 };
+            let growth = if growth.is_finite() {
+                growth
+            } else {
+                NO_GROWTH
+            };
             let most = if may_hold {
                 cpu.plan.largest_held_step
             } else {
@@ -249,38 +443,8 @@ impl<T: Lane> Advance<'_, T> {
             clock.rejected += 1;
             return Verdict::Kept;
         }
-        if clock.has(flag::OPEN) {
-            clock.set(flag::OPEN, false);
-            let observable = |k: usize| {
-                let output_row = cpu.observable_output(k);
-                (
-                    lanes.open[2 * k * n + l],
-                    lanes.open[(2 * k + 1) * n + l],
-                    output(rows, output_row),
-                    output(rows, output_row + 1),
-                )
-            };
-            let mut course = Course {
-                cpu,
-                clock,
-                inclusive: ends,
-            };
-            course.gather(&observable, self.group, fibre, self.spikes);
-            course.sample(&observable, &mut self.samples, fibre);
-            if !self.to_end
-                && clock.next_row as usize >= self.samples.first_row + self.samples.n_rows
-            {
-                let reaches_on = cpu.reaches_row(clock, ends);
-                clock.set(flag::TAIL, reaches_on);
-                if reaches_on {
-                    for k in 0..cpu.plan.n_recorded {
-                        let (g0, d0, g1, d1) = observable(k);
-                        self.group.tail[4 * (fibre * cpu.plan.n_recorded + k)..][..4]
-                            .copy_from_slice(&[g0, d0, g1, d1]);
-                    }
-                }
-                return Verdict::Leaves;
-            }
+        if clock.has(flag::OPEN) && self.close(lanes, l, fibre, clock) {
+            return Verdict::Leaves;
         }
         if clock.has(flag::ON_EDGE) {
             clock.set(flag::ON_EDGE, false);
@@ -290,7 +454,7 @@ impl<T: Lane> Advance<'_, T> {
             }
             clock.segment += 1;
             clock.wanted = cpu.plan.first_step.min(clock.wanted);
-            self.drive(lanes, rows, l, fibre, true);
+            self.drive(lanes, rows, l, fibre, clock, true);
             return Verdict::Kept;
         }
         if !fits {
@@ -308,11 +472,6 @@ impl<T: Lane> Advance<'_, T> {
             clock.at_floor += 1;
         }
         if clock.now >= 0 {
-            for k in 0..cpu.n_observables() {
-                let output_row = cpu.observable_output(k);
-                lanes.open[2 * k * n + l] = output(rows, output_row);
-                lanes.open[(2 * k + 1) * n + l] = output(rows, output_row + 1);
-            }
             clock.set(flag::OPEN, true);
             clock.piece_start = clock.now;
         }
@@ -332,7 +491,7 @@ impl<T: Lane> Advance<'_, T> {
         if clock.now == cpu.plan.schedule.segments[clock.segment as usize].end {
             clock.set(flag::ON_EDGE, true);
         }
-        Verdict::Accepted
+        Verdict::Taken
     }
 
     /// The state that the tried step moves most, and by how much: as a share of its magnitude, or of its scale where that is larger.
@@ -351,16 +510,24 @@ impl<T: Lane> Advance<'_, T> {
             .unwrap_or((0, 0.0))
     }
 
-    /// Puts the old states where the new ones are about to be taken from.
-    fn keep(&self, lanes: &Lanes<T>, rows: &mut [T], l: usize) {
+    /// Puts the old states, and the start of the open piece, where the new ones are about to be taken from.
+    #[inline]
+    fn keep(&self, lanes: &mut Lanes<T>, rows: &mut [T], l: usize) {
         let (cpu, at) = (self.cpu, lanes.layout);
-        for i in 0..cpu.plan.n_states {
-            rows[at.at(cpu.first_output + i, l)] = rows[at.at(i, l)];
-        }
-        if let Some(lost) = cpu.plan.lost_row {
-            for i in 0..cpu.plan.n_states {
-                rows[at.at(cpu.first_output + cpu.plan.n_states + i, l)] = rows[at.at(lost + i, l)];
+        let mut keep = |first: usize, output: usize| {
+            let mut old = at.at(first, l);
+            let mut new = at.at(cpu.first_output + output, l);
+            for _ in 0..cpu.plan.n_states {
+                rows[new] = rows[old];
+                (old, new) = (old + at.tile_lanes, new + at.tile_lanes);
             }
+        };
+        keep(0, 0);
+        if let Some(lost) = cpu.plan.lost_row {
+            keep(lost, cpu.plan.n_states);
+        }
+        for k in (l..lanes.open.len()).step_by(lanes.stride) {
+            lanes.reached[k] = lanes.open[k];
         }
     }
 
@@ -379,7 +546,7 @@ impl<T: Lane> Advance<'_, T> {
 
     /// Loads the next fibre that has something to do into a lane. Returns whether there was one.
     fn refill(&mut self, lanes: &mut Lanes<T>, rows: &mut [T], l: usize, next: &mut usize) -> bool {
-        let (cpu, n, at) = (self.cpu, lanes.lanes, lanes.layout);
+        let (cpu, at) = (self.cpu, lanes.layout);
         while *next < self.group.len() {
             let fibre = *next;
             *next += 1;
@@ -401,7 +568,7 @@ impl<T: Lane> Advance<'_, T> {
                 .iter()
                 .enumerate()
             {
-                lanes.open[k * n + l] = value;
+                lanes.open[k * lanes.stride + l] = value.f64();
             }
             for &(row, literal) in &cpu.plan.parameter_rows {
                 rows[at.at(row, l)] = T::of(cpu.own_value(literal, &self.group.parameters[fibre]));
@@ -414,9 +581,12 @@ impl<T: Lane> Advance<'_, T> {
                 }
                 lanes.scratch = scratch;
             }
-            lanes.clock[l] = self.group.clocks[fibre];
+            let clock = self.group.clocks[fibre];
+            lanes.clocks.put(l, &clock, &cpu.plan, &self.bounds);
             lanes.fibre[l] = Some(fibre as u32);
-            self.drive(lanes, rows, l, fibre, false);
+            lanes.n_occupied += 1;
+            self.note_deciding(lanes, l, fibre);
+            self.drive(lanes, rows, l, fibre, &clock, false);
             return true;
         }
         false
@@ -431,10 +601,10 @@ impl<T: Lane> Advance<'_, T> {
                 &self.group.tail[4 * fibre * cpu.plan.n_recorded..][..4 * cpu.plan.n_recorded];
             let observable = |k: usize| {
                 (
-                    tail[4 * k],
-                    tail[4 * k + 1],
-                    tail[4 * k + 2],
-                    tail[4 * k + 3],
+                    tail[4 * k].f64(),
+                    tail[4 * k + 1].f64(),
+                    tail[4 * k + 2].f64(),
+                    tail[4 * k + 3].f64(),
                 )
             };
             let inclusive = clock.has(flag::ON_EDGE)
@@ -453,7 +623,7 @@ impl<T: Lane> Advance<'_, T> {
     }
 
     fn unload(&mut self, lanes: &Lanes<T>, rows: &[T], l: usize, fibre: usize) {
-        let (cpu, n, at) = (self.cpu, lanes.lanes, lanes.layout);
+        let (cpu, at) = (self.cpu, lanes.layout);
         let width = cpu.plan.state_width();
         for (i, value) in self.group.states[fibre * width..][..width]
             .iter_mut()
@@ -471,15 +641,22 @@ impl<T: Lane> Advance<'_, T> {
             .iter_mut()
             .enumerate()
         {
-            *value = lanes.open[k * n + l];
+            *value = T::of(lanes.open[k * lanes.stride + l]);
         }
-        self.group.clocks[fibre] = lanes.clock[l];
+        self.group.clocks[fibre] = lanes.clocks.get(l);
     }
 
     /// Writes the driven inputs of a lane for its segment; on `entering` one, clamped states jump to their level.
-    fn drive(&self, lanes: &mut Lanes<T>, rows: &mut [T], l: usize, fibre: usize, entering: bool) {
+    fn drive(
+        &self,
+        lanes: &mut Lanes<T>,
+        rows: &mut [T],
+        l: usize,
+        fibre: usize,
+        clock: &Clock,
+        entering: bool,
+    ) {
         let (cpu, n, at) = (self.cpu, lanes.lanes, lanes.layout);
-        let clock = &lanes.clock[l];
         let segment = &cpu.plan.schedule.segments[clock.segment as usize];
         let parameters = &self.group.parameters[fibre];
         for (k, driven) in cpu.plan.driven.iter().enumerate() {
@@ -506,94 +683,5 @@ impl<T: Lane> Advance<'_, T> {
                 }
             }
         }
-    }
-}
-
-/// The piece of a fibre's course between its clock's `piece_start` and `now`.
-struct Course<'a, T> {
-    cpu: &'a Cpu<T>,
-    clock: &'a mut Clock,
-    /// Whether a sample at the very end belongs to it.
-    inclusive: bool,
-}
-
-impl<T: Lane> Course<'_, T> {
-    /// Feeds the features; `observable(k)` gives value and rate at the start, then at the end.
-    fn gather(
-        &self,
-        observable: &impl Fn(usize) -> (T, T, T, T),
-        group: &mut Group<T>,
-        fibre: usize,
-        spikes: &mut Vec<Spike>,
-    ) {
-        let n_features = self.cpu.plan.features.len();
-        for (f, (spec, of)) in self.cpu.plan.features.iter().enumerate() {
-            let (g0, d0, g1, d1) = observable(*of);
-            let per_ms = 1.0 / self.cpu.plan.ms_per_time;
-            let piece = Piece {
-                t0: ms(self.clock.piece_start),
-                t1: ms(self.clock.now),
-                g0: g0.f64(),
-                d0: d0.f64() * per_ms,
-                g1: g1.f64(),
-                d1: d1.f64() * per_ms,
-            };
-            let id = group.first + fibre as u64;
-            spec.feed(
-                &mut group.gathered[fibre * n_features + f],
-                &piece,
-                &mut |time_ms| {
-                    spikes.push(Spike {
-                        time_ms,
-                        fibre: id,
-                        feature: f,
-                    });
-                },
-            );
-        }
-    }
-
-    /// Interpolates the rows that lie in the piece and in the call.
-    fn sample(
-        &mut self,
-        observable: &impl Fn(usize) -> (T, T, T, T),
-        samples: &mut Samples<'_, T>,
-        fibre: usize,
-    ) {
-        let (start, end) = (self.clock.piece_start as f64, self.clock.now as f64);
-        let last = samples.first_row + samples.n_rows;
-        while (self.clock.next_row as usize) < last {
-            let row = self.clock.next_row as usize;
-            let at = self.cpu.row_ticks(row);
-            if !self.cpu.reaches_row(self.clock, self.inclusive) {
-                break;
-            }
-            if let Some(trace) = samples.trace_of[fibre] {
-                let x = ((at - start) / (end - start)).clamp(0.0, 1.0);
-                let length = (end - start) / self.cpu.plan.ticks_per_time;
-                for k in 0..self.cpu.plan.n_recorded {
-                    let (g0, d0, g1, d1) = observable(k);
-                    let value = hermite(x, length, g0.f64(), d0.f64(), g1.f64(), d1.f64());
-                    let place = (k * samples.n_rows + row - samples.first_row) * samples.n_traces
-                        + trace as usize;
-                    samples.values[place] = T::of(value);
-                }
-            }
-            self.clock.next_row += 1;
-        }
-    }
-}
-
-/// The cubic through both ends at the share `x` of the way, `length` being in the unit of the rates' time.
-fn hermite(x: f64, length: f64, g0: f64, d0: f64, g1: f64, d1: f64) -> f64 {
-    let y = 1.0 - x;
-    let bend = length * x * y * (d0 * y - d1 * x);
-    // Next to a pole the last slope may be no number any more, while both ends are sound.
-    let bend = if bend.is_finite() { bend } else { 0.0 };
-    // From the nearer end: exact at both ends, and where they are equal.
-    if x < 0.5 {
-        g0 + (g1 - g0) * (x * x * (1.0 + 2.0 * y)) + bend
-    } else {
-        g1 - (g1 - g0) * (y * y * (1.0 + 2.0 * x)) + bend
     }
 }

@@ -6,6 +6,8 @@
 //! [`Cpu`] is an experiment compiled for one precision. Fibres live in [`Group`]s; a thread moves a group with the scratch
 //! memory of its [`Lanes`]. A fibre's bits depend on its parameters and its experiment alone.
 
+mod clocks;
+mod course;
 mod engine;
 mod group;
 mod hoist;
@@ -256,7 +258,9 @@ impl<T: Lane> Cpu<T> {
         spikes: &mut Vec<Spike>,
         cancelled: &dyn Fn() -> bool,
     ) {
+        let last_row = samples.first_row + samples.n_rows;
         lanes::Advance {
+            bounds: clocks::Bounds::new(&self.plan, last_row),
             cpu: self,
             group,
             samples,
@@ -304,9 +308,5 @@ impl<T: Lane> Cpu<T> {
 
     fn own_value(&self, literal: VariableId, parameters: &[f64]) -> f64 {
         self.plan.experiment.own_value(literal, parameters)
-    }
-
-    fn largest_step(&self, now: i64) -> i64 {
-        self.plan.largest_step(now < 0)
     }
 }

@@ -130,11 +130,11 @@ impl<T: Lane> Advance<'_, T> {
             if lanes.fibre[l].is_none() {
                 continue;
             }
-            let clock = &lanes.clock[l];
+            let clock = lanes.clocks.get(l);
             if !clock.has(flag::OPEN) || clock.has(flag::ON_EDGE) || clock.now < 0 {
                 return 0;
             }
-            let step = lanes.tried[l];
+            let step = lanes.clocks.tried[l] as i64;
             let end = plan.schedule.segments[clock.segment as usize].end;
             // Behind the last of them there is room for one more step of this length.
             let mut steps = (end - clock.now) / step - 1;
@@ -162,10 +162,12 @@ impl<T: Lane> Advance<'_, T> {
 
     /// Writes what the watch asks about, for the lanes of a tile.
     fn prepare(&self, watch: &Watch, lanes: &Lanes<T>, tile: &mut [T], first: usize, width: usize) {
-        let (plan, n, tile_lanes) = (&self.cpu.plan, lanes.lanes, lanes.layout.tile_lanes);
+        let (plan, tile_lanes) = (&self.cpu.plan, lanes.layout.tile_lanes);
         for k in 0..2 * self.cpu.n_observables() {
-            tile[(watch.open + k) * tile_lanes..][..width]
-                .copy_from_slice(&lanes.open[k * n + first..][..width]);
+            let open = &lanes.open[k * lanes.stride + first..][..width];
+            for (to, &from) in tile[(watch.open + k) * tile_lanes..].iter_mut().zip(open) {
+                *to = T::of(from);
+            }
         }
         // Lanes beyond the last hold no fibre.
         for l in 0..tile_lanes {
@@ -173,7 +175,10 @@ impl<T: Lane> Advance<'_, T> {
             let active = if fibre.is_some() { 1.0 } else { 0.0 };
             tile[watch.active * tile_lanes + l] = T::of(active);
             let Some(fibre) = fibre else { continue };
-            let (clock, tried) = (&lanes.clock[first + l], lanes.tried[first + l]);
+            let (clock, tried) = (
+                lanes.clocks.get(first + l),
+                lanes.clocks.tried[first + l] as i64,
+            );
             let length = (clock.now - clock.piece_start).max(tried) as f64 / plan.ticks_per_time;
             for (f, (spec, _)) in plan.features.iter().enumerate() {
                 let gathered = &self.group.gathered[fibre as usize * plan.features.len() + f];
@@ -222,17 +227,16 @@ impl<T: Lane> Advance<'_, T> {
         width: usize,
         steps: i64,
     ) {
-        let (n, tile_lanes) = (lanes.lanes, lanes.layout.tile_lanes);
+        let tile_lanes = lanes.layout.tile_lanes;
         for k in 0..2 * self.cpu.n_observables() {
-            lanes.open[k * n + first..][..width]
-                .copy_from_slice(&tile[(watch.open + k) * tile_lanes..][..width]);
+            let open = &mut lanes.open[k * lanes.stride + first..][..width];
+            for (to, from) in open.iter_mut().zip(&tile[(watch.open + k) * tile_lanes..]) {
+                *to = from.f64();
+            }
         }
         for l in first..first + width {
-            let clock = &mut lanes.clock[l];
             if lanes.fibre[l].is_some() {
-                clock.now += steps * lanes.tried[l];
-                clock.piece_start = clock.now - lanes.tried[l];
-                clock.accepted += steps as u64;
+                lanes.clocks.pass(l, steps);
             }
         }
     }
