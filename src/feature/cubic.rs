@@ -89,6 +89,11 @@ impl Piece {
     fn turning_shares(&self) -> ([f64; 2], usize) {
         let h = self.length();
         let (p, q, rise) = (h * self.d0, h * self.d1, self.g1 - self.g0);
+        // Bernstein coefficients of the slope that have one sign leave it that sign.
+        let middle = rise - (p + q) / 3.0;
+        if (p >= 0.0 && q >= 0.0 && middle >= 0.0) || (p <= 0.0 && q <= 0.0 && middle <= 0.0) {
+            return ([0.0; 2], 0);
+        }
         // Slope over x: a x^2 + 2 b x + p.
         let a = 3.0 * (p + q) - 6.0 * rise;
         let b = 3.0 * rise - 2.0 * p - q;

@@ -1,7 +1,7 @@
 //! The clocks of a block's lanes, one quantity after the other, so that the steps of most lanes (accepted, with nothing that happens on the way, or
 //! rejected) are settled in a few loops over all of them, which the compiler turns into SIMD.
 //!
-//! Ticks are held as doubles, exact to 2^53: 2800 years. What is settled here has the bits that [`super::lanes`] gives a lane by itself.
+//! Ticks are held as doubles, exact to 2^53: 2800 years.
 
 use bytemuck::Zeroable;
 
@@ -43,14 +43,14 @@ impl Bounds {
 }
 
 /// Factor for the next step where the program gives none.
-pub(super) const NO_GROWTH: f64 = 0.2;
+const NO_GROWTH: f64 = 0.2;
 
 /// True, of a lane: a mask over the bits of a double.
-pub(super) const YES: u64 = u64::MAX;
+const YES: u64 = u64::MAX;
 
 /// `YES` where true.
 #[inline(always)]
-pub(super) fn mask(condition: bool) -> u64 {
+fn mask(condition: bool) -> u64 {
     if condition { YES } else { 0 }
 }
 
@@ -86,10 +86,9 @@ pub(super) struct Clocks {
     rejected: Vec<u64>,
     /// Whether a fibre is in the lane.
     occupied: Vec<u64>,
-    /// Whether a piece is open and the lane stands on no edge: it may have nothing to do but to take the step.
-    under_way: Vec<u64>,
-    /// Whether nothing is stepped, but the piece up to an edge closed.
-    closing: Vec<u64>,
+    /// What [`flag::OPEN`] and [`flag::ON_EDGE`] say.
+    open: Vec<u64>,
+    on_edge: Vec<u64>,
     pub outcome: Outcome,
     /// Whether a lane takes its step with all others.
     takes: Vec<u64>,
@@ -118,8 +117,8 @@ impl Clocks {
             accepted: no(),
             rejected: no(),
             occupied: no(),
-            under_way: no(),
-            closing: no(),
+            open: no(),
+            on_edge: no(),
             outcome: Outcome {
                 error: zeros(),
                 growth: zeros(),
@@ -135,7 +134,7 @@ impl Clocks {
 
     /// The clock of a lane.
     pub fn get(&self, l: usize) -> Clock {
-        Clock {
+        let mut clock = Clock {
             now: self.now[l] as i64,
             wanted: self.wanted[l] as i64,
             piece_start: self.piece_start[l] as i64,
@@ -143,7 +142,10 @@ impl Clocks {
             rejected: self.rejected[l],
             last_error: self.last_error[l],
             ..self.rest[l]
-        }
+        };
+        clock.set(flag::OPEN, self.open[l] != 0);
+        clock.set(flag::ON_EDGE, self.on_edge[l] != 0);
+        clock
     }
 
     /// Sets the clock of a lane that holds a fibre.
@@ -160,18 +162,15 @@ impl Clocks {
         } else {
             f64::INFINITY
         };
-        let (open, on_edge) = (clock.has(flag::OPEN), clock.has(flag::ON_EDGE));
         self.occupied[l] = YES;
-        self.under_way[l] = mask(open && !on_edge && clock.now >= 0);
-        self.closing[l] = mask(open && on_edge);
+        self.open[l] = mask(clock.has(flag::OPEN));
+        self.on_edge[l] = mask(clock.has(flag::ON_EDGE));
         self.rest[l] = *clock;
     }
 
     /// A lane holds no fibre any more.
     pub fn leave(&mut self, l: usize) {
         self.occupied[l] = 0;
-        self.under_way[l] = 0;
-        self.closing[l] = 0;
     }
 
     /// A lane has taken so many steps of the length that it tries.
@@ -186,14 +185,19 @@ impl Clocks {
         self.takes[l] != 0
     }
 
+    /// Whether a row lies in the piece behind a lane.
+    pub fn has_row(&self, l: usize) -> bool {
+        self.next_row[l] < self.now[l]
+    }
+
     /// Whether a lane tries a shorter step, and nothing else.
     pub fn rejects(&self, l: usize) -> bool {
         self.rejects[l] != 0
     }
 
-    /// A lane does not take its step with all others.
-    pub fn takes_by_itself(&mut self, l: usize) {
-        self.takes[l] = 0;
+    /// Says whether a lane takes its step with all others.
+    pub fn set_takes(&mut self, l: usize, takes: bool) {
+        self.takes[l] = mask(takes);
     }
 
     /// Lanes that have to be looked at by themselves, from this one on.
@@ -207,27 +211,25 @@ impl Clocks {
     #[inline(always)]
     pub fn choose(&mut self, bounds: &Bounds) {
         choose(bounds, &self.now, &self.wanted, &self.end, &mut self.tried);
-        // Nothing is stepped: the slopes that close the piece are those of a step of its own length.
-        span(&self.closing, &self.piece_start, &self.now, &mut self.tried);
+        // Nothing is stepped on an edge: the slopes that close the piece are those of a step of its own length.
+        both(&self.open, &self.on_edge, &mut self.found);
+        span(&self.found, &self.piece_start, &self.now, &mut self.tried);
     }
 
     /// Finds out which lanes have nothing to do but to take their step or to try a shorter one, and which have a row in the piece behind them.
     #[inline(always)]
     pub fn sort_out(&mut self, bounds: &Bounds) {
         let Outcome { error, growth, .. } = &self.outcome;
-        fit(bounds, &self.tried, error, growth, &mut self.found);
-        go_on(&self.now, &self.tried, &self.end, &mut self.takes);
-        for (takes, each) in self
-            .takes
-            .iter_mut()
-            .zip(self.under_way.iter().zip(&self.found))
-        {
-            *takes &= each.0 & each.1;
-        }
-        let tries = mask(bounds.adaptive);
-        reject(bounds, &self.tried, error, growth, &mut self.rejects);
-        for (rejects, under_way) in self.rejects.iter_mut().zip(&self.under_way) {
-            *rejects &= under_way & tries;
+        let may_hold = &mut self.found;
+        hold(bounds, &self.now, &self.tried, growth, may_hold);
+        fit(error, may_hold, &mut self.takes);
+        reject(bounds, &self.tried, error, may_hold, &mut self.rejects);
+        let steps = self.occupied.iter().zip(&self.on_edge);
+        let verdicts = self.takes.iter_mut().zip(&mut self.rejects);
+        for ((takes, rejects), (occupied, on_edge)) in verdicts.zip(steps) {
+            let steps = occupied & !on_edge;
+            *takes &= steps;
+            *rejects &= steps;
         }
         for (asks, (row, now)) in self
             .asks
@@ -238,7 +240,7 @@ impl Clocks {
         }
     }
 
-    /// Adds the lanes whose pieces a feature would note to those that have to be looked at; `deciding` is its number of each.
+    /// Finds the lanes whose pieces a feature would note, and adds them to those that have to be looked at; `deciding` is its number of each.
     #[inline(always)]
     pub fn note(
         &mut self,
@@ -246,6 +248,7 @@ impl Clocks {
         deciding: &[f64],
         course: [&[f64]; 4],
         ms_per_time: f64,
+        noted: &mut [u64],
     ) {
         let [g0, d0, g1, d1] = course;
         let pieces = Pieces {
@@ -258,8 +261,8 @@ impl Clocks {
             d1,
             per_ms: ms_per_time,
         };
-        spec.note(deciding, &pieces, &mut self.found);
-        for (asks, noted) in self.asks.iter_mut().zip(&self.found) {
+        spec.note(deciding, &pieces, noted);
+        for (asks, noted) in self.asks.iter_mut().zip(noted.iter()) {
             *asks |= noted;
         }
     }
@@ -267,31 +270,42 @@ impl Clocks {
     /// Adds the lanes that do not take their step to those that have to be looked at, and leaves out those without a fibre.
     #[inline(always)]
     pub fn gather_asking(&mut self) {
-        let takes = self.takes.iter().zip(&self.occupied);
-        for (asks, (takes, occupied)) in self.asks.iter_mut().zip(takes) {
-            *asks = (*asks | !takes) & occupied;
+        let closes = self.open.iter().zip(&self.takes).zip(&self.occupied);
+        for (asks, ((open, takes), occupied)) in self.asks.iter_mut().zip(closes) {
+            *asks = ((*asks & open) | !takes) & occupied;
         }
     }
 
     /// The lanes that take their steps together do so; they and those that reject theirs choose the next ones.
     #[inline(always)]
     pub fn take(&mut self, bounds: &Bounds) {
-        for (accepted, takes) in self.accepted.iter_mut().zip(&self.takes) {
-            *accepted = accepted.wrapping_sub(*takes);
-        }
+        count(&self.takes, &mut self.accepted);
+        count(&self.rejects, &mut self.rejected);
         let Outcome {
             growth, log_error, ..
         } = &self.outcome;
         if bounds.adaptive {
             grow(bounds, &self.takes, &self.tried, growth, &mut self.wanted);
-            shrink(bounds, &self.rejects, &self.tried, growth, &mut self.wanted);
-            for (rejected, rejects) in self.rejected.iter_mut().zip(&self.rejects) {
-                *rejected = rejected.wrapping_sub(*rejects);
-            }
+            let may_hold = &mut self.found;
+            hold(bounds, &self.now, &self.tried, growth, may_hold);
+            shrink(
+                bounds,
+                &self.rejects,
+                growth,
+                may_hold,
+                &self.tried,
+                &mut self.wanted,
+            );
             replace(&self.takes, log_error, &mut self.last_error);
         }
-        replace(&self.takes, &self.now, &mut self.piece_start);
+        open(
+            &self.takes,
+            &self.now,
+            &mut self.open,
+            &mut self.piece_start,
+        );
         move_on(&self.takes, &self.tried, &mut self.now);
+        arrive(&self.takes, &self.now, &self.end, &mut self.on_edge);
     }
 }
 
@@ -334,37 +348,48 @@ fn span(chosen: &[u64], from: &[f64], to: &[f64], length: &mut [f64]) {
     }
 }
 
-/// Where the error is small enough, and no growing mode may be held.
 #[inline(always)]
-fn fit(bounds: &Bounds, tried: &[f64], error: &[f64], growth: &[f64], fits: &mut [u64]) {
-    let n = fits.len();
-    let (tried, error, growth) = (&tried[..n], &error[..n], &growth[..n]);
-    for k in 0..n {
-        let may_hold = mask(growth[k] < 0.0) & mask(tried[k] > bounds.held);
-        let is_small = mask(error[k] <= 1.0) & mask(growth[k].abs() < 1e9);
-        fits[k] = is_small & !may_hold;
+fn both(a: &[u64], b: &[u64], both: &mut [u64]) {
+    for (both, (a, b)) in both.iter_mut().zip(a.iter().zip(b)) {
+        *both = a & b;
     }
 }
 
-/// Where the error is too large, or a growing mode may be held, and the step can be shorter.
+/// Where a step from time 0 on may hold a growing mode.
 #[inline(always)]
-fn reject(bounds: &Bounds, tried: &[f64], error: &[f64], growth: &[f64], rejects: &mut [u64]) {
+fn hold(bounds: &Bounds, now: &[f64], tried: &[f64], growth: &[f64], may_hold: &mut [u64]) {
+    let n = may_hold.len();
+    let (now, tried, growth) = (&now[..n], &tried[..n], &growth[..n]);
+    for k in 0..n {
+        let is_long = mask(now[k] >= 0.0) & mask(tried[k] > bounds.held);
+        may_hold[k] = is_long & mask(growth[k] < 0.0);
+    }
+}
+
+/// Where the error is small enough.
+#[inline(always)]
+fn fit(error: &[f64], may_hold: &[u64], fits: &mut [u64]) {
+    for (fits, (error, may_hold)) in fits.iter_mut().zip(error.iter().zip(may_hold)) {
+        *fits = mask(*error <= 1.0) & !may_hold;
+    }
+}
+
+/// Where the step is to be shorter, and can be.
+#[inline(always)]
+fn reject(bounds: &Bounds, tried: &[f64], error: &[f64], may_hold: &[u64], rejects: &mut [u64]) {
     let n = rejects.len();
-    let (tried, error, growth) = (&tried[..n], &error[..n], &growth[..n]);
+    let (tried, error, may_hold) = (&tried[..n], &error[..n], &may_hold[..n]);
+    let adaptive = mask(bounds.adaptive);
     for k in 0..n {
-        let may_hold = mask(growth[k] < 0.0) & mask(tried[k] > bounds.held);
         let is_small = mask(error[k] <= 1.0);
-        rejects[k] = (!is_small | may_hold) & mask(tried[k] > bounds.smallest);
+        rejects[k] = (!is_small | may_hold[k]) & mask(tried[k] > bounds.smallest) & adaptive;
     }
 }
 
-/// Where the step ends before the segment.
 #[inline(always)]
-fn go_on(now: &[f64], tried: &[f64], end: &[f64], goes_on: &mut [u64]) {
-    let n = goes_on.len();
-    let (now, tried, end) = (&now[..n], &tried[..n], &end[..n]);
-    for k in 0..n {
-        goes_on[k] = mask(now[k] + tried[k] < end[k]);
+fn count(which: &[u64], counts: &mut [u64]) {
+    for (count, which) in counts.iter_mut().zip(which) {
+        *count = count.wrapping_sub(*which);
     }
 }
 
@@ -389,11 +414,18 @@ fn grow(bounds: &Bounds, takes: &[u64], tried: &[f64], growth: &[f64], wanted: &
 
 /// The next step after one that was rejected.
 #[inline(always)]
-fn shrink(bounds: &Bounds, rejects: &[u64], tried: &[f64], growth: &[f64], wanted: &mut [f64]) {
+fn shrink(
+    bounds: &Bounds,
+    rejects: &[u64],
+    growth: &[f64],
+    may_hold: &[u64],
+    tried: &[f64],
+    wanted: &mut [f64],
+) {
     let n = wanted.len();
-    let (rejects, tried, growth) = (&rejects[..n], &tried[..n], &growth[..n]);
+    let (rejects, growth) = (&rejects[..n], &growth[..n]);
+    let (may_hold, tried) = (&may_hold[..n], &tried[..n]);
     for k in 0..n {
-        let may_hold = mask(growth[k] < 0.0) & mask(tried[k] > bounds.held);
         let growth = growth[k].abs();
         let growth = if growth < f64::INFINITY {
             growth
@@ -406,12 +438,12 @@ fn shrink(bounds: &Bounds, rejects: &[u64], tried: &[f64], growth: &[f64], wante
         } else {
             bounds.smallest
         };
-        let most = if may_hold != 0 {
-            bounds.held
+        let at_most = if at_least < bounds.held {
+            at_least
         } else {
-            f64::INFINITY
+            bounds.held
         };
-        let next = if at_least < most { at_least } else { most };
+        let next = blend(may_hold[k], at_most, at_least);
         wanted[k] = blend(rejects[k], next, wanted[k]);
     }
 }
@@ -420,6 +452,28 @@ fn shrink(bounds: &Bounds, rejects: &[u64], tried: &[f64], growth: &[f64], wante
 fn replace(takes: &[u64], by: &[f64], numbers: &mut [f64]) {
     for (number, (takes, by)) in numbers.iter_mut().zip(takes.iter().zip(by)) {
         *number = blend(*takes, *by, *number);
+    }
+}
+
+/// The piece behind a step from time 0 on is open.
+#[inline(always)]
+fn open(takes: &[u64], now: &[f64], open: &mut [u64], piece_start: &mut [f64]) {
+    let n = open.len();
+    let (takes, now, piece_start) = (&takes[..n], &now[..n], &mut piece_start[..n]);
+    for k in 0..n {
+        let opens = takes[k] & mask(now[k] >= 0.0);
+        open[k] |= opens;
+        piece_start[k] = blend(opens, now[k], piece_start[k]);
+    }
+}
+
+/// Who comes to the end of a segment stands on an edge.
+#[inline(always)]
+fn arrive(takes: &[u64], now: &[f64], end: &[f64], on_edge: &mut [u64]) {
+    let n = on_edge.len();
+    let (takes, now, end) = (&takes[..n], &now[..n], &end[..n]);
+    for k in 0..n {
+        on_edge[k] |= takes[k] & mask(now[k] == end[k]);
     }
 }
 
@@ -464,9 +518,9 @@ mod tests {
         let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(3);
         let n = 1000;
         let mut clocks = Clocks::new(n);
-        let (mut taken, mut rejected) = (0, 0);
+        let (mut taken, mut rejected, mut arrived) = (0, 0, 0);
         for l in 0..n {
-            let now = random.random_range(-1_000_000_i64..60_000_000_000);
+            let now = random.random_range(-60_000_000_i64..60_000_000);
             clocks.now[l] = now as f64;
             clocks.piece_start[l] = (now - random.random_range(1..5000)) as f64;
             let wanted = 10f64.powf(random.random_range(1.7..9.0)).floor();
@@ -479,8 +533,8 @@ mod tests {
             clocks.outcome.growth[l] = random.random_range(-0.5..5.0);
             clocks.outcome.log_error[l] = random.random();
             clocks.occupied[l] = mask(l % 10 != 3);
-            clocks.under_way[l] = mask(l % 7 != 2) & clocks.occupied[l];
-            clocks.closing[l] = mask(l % 7 == 2) & mask(l % 2 == 0);
+            clocks.open[l] = mask(l % 11 != 5 && now >= 0);
+            clocks.on_edge[l] = mask(l % 7 == 2);
         }
         clocks.outcome.error[20] = f64::NAN;
         clocks.outcome.growth[21] = f64::NAN;
@@ -492,25 +546,23 @@ mod tests {
         clocks.take(&BOUNDS);
         for (l, old) in before.iter().enumerate() {
             let end = clocks.end[l] as i64;
-            let tried = if clocks.closing[l] == YES {
+            let (open, on_edge) = (old.has(flag::OPEN), old.has(flag::ON_EDGE));
+            let tried = if open && on_edge {
                 old.now - old.piece_start
             } else {
                 step(old.now, old.wanted, end)
             };
             assert_eq!(clocks.tried[l], tried as f64, "{old:?} {end}");
             let Outcome { error, growth, .. } = &clocks.outcome;
-            let may_hold = growth[l] < 0.0 && tried > 100_000;
-            let takes = clocks.under_way[l] == YES
-                && error[l] <= 1.0
-                && growth[l].is_finite()
-                && !may_hold
-                && old.now + tried < end;
+            let may_hold = growth[l] < 0.0 && tried > 100_000 && old.now >= 0;
+            let steps = clocks.occupied[l] == YES && !on_edge;
+            let fits = error[l] <= 1.0 && !may_hold;
+            let takes = steps && fits;
             assert_eq!(clocks.takes(l), takes, "lane {l}");
             assert_eq!(has_row[l] == YES, clocks.next_row[l] < old.now as f64);
-            let rejects =
-                clocks.under_way[l] == YES && (!(error[l] <= 1.0) || may_hold) && tried > 50;
+            let rejects = steps && !fits && tried > 50;
             assert_eq!(clocks.rejects(l), rejects, "lane {l}");
-            let asks = clocks.occupied[l] == YES && (!takes || has_row[l] == YES);
+            let asks = clocks.occupied[l] == YES && (!takes || (open && has_row[l] == YES));
             assert_eq!(clocks.asks[l] == YES, asks, "lane {l}");
             let new = clocks.get(l);
             if rejects {
@@ -539,17 +591,24 @@ mod tests {
             } else {
                 grown
             };
-            let expected = Clock {
+            let mut expected = Clock {
                 now: old.now + tried,
-                piece_start: old.now,
+                piece_start: if old.now >= 0 {
+                    old.now
+                } else {
+                    old.piece_start
+                },
                 wanted: wanted.max(50),
                 accepted: old.accepted + 1,
                 last_error: clocks.outcome.log_error[l],
                 ..*old
             };
+            expected.set(flag::OPEN, open || old.now >= 0);
+            expected.set(flag::ON_EDGE, old.now + tried == end);
+            arrived += usize::from(expected.has(flag::ON_EDGE));
             assert_eq!(new, expected);
         }
-        for (what, count) in [("take", taken), ("reject", rejected)] {
+        for (what, count) in [("take", taken), ("reject", rejected), ("arrive", arrived)] {
             assert!((100..800).contains(&count), "{count} of {n} lanes {what}");
         }
     }

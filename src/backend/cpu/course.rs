@@ -3,11 +3,45 @@
 use crate::backend::Spike;
 use crate::feature::Piece;
 use crate::ops::Lane;
-use crate::protocol::ms;
+use crate::protocol::TICKS_PER_MS;
 
 use super::Cpu;
-use super::group::{Clock, Group};
-use super::lanes::Samples;
+use super::group::Clock;
+use super::lanes::{Advance, Lanes, Samples};
+
+impl<T: Lane> Advance<'_, T> {
+    /// Feeds the open piece of a lane to the features that would note it.
+    pub(super) fn feed(&mut self, lanes: &mut Lanes<T>, l: usize, fibre: usize) {
+        let plan = &self.cpu.plan;
+        let n_features = plan.features.len();
+        let per_ms = 1.0 / plan.ms_per_time;
+        for (f, (spec, of)) in plan.features.iter().enumerate() {
+            let at = f * lanes.stride + l;
+            if lanes.noted[at] == 0 {
+                continue;
+            }
+            let (g0, d0, g1, d1) = lanes.observable(*of, l);
+            let piece = Piece {
+                t0: lanes.clocks.piece_start[l] / TICKS_PER_MS,
+                t1: lanes.clocks.now[l] / TICKS_PER_MS,
+                g0,
+                d0: d0 * per_ms,
+                g1,
+                d1: d1 * per_ms,
+            };
+            let gathered = &mut self.group.gathered[fibre * n_features + f];
+            let id = self.group.first + fibre as u64;
+            spec.feed(gathered, &piece, &mut |time_ms| {
+                self.spikes.push(Spike {
+                    time_ms,
+                    fibre: id,
+                    feature: f,
+                });
+            });
+            lanes.deciding[at] = spec.deciding(gathered);
+        }
+    }
+}
 
 /// The piece of a fibre's course between its clock's `piece_start` and `now`.
 pub(super) struct Course<'a, T> {
@@ -18,41 +52,6 @@ pub(super) struct Course<'a, T> {
 }
 
 impl<T: Lane> Course<'_, T> {
-    /// Feeds the features; `observable(k)` gives value and rate at the start, then at the end.
-    pub(super) fn gather(
-        &self,
-        observable: &impl Fn(usize) -> (f64, f64, f64, f64),
-        group: &mut Group<T>,
-        fibre: usize,
-        spikes: &mut Vec<Spike>,
-    ) {
-        let n_features = self.cpu.plan.features.len();
-        for (f, (spec, of)) in self.cpu.plan.features.iter().enumerate() {
-            let (g0, d0, g1, d1) = observable(*of);
-            let per_ms = 1.0 / self.cpu.plan.ms_per_time;
-            let piece = Piece {
-                t0: ms(self.clock.piece_start),
-                t1: ms(self.clock.now),
-                g0: g0,
-                d0: d0 * per_ms,
-                g1: g1,
-                d1: d1 * per_ms,
-            };
-            let id = group.first + fibre as u64;
-            spec.feed(
-                &mut group.gathered[fibre * n_features + f],
-                &piece,
-                &mut |time_ms| {
-                    spikes.push(Spike {
-                        time_ms,
-                        fibre: id,
-                        feature: f,
-                    });
-                },
-            );
-        }
-    }
-
     /// Interpolates the rows that lie in the piece and in the call.
     pub(super) fn sample(
         &mut self,

@@ -1,6 +1,6 @@
 //! A block of lanes: fibres that are stepped together, each at its own time with its own step.
 //!
-//! One iteration runs the step program over all lanes; then every lane is looked at by itself. A lane
+//! One iteration runs the step program over all lanes; then they are looked at. A lane
 //! - tries a shorter step if the one that the program has tried is rejected; else
 //! - closes the piece behind its last accepted step, now that the program has given value and rate at its end: features
 //!   are fed, samples are interpolated (cubic Hermite);
@@ -9,7 +9,8 @@
 //! - else accepts the step, and chooses the next one;
 //! - gives its place to the next fibre of the group when it has filled all rows asked for, is lost or has finished.
 //!
-//! Where the step is fixed, `stretch` takes many steps before the lanes are looked at.
+//! What nearly all lanes do, taking a step that nothing happens in, `clocks` does for all at once; what is left is done lane by lane, here. Where
+//! the step is fixed, `stretch` takes many steps before the lanes are looked at.
 //!
 //! So no fibre's steps depend on its neighbours, on the number of lanes, or on where a slab of rows ends: a fibre that is
 //! put aside tries the same step again when it comes back.
@@ -21,81 +22,12 @@ use crate::backend::{Spike, course};
 use crate::ops::Lane;
 use crate::protocol::ms;
 
-use super::clocks::{Bounds, Clocks, NO_GROWTH};
+use super::clocks::{Bounds, Clocks};
 use super::course::Course;
 use super::group::{Clock, Group, flag};
 use super::interpret::Simd;
+use super::layout::Layout;
 use super::{CacheLine, Cpu};
-
-/// Where a value of a lane is: `[tile][row][lane of the tile]`. The interpreter's block is one tile.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Layout {
-    pub(super) tile_lanes: usize,
-    pub(super) tile_values: usize,
-    /// The lane's number is its tile's, shifted so far, and its own within.
-    shift: u32,
-    within: usize,
-}
-
-impl Layout {
-    fn new<T: Lane>(cpu: &Cpu<T>, lanes: usize) -> Self {
-        let (tile_lanes, n_rows) = (cpu.tile_lanes(lanes), cpu.n_rows());
-        let (shift, within) = if lanes <= tile_lanes {
-            (usize::BITS - 1, usize::MAX)
-        } else {
-            assert!(tile_lanes.is_power_of_two());
-            (tile_lanes.ilog2(), tile_lanes - 1)
-        };
-        Layout {
-            tile_lanes,
-            tile_values: tile_lanes * n_rows,
-            shift,
-            within,
-        }
-    }
-
-    fn n_tiles(self, lanes: usize) -> usize {
-        lanes.div_ceil(self.tile_lanes)
-    }
-
-    /// Writes a row of all tiles.
-    #[inline(always)]
-    fn write<T: Lane>(self, rows: &mut [T], row: usize, from: &[f64], as_lane: impl Fn(f64) -> T) {
-        let tiles = rows.chunks_exact_mut(self.tile_values);
-        for (tile, from) in tiles.zip(from.chunks_exact(self.tile_lanes)) {
-            let to = &mut tile[row * self.tile_lanes..][..self.tile_lanes];
-            each_few(to, from, |x| as_lane(x));
-        }
-    }
-
-    /// Reads a row of all tiles.
-    #[inline(always)]
-    fn read<T: Lane>(self, rows: &[T], row: usize, to: &mut [f64]) {
-        let tiles = rows.chunks_exact(self.tile_values);
-        for (tile, to) in tiles.zip(to.chunks_exact_mut(self.tile_lanes)) {
-            let from = &tile[row * self.tile_lanes..][..self.tile_lanes];
-            each_few(to, from, Lane::f64);
-        }
-    }
-
-    #[inline(always)]
-    pub(super) fn at(self, row: usize, lane: usize) -> usize {
-        (lane >> self.shift) * self.tile_values + row * self.tile_lanes + (lane & self.within)
-    }
-}
-
-/// Converts numbers of a tile, which are few: by four, without the preparation of a long loop.
-#[inline(always)]
-fn each_few<A: Copy, B>(to: &mut [B], from: &[A], convert: impl Fn(A) -> B) {
-    let (to_fours, to_rest) = to.as_chunks_mut::<4>();
-    let (from_fours, from_rest) = from.as_chunks::<4>();
-    for (to, from) in to_fours.iter_mut().zip(from_fours) {
-        *to = from.map(&convert);
-    }
-    for (to, &from) in to_rest.iter_mut().zip(from_rest) {
-        *to = convert(from);
-    }
-}
 
 /// Where the samples of one call go: `[variable][row][trace]`.
 pub struct Samples<'a, T> {
@@ -131,6 +63,8 @@ pub struct Lanes<T> {
     reached: Vec<f64>,
     /// The number that decides what a feature notes: `[feature][lane]`, `stride` lanes each.
     pub(super) deciding: Vec<f64>,
+    /// Whether a feature would note the open piece: as `deciding`.
+    pub(super) noted: Vec<u64>,
     /// Value at the segment's start and rate per ms of every driven input: `[driven][lane]`.
     pub(super) ramp: Vec<(f64, f64)>,
     /// Values on the way to those that are computed once for a fibre.
@@ -155,6 +89,7 @@ impl<T: Lane> Lanes<T> {
             open: vec![0.0; 2 * cpu.n_observables() * stride],
             reached: vec![0.0; 2 * cpu.n_observables() * stride],
             deciding: vec![0.0; cpu.plan.features.len() * stride],
+            noted: vec![0; cpu.plan.features.len() * stride],
             ramp: vec![(0.0, 0.0); cpu.plan.driven.len() * lanes],
             scratch: Vec::new(),
         }
@@ -162,6 +97,14 @@ impl<T: Lane> Lanes<T> {
 }
 
 impl<T> Lanes<T> {
+    /// Value and rate of an observable at the start of a lane's open piece, then at its end.
+    pub(super) fn observable(&self, k: usize, l: usize) -> (f64, f64, f64, f64) {
+        let value = 2 * k * self.stride + l;
+        let rate = value + self.stride;
+        let (open, reached) = (&self.open, &self.reached);
+        (open[value], open[rate], reached[value], reached[rate])
+    }
+
     /// Leaves a lane empty.
     fn leave(&mut self, l: usize) {
         self.fibre[l] = None;
@@ -181,13 +124,13 @@ pub(super) struct Advance<'a, T> {
     pub bounds: Bounds,
 }
 
-/// What becomes of the step that was tried.
-enum Verdict {
-    /// The new states hold.
-    Taken,
-    /// The old states stay, in the lane.
-    Kept,
-    /// The old states stay, and the fibre leaves its lane.
+/// What a lane does that has been looked at.
+enum Next {
+    /// It takes its step: the new states hold.
+    Takes,
+    /// It stays where it is.
+    Stays,
+    /// It stays where it is, and the fibre leaves it.
     Leaves,
 }
 
@@ -312,46 +255,54 @@ impl<T: Lane> Advance<'_, T> {
                 &lanes.reached[value],
                 &lanes.reached[rate],
             ];
+            let noted = &mut lanes.noted[f * lanes.stride..(f + 1) * lanes.stride];
             lanes
                 .clocks
-                .note(spec, deciding, course, cpu.plan.ms_per_time);
+                .note(spec, deciding, course, cpu.plan.ms_per_time, noted);
         }
         lanes.clocks.gather_asking();
         let mut next = 0;
         while let Some(l) = lanes.clocks.next_asking(next) {
-            if lanes.clocks.rejects(l) {
-                self.keep(lanes, rows, l);
-            } else {
-                self.look_at(lanes, rows, l);
-            }
+            self.look_at(lanes, rows, l);
             next = l + 1;
         }
         lanes.clocks.take(&self.bounds);
         std::mem::swap(&mut lanes.open, &mut lanes.reached);
     }
 
-    /// Looks at one lane: judges its step, or only closes the piece behind it if the step is taken with all others.
+    /// Looks at one lane: closes the piece behind it, lets it enter the next segment if it stands on an edge, and judges a step that does not fit.
     #[inline(never)]
     fn look_at(&mut self, lanes: &mut Lanes<T>, rows: &mut [T], l: usize) {
         let Some(fibre) = lanes.fibre[l] else {
             return;
         };
         let fibre = fibre as usize;
+        if lanes.clocks.rejects(l) {
+            // The piece stays open: the slopes that close it are those of a step that is taken.
+            self.keep(lanes, rows, l);
+            return;
+        }
+        if lanes.clocks.takes(l) && !lanes.clocks.has_row(l) {
+            self.feed(lanes, l, fibre);
+            return;
+        }
         let mut clock = lanes.clocks.get(l);
-        let verdict = if !lanes.clocks.takes(l) {
-            self.judge(lanes, rows, l, fibre, &mut clock)
-        } else if self.close(lanes, l, fibre, &mut clock) {
-            lanes.clocks.takes_by_itself(l);
-            Verdict::Leaves
+        let is_filled = clock.has(flag::OPEN) && self.close(lanes, l, fibre, &mut clock);
+        let next = if is_filled {
+            Next::Leaves
+        } else if clock.has(flag::ON_EDGE) {
+            self.enter(lanes, rows, l, fibre, &mut clock)
+        } else if lanes.clocks.takes(l) {
+            Next::Takes
         } else {
-            clock.set(flag::OPEN, true);
-            Verdict::Taken
+            self.endure(lanes, rows, l, &mut clock)
         };
         lanes.clocks.put(l, &clock, &self.cpu.plan, &self.bounds);
-        if !matches!(verdict, Verdict::Taken) {
+        lanes.clocks.set_takes(l, matches!(next, Next::Takes));
+        if !matches!(next, Next::Takes) {
             self.keep(lanes, rows, l);
         }
-        if matches!(verdict, Verdict::Leaves) {
+        if matches!(next, Next::Leaves) {
             self.unload(lanes, rows, l, fibre);
             lanes.leave(l);
         }
@@ -363,18 +314,13 @@ impl<T: Lane> Advance<'_, T> {
         let cpu = self.cpu;
         let ends = self.ends(clock);
         clock.set(flag::OPEN, false);
-        let observable = |k: usize| {
-            let value = 2 * k * lanes.stride + l;
-            let rate = value + lanes.stride;
-            let (open, reached) = (&lanes.open, &lanes.reached);
-            (open[value], open[rate], reached[value], reached[rate])
-        };
+        self.feed(lanes, l, fibre);
+        let observable = |k: usize| lanes.observable(k, l);
         let mut course = Course {
             cpu,
             clock,
             inclusive: ends,
         };
-        course.gather(&observable, self.group, fibre, self.spikes);
         course.sample(&observable, &mut self.samples, fibre);
         let is_filled =
             !self.to_end && clock.next_row as usize >= self.samples.first_row + self.samples.n_rows;
@@ -389,7 +335,6 @@ impl<T: Lane> Advance<'_, T> {
                 }
             }
         }
-        self.note_deciding(lanes, l, fibre);
         is_filled
     }
 
@@ -408,90 +353,45 @@ impl<T: Lane> Advance<'_, T> {
         clock.has(flag::ON_EDGE) && clock.segment as usize + 1 == n_segments
     }
 
-    /// Looks at one lane after the program has run.
-    fn judge(
-        &mut self,
+    /// A lane on an edge enters the next segment.
+    fn enter(
+        &self,
         lanes: &mut Lanes<T>,
         rows: &mut [T],
         l: usize,
         fibre: usize,
         clock: &mut Clock,
-    ) -> Verdict {
-        let (cpu, at) = (self.cpu, lanes.layout);
-        let output = |rows: &[T], k: usize| rows[at.at(cpu.first_output + k, l)];
+    ) -> Next {
         let ends = self.ends(clock);
-        let error = output(rows, cpu.error_output).f64();
-        let signed = output(rows, cpu.error_output + 2).f64();
-        let growth = signed.abs();
-        let tried = lanes.clocks.tried[l] as i64;
-        let may_hold = signed < 0.0 && clock.now >= 0 && tried > cpu.plan.largest_held_step;
-        let fits = error <= 1.0 && !may_hold;
-        if !fits && !clock.has(flag::ON_EDGE) && cpu.is_adaptive() && tried > cpu.plan.smallest_step
-        {
-            // The piece stays open: the slopes that close it are those of a step that is taken.
-            let growth = if growth.is_finite() {
-                growth
-            } else {
-                NO_GROWTH
-            };
-            let most = if may_hold {
-                cpu.plan.largest_held_step
-            } else {
-                i64::MAX
-            };
-            clock.wanted = ((tried as f64 * growth) as i64).clamp(cpu.plan.smallest_step, most);
-            clock.rejected += 1;
-            return Verdict::Kept;
+        clock.set(flag::ON_EDGE, false);
+        if ends {
+            clock.set(flag::FINISHED, true);
+            return Next::Leaves;
         }
-        if clock.has(flag::OPEN) && self.close(lanes, l, fibre, clock) {
-            return Verdict::Leaves;
+        clock.segment += 1;
+        clock.wanted = self.cpu.plan.first_step.min(clock.wanted);
+        self.drive(lanes, rows, l, fibre, clock, true);
+        Next::Stays
+    }
+
+    /// A lane's step does not fit and cannot be shorter: it is taken all the same, or the fibre is lost.
+    fn endure(&self, lanes: &Lanes<T>, rows: &[T], l: usize, clock: &mut Clock) -> Next {
+        let (cpu, at) = (self.cpu, lanes.layout);
+        let output = |k: usize| rows[at.at(cpu.first_output + k, l)];
+        let error = output(cpu.error_output).f64();
+        let (most_moved, moved) = self.most_moved(rows, at, l);
+        // A smallest step that moves a state by more than all of it, with an error to match, does not follow the
+        // solution any more: it jumps over a pole, and would come back from the other side.
+        let jumps = moved > 1.0 && error * cpu.plan.tolerance > 1.0;
+        if !error.is_finite() || !cpu.is_adaptive() || jumps {
+            let first = (0..cpu.plan.n_states).find(|&i| !output(i).is_finite());
+            clock.lost_state = first.unwrap_or(most_moved) as u32;
+            clock.lost_at = clock.now;
+            clock.set(flag::LOST, true);
+            return Next::Leaves;
         }
-        if clock.has(flag::ON_EDGE) {
-            clock.set(flag::ON_EDGE, false);
-            if ends {
-                clock.set(flag::FINISHED, true);
-                return Verdict::Leaves;
-            }
-            clock.segment += 1;
-            clock.wanted = cpu.plan.first_step.min(clock.wanted);
-            self.drive(lanes, rows, l, fibre, clock, true);
-            return Verdict::Kept;
-        }
-        if !fits {
-            let (most_moved, moved) = self.most_moved(rows, at, l);
-            // A smallest step that moves a state by more than all of it, with an error to match, does not follow the
-            // solution any more: it jumps over a pole, and would come back from the other side.
-            let jumps = moved > 1.0 && error * cpu.plan.tolerance > 1.0;
-            if !error.is_finite() || !cpu.is_adaptive() || jumps {
-                let first = (0..cpu.plan.n_states).find(|&i| !output(rows, i).is_finite());
-                clock.lost_state = first.unwrap_or(most_moved) as u32;
-                clock.lost_at = clock.now;
-                clock.set(flag::LOST, true);
-                return Verdict::Leaves;
-            }
-            clock.at_floor += 1;
-        }
-        if clock.now >= 0 {
-            clock.set(flag::OPEN, true);
-            clock.piece_start = clock.now;
-        }
-        clock.now += tried;
-        clock.accepted += 1;
-        if cpu.is_adaptive() {
-            clock.last_error = output(rows, cpu.error_output + 1).f64();
-            let grown = (tried as f64 * growth) as i64;
-            // A step cut short by an edge says nothing against the longer one that was wanted.
-            clock.wanted = if tried < clock.wanted && growth >= 1.0 {
-                grown.max(clock.wanted)
-            } else {
-                grown
-            };
-            clock.wanted = clock.wanted.max(cpu.plan.smallest_step);
-        }
-        if clock.now == cpu.plan.schedule.segments[clock.segment as usize].end {
-            clock.set(flag::ON_EDGE, true);
-        }
-        Verdict::Taken
+        clock.at_floor += 1;
+        Next::Takes
     }
 
     /// The state that the tried step moves most, and by how much: as a share of its magnitude, or of its scale where that is larger.

@@ -14,6 +14,7 @@ mod hoist;
 mod interpret;
 mod kernel;
 mod lanes;
+mod layout;
 mod native;
 mod stretch;
 mod tape;

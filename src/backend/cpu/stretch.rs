@@ -10,7 +10,8 @@ use crate::protocol::ms;
 
 use super::Runner;
 use super::group::flag;
-use super::lanes::{Advance, Lanes, Layout};
+use super::lanes::{Advance, Lanes};
+use super::layout::Layout;
 use super::native::Native;
 use super::watch::{PER_FEATURE, Watch};
 
