@@ -35,7 +35,7 @@ const PIECE: usize = 1200;
 /// Tiles for which a piece is run before the next one is, so that its instructions are fetched once for all of them.
 const TOGETHER: usize = 8;
 /// Programs of so many primitives at most are computed for two vectors side by side: their chains alone do not fill a core.
-const SMALL: usize = 400;
+const SMALL: usize = 1000;
 
 /// A program as machine code.
 #[derive(Debug)]
@@ -110,13 +110,14 @@ impl Native {
         block.carried = carried
             .map(|&[output, input]| [(n_inputs + output) as u32, input as u32])
             .collect();
-        let parts = if block.list.len() <= small { 2 } else { 1 };
+        let n_primitives = block.list.len();
+        let parts = if n_primitives <= small { 2 } else { 1 };
         let block = if parts == 1 {
             block
         } else {
             block.repeated(parts)
         };
-        let order = schedule::schedule(&block, set.window(parts));
+        let order = schedule::schedule(&block, set.window(parts, n_primitives));
         let allocated = allocate::allocate(&block, &order, set.rules(), PIECE);
         let n_rows = n_inputs + program.outputs.len();
         let row_bytes = set.vector_bytes() * parts as usize;

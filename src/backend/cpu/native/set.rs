@@ -42,13 +42,15 @@ impl Set {
         }
     }
 
-    /// Primitives that are ordered at a time, of all `vectors` of a tile: few where registers are few, since what is computed early has to be
-    /// kept. A large program for AVX-512 gains by many all the same: its long chains (eliminations, divisions) run side by side.
-    pub fn window(self, vectors: u32) -> usize {
+    /// Primitives that are ordered at a time, of all `vectors` of a tile, in a program of so many of each: few where registers are few, since what is
+    /// computed early has to be kept. A large program for AVX-512 gains by many all the same: its long chains (eliminations, divisions) run side
+    /// by side.
+    pub fn window(self, vectors: u32, primitives: usize) -> usize {
         match (self, vectors) {
             (Set::Avx512, 1) => 512,
             (Set::Avx512 | Set::Neon, _) => 64,
             (Set::Avx2, 1) => 24,
+            (Set::Avx2, _) if primitives > 400 => 12,
             (Set::Avx2, _) => 96,
         }
     }
