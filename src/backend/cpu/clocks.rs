@@ -276,27 +276,35 @@ impl Clocks {
         }
     }
 
+    /// The lanes that reject their steps choose shorter ones.
+    #[inline(always)]
+    fn reject(&mut self, bounds: &Bounds) {
+        count(&self.rejects, &mut self.rejected);
+        let (growth, may_hold) = (&self.outcome.growth, &mut self.found);
+        hold(bounds, &self.now, &self.tried, growth, may_hold);
+        shrink(
+            bounds,
+            &self.rejects,
+            growth,
+            may_hold,
+            &self.tried,
+            &mut self.wanted,
+        );
+    }
+
     /// The lanes that take their steps together do so; they and those that reject theirs choose the next ones.
     #[inline(always)]
     pub fn take(&mut self, bounds: &Bounds) {
         count(&self.takes, &mut self.accepted);
-        count(&self.rejects, &mut self.rejected);
-        let Outcome {
-            growth, log_error, ..
-        } = &self.outcome;
         if bounds.adaptive {
+            let Outcome {
+                growth, log_error, ..
+            } = &self.outcome;
             grow(bounds, &self.takes, &self.tried, growth, &mut self.wanted);
-            let may_hold = &mut self.found;
-            hold(bounds, &self.now, &self.tried, growth, may_hold);
-            shrink(
-                bounds,
-                &self.rejects,
-                growth,
-                may_hold,
-                &self.tried,
-                &mut self.wanted,
-            );
             replace(&self.takes, log_error, &mut self.last_error);
+        }
+        if self.rejects.iter().fold(0, |any, r| any | r) != 0 {
+            self.reject(bounds);
         }
         open(
             &self.takes,
