@@ -25,8 +25,8 @@ const EMPTY: u32 = u32::MAX;
 impl Places {
     /// Makes room for so many in all.
     pub(crate) fn reserve<K: Hash>(&mut self, n: usize, key: impl Fn(u32) -> K) {
-        // Three quarters full at most.
-        let size = (n + n / 3 + 1).next_power_of_two();
+        // Half full at most: what is not there yet is known after two looks or three.
+        let size = (2 * n).next_power_of_two();
         if size <= self.table.len() {
             return;
         }
@@ -47,7 +47,7 @@ impl Places {
         new: u32,
         key: impl Fn(u32) -> K,
     ) -> u32 {
-        if 4 * (self.n + 1) > 3 * self.table.len() {
+        if 2 * (self.n + 1) > self.table.len() {
             self.reserve((self.n + self.n / 2).max(FEWEST), &key);
         }
         let size = self.table.len();
