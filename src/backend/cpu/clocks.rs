@@ -79,7 +79,7 @@ pub(super) struct Clocks {
     pub tried: Vec<f64>,
     /// Ends of the segments.
     end: Vec<f64>,
-    /// Where the next row lies that is asked for; infinite if there is none.
+    /// Where the next row lies that is asked for, of a fibre that is not recorded the call's last one; infinite if there is none.
     next_row: Vec<f64>,
     pub last_error: Vec<f64>,
     accepted: Vec<u64>,
@@ -148,8 +148,15 @@ impl Clocks {
         clock
     }
 
-    /// Sets the clock of a lane that holds a fibre.
-    pub fn put(&mut self, l: usize, clock: &Clock, plan: &LanePlan, bounds: &Bounds) {
+    /// Sets the clock of a lane that holds a fibre, which is recorded or not.
+    pub fn put(
+        &mut self,
+        l: usize,
+        clock: &Clock,
+        is_recorded: bool,
+        plan: &LanePlan,
+        bounds: &Bounds,
+    ) {
         self.now[l] = clock.now as f64;
         self.wanted[l] = clock.wanted as f64;
         self.piece_start[l] = clock.piece_start as f64;
@@ -157,10 +164,13 @@ impl Clocks {
         self.rejected[l] = clock.rejected;
         self.last_error[l] = clock.last_error;
         self.end[l] = plan.schedule.segments[clock.segment as usize].end as f64;
-        self.next_row[l] = if (clock.next_row as usize) < bounds.last_row {
-            f64::from(clock.next_row) * bounds.ticks_per_row
-        } else {
+        let next_row = clock.next_row as usize;
+        self.next_row[l] = if next_row >= bounds.last_row {
             f64::INFINITY
+        } else if is_recorded {
+            next_row as f64 * bounds.ticks_per_row
+        } else {
+            (bounds.last_row - 1) as f64 * bounds.ticks_per_row
         };
         self.occupied[l] = YES;
         self.open[l] = mask(clock.has(flag::OPEN));
@@ -183,6 +193,11 @@ impl Clocks {
     /// Whether a lane takes its step with all others.
     pub fn takes(&self, l: usize) -> bool {
         self.takes[l] != 0
+    }
+
+    /// How many ticks ahead of a lane the next row lies that it has to be looked at for.
+    pub fn to_next_row(&self, l: usize) -> f64 {
+        self.next_row[l] - self.now[l]
     }
 
     /// Whether a row lies in the piece behind a lane.

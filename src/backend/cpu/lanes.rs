@@ -43,6 +43,13 @@ pub struct Samples<'a, T> {
     pub values: &'a mut [T],
 }
 
+impl<T> Samples<'_, T> {
+    /// Whether a fibre of the group has a trace.
+    fn records(&self, fibre: usize) -> bool {
+        self.trace_of.get(fibre).is_some_and(Option::is_some)
+    }
+}
+
 /// Scratch memory of one thread.
 pub struct Lanes<T> {
     pub(super) memory: Vec<CacheLine>,
@@ -297,7 +304,10 @@ impl<T: Lane> Advance<'_, T> {
         } else {
             self.endure(lanes, rows, l, &mut clock)
         };
-        lanes.clocks.put(l, &clock, &self.cpu.plan, &self.bounds);
+        let is_recorded = self.samples.records(fibre);
+        lanes
+            .clocks
+            .put(l, &clock, is_recorded, &self.cpu.plan, &self.bounds);
         lanes.clocks.set_takes(l, matches!(next, Next::Takes));
         if !matches!(next, Next::Takes) {
             self.keep(lanes, rows, l);
@@ -482,7 +492,10 @@ impl<T: Lane> Advance<'_, T> {
                 lanes.scratch = scratch;
             }
             let clock = self.group.clocks[fibre];
-            lanes.clocks.put(l, &clock, &cpu.plan, &self.bounds);
+            let is_recorded = self.samples.records(fibre);
+            lanes
+                .clocks
+                .put(l, &clock, is_recorded, &cpu.plan, &self.bounds);
             lanes.fibre[l] = Some(fibre as u32);
             lanes.n_occupied += 1;
             self.note_deciding(lanes, l, fibre);

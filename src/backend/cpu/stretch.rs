@@ -125,7 +125,6 @@ impl<T: Lane> Advance<'_, T> {
     /// clock.
     fn quiet_steps(&self, lanes: &Lanes<T>, first: usize, width: usize) -> i64 {
         let plan = &self.cpu.plan;
-        let last_row = self.samples.first_row + self.samples.n_rows;
         let mut least = LONGEST;
         for l in first..first + width {
             if lanes.fibre[l].is_none() {
@@ -139,13 +138,12 @@ impl<T: Lane> Advance<'_, T> {
             let end = plan.schedule.segments[clock.segment as usize].end;
             // Behind the last of them there is room for one more step of this length.
             let mut steps = (end - clock.now) / step - 1;
-            if (clock.next_row as usize) < last_row {
-                let ahead = self.cpu.row_ticks(clock.next_row as usize) - clock.now as f64;
-                if ahead < 0.0 {
-                    return 0;
-                }
-                steps = steps.min((ahead / step as f64) as i64 + 1);
+            let ahead = lanes.clocks.to_next_row(l);
+            if ahead < 0.0 {
+                return 0;
             }
+            // Infinite where there is no row: as many as a whole number holds.
+            steps = steps.min(((ahead / step as f64) as i64).saturating_add(1));
             for (spec, _) in &plan.features {
                 if ms(clock.piece_start) < spec.after_ms {
                     return 0;
