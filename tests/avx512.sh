@@ -3,7 +3,7 @@
 # 'bochs-term', 'isolinux', 'syslinux-common', 'genisoimage', 'busybox-static', 'cpio', 'zstd' and 'util-linux', and one of its kernels:
 #   tests/avx512.sh
 # Builds the tests of the CPU's engines, starts Linux with nothing but them on an emulated Skylake-X, and runs them there: every operation on its
-# probes, random programs, register pressure, walking, and every shipped model, against the interpreter, bit for bit. Takes about half an hour:
+# probes, random programs, register pressure, walking, and every shipped model, against the interpreter, bit for bit. Takes half an hour to an hour:
 # some 30 million instructions a second.
 set -euo pipefail
 cd "$(dirname "$0")/.."
