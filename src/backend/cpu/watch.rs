@@ -11,6 +11,7 @@ use crate::backend::lane_plan::LanePlan;
 use crate::feature::FeatureKind;
 use crate::ops::{Lane, MEAN_EXP_NEAR, Op, mean_exp_near};
 use crate::program::{Node, Program, Value};
+use crate::scheme::{StepProgram, Summation};
 
 /// Share of the numbers involved by which a bound must be clear: a hundred times what rounding in single precision makes of it.
 const MARGIN: f64 = 1e-5;
@@ -56,7 +57,7 @@ impl Watch {
         };
         let mut w = Writer(step.program.clone());
         let output = |w: &Writer, k: usize| w.0.outputs[k];
-        let unsound = w.unsound::<T>(plan.n_states);
+        let unsound = w.unsound::<T>(step);
         w.0.outputs[step.error_output()] = unsound;
         let active = w.input(watch.active);
         let mut open = unsound;
@@ -72,20 +73,17 @@ impl Watch {
             let b1 = w.apply(Op::Fnma, &[reach, d1, a1]);
             let (a, b) = (w.smaller(a0, a1), w.smaller(b0, b1));
             let least = w.smaller(a, b);
-            // All are positive if the answer is yes; then no number involved is larger than twice their sum and the threshold.
-            let (a, b) = (w.apply(Op::Add, &[a0, a1]), w.apply(Op::Add, &[b0, b1]));
-            let sum = w.apply(Op::Add, &[a, b]);
-            let (margin, fixed) = (
-                w.constant(MARGIN),
-                w.constant(MARGIN * spec.threshold.abs()),
-            );
+            // All are positive if the answer is yes. Then no number of which the least was made is larger than the two ends and twice the
+            // threshold: where it is one of the inner two, that lies below an end.
+            let sum = w.apply(Op::Add, &[a0, a1]);
+            let margin = w.constant(MARGIN);
             let clear = w.apply(Op::Fnma, &[margin, sum, least]);
-            let clear = w.apply(Op::Sub, &[clear, fixed]);
             // Slopes of one sign, for certain: no turning point.
             let zero = w.constant(0.0);
             let product = w.apply(Op::Mul, &[d0, d1]);
             let goes_on = w.apply(Op::Lt, &[zero, product]);
-            let needed = w.apply(Op::Select, &[goes_on, zero, nearest]);
+            let fixed = w.constant(threshold_margin(spec.threshold));
+            let needed = w.apply(Op::Select, &[goes_on, fixed, nearest]);
             let is_clear = w.apply(Op::Lt, &[needed, clear]);
             let one = w.constant(1.0);
             let asks = w.apply(Op::Select, &[is_clear, zero, one]);
@@ -157,15 +155,20 @@ impl Watch {
 
     /// The inputs of a feature: the side of the threshold on which the course is (1 or -1, 0 while that is not known), that times the
     /// threshold, that times a third of the length of a piece (in the unit of the rates' time), and how far a turning point must be from the
-    /// threshold.
+    /// threshold, with the margin of the threshold's own digits.
     pub fn of_feature(side: f64, threshold: f64, length: f64, nearest: f64) -> [f64; PER_FEATURE] {
         [
             side,
             side * threshold,
             side * length / 3.0,
-            nearest * (1.0 + 3.0 * MARGIN),
+            nearest * (1.0 + 3.0 * MARGIN) + threshold_margin(threshold),
         ]
     }
+}
+
+/// What rounding may make of a distance from the threshold by the threshold's own size.
+fn threshold_margin(threshold: f64) -> f64 {
+    MARGIN * threshold.abs()
 }
 
 /// Adds nodes to a program.
@@ -204,23 +207,35 @@ impl Writer {
     }
 
     /// The error of a fixed step: 0 where every new state is a number of the single precision's range, else NaN. It stands in the place
-    /// of the scheme's own, which costs a comparison and a choice for each state; here it is what is left of a state beside itself.
-    fn unsound<T: Lane>(&mut self, n_states: usize) -> Value {
-        let sum = (0..n_states).map(|i| self.0.outputs[i]).collect::<Vec<_>>();
-        let sum = sum.into_iter().fold(None, |sum, state| {
-            let state = if T::PRECISION == "f64" {
+    /// of the scheme's own, which costs a comparison and a choice for each state; here it is what is left of a number beside itself.
+    fn unsound<T: Lane>(&mut self, step: &StepProgram) -> Value {
+        let n = step.n_states;
+        let is_single = T::PRECISION == "f32";
+        let nothing: Vec<Value> = if is_single && step.summation == Summation::Compensated {
+            // What rounding took of a sum is small, or no number if the sum is none; so it is with all of it together.
+            let lost = (n..2 * n).map(|k| self.0.outputs[k]);
+            let lost: Vec<Value> = lost.collect();
+            lost.into_iter()
+                .reduce(|sum, lost| self.apply(Op::Add, &[sum, lost]))
+                .into_iter()
+                .collect()
+        } else {
+            self.0.outputs[..n].to_vec()
+        };
+        let nothing = nothing.into_iter().map(|number| {
+            let number = if is_single {
+                number
+            } else {
                 // Beyond that range it becomes infinite.
                 let most = self.constant(f64::MAX / f64::from(f32::MAX));
-                self.apply(Op::Mul, &[state, most])
-            } else {
-                state
+                self.apply(Op::Mul, &[number, most])
             };
-            let nothing = self.apply(Op::Sub, &[state, state]);
-            Some(match sum {
-                None => nothing,
-                Some(sum) => self.apply(Op::Add, &[sum, nothing]),
-            })
+            self.apply(Op::Sub, &[number, number])
         });
+        let nothing: Vec<Value> = nothing.collect();
+        let sum = nothing
+            .into_iter()
+            .reduce(|sum, nothing| self.apply(Op::Add, &[sum, nothing]));
         sum.unwrap_or_else(|| self.constant(0.0))
     }
 
