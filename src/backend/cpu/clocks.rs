@@ -190,6 +190,24 @@ impl Clocks {
         self.accepted[l] += steps as u64;
     }
 
+    /// Whether a fibre is in a lane.
+    pub fn is_occupied(&self, l: usize) -> bool {
+        self.occupied[l] != 0
+    }
+
+    /// How many steps of the length that is tried a lane can take before its segment ends or a row lies behind it; `None` if it has to be looked at
+    /// first.
+    pub fn quiet_steps(&self, l: usize) -> Option<f64> {
+        let (now, tried, ahead) = (self.now[l], self.tried[l], self.to_next_row(l));
+        if self.open[l] == 0 || self.on_edge[l] != 0 || now < 0.0 || ahead < 0.0 {
+            return None;
+        }
+        // Ticks are whole numbers below 2^53, so no quotient is rounded up to a whole one. Behind the last of the steps there is room for one more.
+        let to_end = ((self.end[l] - now) / tried).trunc() - 1.0;
+        // Infinite where there is no row.
+        Some(to_end.min((ahead / tried).trunc() + 1.0))
+    }
+
     /// Whether a lane takes its step with all others.
     pub fn takes(&self, l: usize) -> bool {
         self.takes[l] != 0

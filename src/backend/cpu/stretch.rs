@@ -9,7 +9,6 @@ use crate::ops::Lane;
 use crate::protocol::ms;
 
 use super::Runner;
-use super::group::flag;
 use super::lanes::{Advance, Lanes};
 use super::layout::Layout;
 use super::native::Native;
@@ -124,39 +123,28 @@ impl<T: Lane> Advance<'_, T> {
     /// How many steps, from the one whose inputs have just been written, all of the lanes can take before one has to be looked at for its
     /// clock.
     fn quiet_steps(&self, lanes: &Lanes<T>, first: usize, width: usize) -> i64 {
-        let plan = &self.cpu.plan;
-        let mut least = LONGEST;
+        let (clocks, features) = (&lanes.clocks, &self.cpu.plan.features);
+        let mut least = LONGEST as f64;
         for l in first..first + width {
-            if lanes.fibre[l].is_none() {
+            if !clocks.is_occupied(l) {
                 continue;
             }
-            let clock = lanes.clocks.get(l);
-            if !clock.has(flag::OPEN) || clock.has(flag::ON_EDGE) || clock.now < 0 {
+            let Some(mut steps) = clocks.quiet_steps(l) else {
                 return 0;
-            }
-            let step = lanes.clocks.tried[l] as i64;
-            let end = plan.schedule.segments[clock.segment as usize].end;
-            // Behind the last of them there is room for one more step of this length.
-            let mut steps = (end - clock.now) / step - 1;
-            let ahead = lanes.clocks.to_next_row(l);
-            if ahead < 0.0 {
-                return 0;
-            }
-            // Infinite where there is no row: as many as a whole number holds.
-            steps = steps.min(((ahead / step as f64) as i64).saturating_add(1));
-            for (spec, _) in &plan.features {
-                if ms(clock.piece_start) < spec.after_ms {
+            };
+            for (spec, _) in features {
+                if ms(clocks.piece_start[l] as i64) < spec.after_ms {
                     return 0;
                 }
-                let left_ms = spec.before_ms - ms(clock.now);
-                steps = steps.min((left_ms / ms(step)) as i64 - 1);
+                let left_ms = spec.before_ms - ms(clocks.now[l] as i64);
+                steps = steps.min((left_ms / ms(clocks.tried[l] as i64)).trunc() - 1.0);
             }
             least = least.min(steps);
-            if least <= 0 {
+            if least <= 0.0 {
                 return 0;
             }
         }
-        least
+        least as i64
     }
 
     /// Writes what the watch asks about, for the lanes of a tile.
@@ -174,11 +162,9 @@ impl<T: Lane> Advance<'_, T> {
             let active = if fibre.is_some() { 1.0 } else { 0.0 };
             tile[watch.active * tile_lanes + l] = T::of(active);
             let Some(fibre) = fibre else { continue };
-            let (clock, tried) = (
-                lanes.clocks.get(first + l),
-                lanes.clocks.tried[first + l] as i64,
-            );
-            let length = (clock.now - clock.piece_start).max(tried) as f64 / plan.ticks_per_time;
+            let (clocks, at) = (&lanes.clocks, first + l);
+            let open = clocks.now[at] - clocks.piece_start[at];
+            let length = open.max(clocks.tried[at]) / plan.ticks_per_time;
             for (f, (spec, _)) in plan.features.iter().enumerate() {
                 let gathered = &self.group.gathered[fibre as usize * plan.features.len() + f];
                 let distance = turn(gathered);
