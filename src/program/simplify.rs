@@ -110,6 +110,16 @@ fn mul(graph: &mut Graph, a: Value, b: Value, known: &[Option<f64>]) -> Option<V
         let product = graph.constant(c_value * d);
         return Some(graph.mul(x, product));
     }
+    // Equal factors gather: (y x) x = y (x x), so that the next two are one square more.
+    for (product, x) in [(a, b), (b, a)] {
+        if let Node::Apply(Op::Mul, [p, q, _]) = graph.node(product)
+            && p != q
+            && (p == x || q == x)
+        {
+            let square = graph.mul(x, x);
+            return Some(graph.mul(if p == x { q } else { p }, square));
+        }
+    }
     if let Some(x) = negated(graph, a) {
         if let Some(c) = known[1] {
             let minus = graph.constant(-c);
