@@ -281,19 +281,25 @@ pub(super) fn advance(parts: &mut Parts, table: &Table, scales: &[f64], toleranc
     }
 
     let g = &mut parts.rhs.graph;
+    let (unit, shares) = in_units_of_the_first(table.m);
+    let unit = g.constant(unit);
     let change = (0..n)
-        .map(|k| weighted(g, None, table.m, &stages, k))
+        .map(|k| {
+            let sum = weighted(g, None, &shares, &stages, k);
+            g.mul(sum, unit)
+        })
         .collect();
     let order = factors.order();
+    let (unit, shares) = in_units_of_the_first(table.e);
     let mut errors = vec![step; n];
     for &k in &order {
-        let error = weighted(g, None, table.e, &stages, k);
+        let error = weighted(g, None, &shares, &stages, k);
         errors[k] = g.apply(Op::Abs, &[error]);
     }
     let judged: Vec<Value> = order
         .iter()
         .map(|&k| {
-            let w = g.constant(1.0 / (tolerance * scales[k]));
+            let w = g.constant(unit.abs() / (tolerance * scales[k]));
             g.mul(errors[k], w)
         })
         .collect();
@@ -321,7 +327,7 @@ pub(super) fn advance(parts: &mut Parts, table: &Table, scales: &[f64], toleranc
         table,
         &stages,
         &parts.rhs.derivatives,
-        &errors,
+        (&errors, unit.abs()),
         fits,
         inverse_step,
     );
@@ -347,12 +353,12 @@ fn slopes(
     table: &Table,
     stages: &[Vec<Value>],
     derivatives: &[Value],
-    errors: &[Value],
+    (errors, unit): (&[Value], f64),
     fits: Value,
     inverse_step: Value,
 ) -> Vec<Value> {
     let weights = table.slope_weights();
-    let allowed = g.constant(SLOPE_ERRORS);
+    let allowed = g.constant(SLOPE_ERRORS * unit);
     derivatives
         .iter()
         .zip(errors)
@@ -392,4 +398,11 @@ fn weighted(
         });
     }
     sum.unwrap_or_else(|| g.constant(0.0))
+}
+
+/// The first weight that is not 0, and all in units of it. A sum in which the first stage stands as it is needs a product less, and
+/// the unit joins what is done to the sum.
+fn in_units_of_the_first(weights: &[f64]) -> (f64, Vec<f64>) {
+    let unit = weights.iter().find(|w| **w != 0.0).copied().unwrap_or(1.0);
+    (unit, weights.iter().map(|w| w / unit).collect())
 }
