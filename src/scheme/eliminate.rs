@@ -4,6 +4,8 @@
 //! no fill crosses blocks. Within a block the order is Markowitz's, on the diagonal, chosen once from the pattern: for the
 //! matrices of implicit steps this was as accurate as pivoting, to all printed digits, in double and in single precision.
 
+use std::cmp::Reverse;
+
 use crate::ops::{Algebra, Op};
 use crate::program::{Graph, Value};
 
@@ -94,6 +96,12 @@ fn factor_block(
         pivots: Vec::new(),
         inverse: Vec::new(),
     };
+    let size_at_first: Vec<usize> = (0..n)
+        .map(|k| {
+            let column = a.iter().filter(|row| row[k].is_some()).count();
+            a[k].iter().flatten().count() * column
+        })
+        .collect();
     let mut left: Vec<usize> = (0..n).collect();
     while !left.is_empty() {
         let k = *left
@@ -101,7 +109,7 @@ fn factor_block(
             .min_by_key(|&&k| {
                 let row = left.iter().filter(|&&j| a[k][j].is_some()).count() - 1;
                 let column = left.iter().filter(|&&i| a[i][k].is_some()).count() - 1;
-                (row * column, k)
+                (row * column, size_at_first[k], k)
             })
             .expect("rows are left");
         left.retain(|&i| i != k);
@@ -129,6 +137,14 @@ fn factor_block(
         block.upper.push(upper.collect());
         block.pivots.push(pivot);
         block.inverse.push(inverse);
+    }
+    // Back substitution begins with the last.
+    let mut turn = vec![0; block_of.len()];
+    for (turn_of_k, &k) in block.order.iter().enumerate() {
+        turn[k] = turn_of_k;
+    }
+    for upper in &mut block.upper {
+        upper.sort_by_key(|&(j, _)| Reverse(turn[j]));
     }
     block
 }
