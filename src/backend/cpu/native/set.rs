@@ -51,7 +51,7 @@ impl Set {
             (Set::Avx512 | Set::Neon, _) => 64,
             (Set::Avx2, 1) => 24,
             (Set::Avx2, _) if primitives > 400 => 12,
-            (Set::Avx2, _) => 56,
+            (Set::Avx2, _) => 32,
         }
     }
 
