@@ -96,6 +96,8 @@ pub(super) struct Clocks {
     rejects: Vec<u64>,
     /// Whether a lane has to be looked at by itself.
     asks: Vec<u64>,
+    /// The same, a bit for each lane.
+    asking: Vec<u64>,
     /// What a loop has found of each lane.
     found: Vec<u64>,
     /// What changes rarely.
@@ -127,6 +129,7 @@ impl Clocks {
             takes: no(),
             rejects: no(),
             asks: no(),
+            asking: vec![0; lanes.div_ceil(64)],
             found: no(),
             rest: vec![Clock::zeroed(); lanes],
         }
@@ -236,8 +239,15 @@ impl Clocks {
     /// Lanes that have to be looked at by themselves, from this one on.
     #[inline(always)]
     pub fn next_asking(&self, from: usize) -> Option<usize> {
-        let asks = self.asks[from..].iter().position(|&a| a != 0)?;
-        Some(from + asks)
+        let (first, within) = (from / 64, from % 64);
+        let mut bits = self.asking.get(first)? & (u64::MAX << within);
+        for word in first.. {
+            if bits != 0 {
+                return Some(64 * word + bits.trailing_zeros() as usize);
+            }
+            bits = *self.asking.get(word + 1)?;
+        }
+        None
     }
 
     /// Chooses the steps to be tried.
@@ -306,6 +316,12 @@ impl Clocks {
         let closes = self.open.iter().zip(&self.takes).zip(&self.occupied);
         for (asks, ((open, takes), occupied)) in self.asks.iter_mut().zip(closes) {
             *asks = ((*asks & open) | !takes) & occupied;
+        }
+        for (bits, asks) in self.asking.iter_mut().zip(self.asks.chunks(64)) {
+            *bits = 0;
+            for (k, asks) in asks.iter().enumerate() {
+                *bits |= (asks & 1) << k;
+            }
         }
     }
 
