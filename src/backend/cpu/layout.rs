@@ -67,12 +67,12 @@ impl Layout {
     }
 }
 
-/// Converts numbers of a tile, which are few: by four, without the preparation of a long loop.
+/// Converts numbers of a tile, which are few: by eight, without the preparation of a long loop.
 #[inline(always)]
 fn each_few<A: Copy, B>(to: &mut [B], from: &[A], convert: impl Fn(A) -> B) {
-    let (to_fours, to_rest) = to.as_chunks_mut::<4>();
-    let (from_fours, from_rest) = from.as_chunks::<4>();
-    for (to, from) in to_fours.iter_mut().zip(from_fours) {
+    let (to_eights, to_rest) = to.as_chunks_mut::<8>();
+    let (from_eights, from_rest) = from.as_chunks::<8>();
+    for (to, from) in to_eights.iter_mut().zip(from_eights) {
         *to = from.map(&convert);
     }
     for (to, &from) in to_rest.iter_mut().zip(from_rest) {
