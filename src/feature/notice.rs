@@ -71,7 +71,8 @@ impl FeatureSpec {
                     } else {
                         threshold - high
                     };
-                    (above | below) & (!turns | mask(distance >= held.abs()))
+                    let needed = if turns { held.abs() } else { f64::NEG_INFINITY };
+                    (above | below) & mask(distance >= needed)
                 });
             }
             FeatureKind::Max | FeatureKind::TimeOfMax => {
@@ -144,11 +145,15 @@ fn note(
     [t0, t1, g0, d0, g1, d1]: [&[f64]; 6],
     deciding: &[f64],
     noted: &mut [u64],
-    passes: impl Fn(f64, f64, u64, f64) -> u64,
+    passes: impl Fn(f64, f64, bool, f64) -> u64,
 ) {
     let n = noted.len();
     let (t0, t1, deciding) = (&t0[..n], &t1[..n], &deciding[..n]);
     let (g0, d0, g1, d1) = (&g0[..n], &d0[..n], &g1[..n], &d1[..n]);
+    // A loop of its own: masks that are read stay as wide as they are, while those of a long condition go through narrow ones and back.
+    for k in 0..n {
+        noted[k] = mask(t1[k] < window.opens[0]) | mask(t0[k] > window.closes[1]);
+    }
     for k in 0..n {
         let third = (t1[k] - t0[k]) * window.third;
         let (a, b) = (g0[k] + third * d0[k], g1[k] - third * d1[k]);
@@ -157,11 +162,11 @@ fn note(
         let margin = MARGIN * sum;
         let low = sorted(low_g, low_b).0 - margin;
         let high = sorted(high_g, high_b).1 + margin;
-        let turns = mask(d0[k] * d1[k] < 0.0);
+        let turns = d0[k] * d1[k] < 0.0;
         // No where something is not finite, too.
         let sound = mask(sum < 1e300) & mask(third > 0.0);
         let inside = mask(t0[k] >= window.opens[1]) & mask(t1[k] <= window.closes[0]);
-        let outside = mask(t1[k] < window.opens[0]) | mask(t0[k] > window.closes[1]);
+        let outside = noted[k];
         noted[k] = !(outside | (passes(low, high, turns, deciding[k]) & sound & inside));
     }
 }
