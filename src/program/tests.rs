@@ -200,6 +200,20 @@ fn simplifying_keeps_every_value() {
 }
 
 #[test]
+fn equal_factors_of_a_product_gather_to_squares() {
+    let mut graph = Graph::new(Style::Simplified);
+    let (n, conductance) = (graph.input(0), graph.input(1));
+    let product = (0..4).fold(conductance, |product, _| graph.mul(product, n));
+    let program = program(&graph, &[product]);
+    let products = program
+        .nodes
+        .iter()
+        .filter(|node| matches!(node, Node::Apply(Op::Mul, _)));
+    assert_eq!(products.count(), 3, "a square, its square, the conductance");
+    assert_eq!(run(&program, &[1.5, 36.0]).0.last(), Some(&182.25));
+}
+
+#[test]
 fn fusing_keeps_every_value() {
     let (mut compared, mut fused) = (0, 0);
     for seed in 0..400 {

@@ -259,3 +259,24 @@ b = 4 * exp(-(V + 65) / 18)
     let exact = a / (a + b) + (0.1 - a / (a + b)) * (-(a + b) * 3.0).exp();
     assert!((y[1] - exact).abs() < 1e-14, "{} is not {exact}", y[1]);
 }
+
+/// Its slope is the same both ways, yet it is not `b + a x` with what it is at 0.
+#[test]
+fn rush_larsen_is_exact_for_a_gate_whose_state_decides_its_way() {
+    let model = read(
+        "
+[[model]]
+g.V = -30
+g.x = 0.6
+
+[g]
+dot(V) = 0
+    label membrane_potential
+dot(x) = 2 * if(x > 0.5, 1 - x, 3 - x)
+",
+    );
+    let step = step_program(&model, Scheme::RushLarsen);
+    let (y, _) = integrate(&step, &[-30.0, 0.6], 0.1, 1);
+    let exact = 1.0 - 0.4 * (-0.2f64).exp();
+    assert!((y[1] - exact).abs() < 1e-14, "{} is not {exact}", y[1]);
+}

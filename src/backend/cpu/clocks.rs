@@ -621,6 +621,8 @@ mod tests {
             assert_eq!(clocks.rejects(l), rejects, "lane {l}");
             let asks = clocks.occupied[l] == YES && (!takes || (open && has_row[l] == YES));
             assert_eq!(clocks.asks[l] == YES, asks, "lane {l}");
+            let next = clocks.asks[l..].iter().position(|&a| a == YES);
+            assert_eq!(clocks.next_asking(l), next.map(|ahead| l + ahead));
             let new = clocks.get(l);
             if rejects {
                 let growth = if growth[l].is_finite() {
