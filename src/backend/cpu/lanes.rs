@@ -25,6 +25,7 @@ use crate::protocol::ms;
 use super::clocks::{Bounds, Clocks};
 use super::course::Course;
 use super::group::{Clock, Group, flag};
+#[cfg(target_arch = "x86_64")]
 use super::interpret::Simd;
 use super::layout::Layout;
 use super::{CacheLine, Cpu};
