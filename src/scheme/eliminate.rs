@@ -250,11 +250,9 @@ mod tests {
     use super::*;
     use crate::program::Style;
 
-    /// A potential with three gates: when two of them are gone, the third and the potential cost the same.
-    #[test]
-    fn a_state_on_which_many_depend_is_eliminated_last_and_solved_first() {
+    /// The factors of a matrix of four states with entries at these columns.
+    fn factors_of(pattern: [&[usize]; 4]) -> Factors {
         let mut graph = Graph::new(Style::Simplified);
-        let pattern: [&[usize]; 4] = [&[0, 1, 2, 3], &[0, 1], &[0, 2], &[0, 3]];
         let rows = pattern.iter().enumerate().map(|(i, columns)| {
             let entry = |&j: &usize| (j, graph.input((4 * i + j) as u32));
             columns.iter().map(entry).collect()
@@ -263,18 +261,19 @@ mod tests {
             rows: rows.collect(),
         };
         let e = graph.input(16);
-        let factors = factor(&mut graph, &jacobian, e);
+        factor(&mut graph, &jacobian, e)
+    }
+
+    /// A potential with three gates: when two of them are gone, the third and the potential cost the same.
+    #[test]
+    fn a_state_on_which_many_depend_is_eliminated_last() {
+        let factors = factors_of([&[0, 1, 2, 3], &[0, 1], &[0, 2], &[0, 3]]);
         assert_eq!(factors.order(), [1, 2, 3, 0]);
-        // A chain with a shortcut: the last of it is known first.
-        let pattern: [&[usize]; 4] = [&[0, 1, 3], &[0, 1, 2, 3], &[1, 2, 3], &[0, 1, 2, 3]];
-        let rows = pattern.iter().enumerate().map(|(i, columns)| {
-            let entry = |&j: &usize| (j, graph.input((4 * i + j) as u32));
-            columns.iter().map(entry).collect()
-        });
-        let jacobian = Jacobian {
-            rows: rows.collect(),
-        };
-        let factors = factor(&mut graph, &jacobian, e);
+    }
+
+    #[test]
+    fn back_substitution_takes_up_first_what_is_known_first() {
+        let factors = factors_of([&[0, 1, 3], &[0, 1, 2, 3], &[1, 2, 3], &[0, 1, 2, 3]]);
         let order = factors.order();
         let turn = |state: usize| order.iter().position(|&k| k == state);
         for upper in &factors.blocks[0].upper {
