@@ -108,7 +108,7 @@ pub(super) struct Rules {
 const NEVER: u32 = u32::MAX;
 
 /// Uses this near keep a value that is read from memory in a register, where one is free.
-const NEAR: u32 = 32;
+const NEAR: u32 = 16;
 
 struct Allocator<'a> {
     block: &'a Block,
@@ -123,6 +123,8 @@ struct Allocator<'a> {
     holds: Vec<Option<Id>>,
     /// Registers that the present primitive needs.
     pinned: u32,
+    /// Where it stands in the order.
+    position: u32,
     free_slots: BTreeSet<u32>,
     numbers: Map<u64, u32>,
     out: Allocated,
@@ -164,6 +166,7 @@ pub(super) fn allocate(block: &Block, order: &[Id], rules: Rules, piece: usize) 
         register: vec![None; n],
         holds: vec![None; rules.n_registers],
         pinned: 0,
+        position: 0,
         free_slots: BTreeSet::new(),
         numbers: Map::default(),
         out: Allocated {
@@ -199,6 +202,7 @@ pub(super) fn allocate(block: &Block, order: &[Id], rules: Rules, piece: usize) 
             a.step(Step::Border, i);
             piece_start = a.out.steps.len();
         }
+        a.position = position as u32;
         a.compute(i);
         if let (Some(places), Some(register)) = (rows.remove(&i), a.register[i as usize]) {
             for &place in &places {
@@ -274,14 +278,14 @@ impl Allocator<'_> {
             self.pin(r as Register);
             return r as Register;
         }
-        // Furthest next use; one that costs no store wins over one that does and is used up to half again as late.
+        // Furthest next use from here; one that costs no store wins over one that does and is used up to half again as far away.
         let worth = |r: usize| {
             let id = self.holds[r]?;
-            let next = u64::from(self.next_use(id));
+            let way = u64::from(self.next_use(id)).saturating_sub(u64::from(self.position));
             Some(if self.memory[id as usize].is_some() {
-                3 * next
+                3 * way
             } else {
-                2 * next
+                2 * way
             })
         };
         let victim = (0..self.holds.len())
@@ -336,7 +340,7 @@ impl Allocator<'_> {
     }
 
     /// The value where it is, pinned if in a register; loaded if it is used again soon and a register is free.
-    fn operand(&mut self, id: Id, position: u32) -> Operand {
+    fn operand(&mut self, id: Id) -> Operand {
         if let Some(r) = self.register[id as usize] {
             self.pin(r);
             return Operand::Register(r);
@@ -345,10 +349,10 @@ impl Allocator<'_> {
             return Operand::Register(self.in_register(id));
         }
         let left = self.next[id as usize] as usize..self.end[id as usize] as usize;
-        let again = self.uses[left].iter().find(|&&u| u > position);
+        let again = self.uses[left].iter().find(|&&u| u > self.position);
         let is_free =
             (0..self.holds.len()).any(|r| self.holds[r].is_none() && self.pinned & 1 << r == 0);
-        if is_free && again.is_some_and(|&u| u - position <= NEAR) {
+        if is_free && again.is_some_and(|&u| u - self.position <= NEAR) {
             return Operand::Register(self.in_register(id));
         }
         Operand::Memory(self.memory[id as usize].expect("a value is in a register or in memory"))
@@ -373,14 +377,12 @@ impl Allocator<'_> {
         let primitive = self.block.list[i as usize];
         self.pinned = 0;
         let args = primitive.args;
-        let position = self.next_use(args[0]);
         match primitive.code {
             Code::Fma {
                 minus_product,
                 minus_addend,
             } => {
-                let (form, first, second, third) =
-                    self.fused([args[0], args[1], args[2]], position);
+                let (form, first, second, third) = self.fused([args[0], args[1], args[2]]);
                 let step = Step::Fused {
                     form,
                     minus_product,
@@ -403,8 +405,8 @@ impl Allocator<'_> {
                 }
                 let ra = self.in_register(a);
                 let rno = self.in_register(no);
-                let ob = self.operand(b, position);
-                let oyes = self.operand(yes, position);
+                let ob = self.operand(b);
+                let oyes = self.operand(yes);
                 self.count(&args);
                 // The comparison is over when the target is written, so any of the four registers may be it.
                 let to = self.target(&args);
@@ -438,7 +440,7 @@ impl Allocator<'_> {
                 let a = if shift {
                     Operand::Register(self.in_register(args[0]))
                 } else {
-                    self.operand(args[0], position)
+                    self.operand(args[0])
                 };
                 self.count(&args[..1]);
                 let to = self.target(&args[..1]);
@@ -451,7 +453,7 @@ impl Allocator<'_> {
                     (a, b) = (b, a);
                 }
                 let ra = self.in_register(a);
-                let ob = self.operand(b, position);
+                let ob = self.operand(b);
                 self.count(&args[..2]);
                 let to = self.target(&[a, b]);
                 self.step(Step::Two(code, to, ra, ob), i);
@@ -468,7 +470,7 @@ impl Allocator<'_> {
 
     /// Operands of a fused step. One argument may be in memory, and one of those in registers is overwritten: preferably one that
     /// is not needed any more, else a copy.
-    fn fused(&mut self, args: [Id; 3], position: u32) -> (Form, Register, Register, Operand) {
+    fn fused(&mut self, args: [Id; 3]) -> (Form, Register, Register, Operand) {
         // Which one is read from memory: an argument that is in no register and occurs once.
         let once = |id: Id| args.iter().filter(|&&x| x == id).count() == 1;
         let third = [2, 1, 0]
@@ -479,8 +481,7 @@ impl Allocator<'_> {
                 self.in_register(id);
             }
         }
-        let third =
-            third.filter(|&k| matches!(self.operand(args[k], position), Operand::Memory(_)));
+        let third = third.filter(|&k| matches!(self.operand(args[k]), Operand::Memory(_)));
         self.count(&args);
         let ends = |s: &Self, id: Id| s.next_use(id) == NEVER && once(id);
         // Argument to overwrite: none that is in memory.

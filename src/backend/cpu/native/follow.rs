@@ -8,7 +8,7 @@ use super::allocate::{
     Allocated, CALL_SLOTS, Form, Operand, Place, Register, Rules, Step, allocate, output,
 };
 use super::primitive::{Block, Code, Id};
-use super::schedule::schedule;
+use super::schedule::{Choice, schedule};
 use super::set::Set;
 use super::tests::random_program;
 use super::{SMALL, record};
@@ -163,7 +163,13 @@ fn every_step_reads_the_values_that_the_block_says() {
             // Few registers: values are stored and read again all the time.
             for n_registers in [5, 7, set.rules().n_registers] {
                 for (window, piece) in [(1, usize::MAX), (64, 40)] {
-                    let order = schedule(&block, window);
+                    let order = schedule(
+                        &block,
+                        Choice {
+                            window,
+                            ..set.choice()
+                        },
+                    );
                     let rules = Rules {
                         n_registers,
                         ..set.rules()

@@ -117,7 +117,7 @@ impl Native {
         } else {
             block.repeated(parts)
         };
-        let order = schedule::schedule(&block, set.window(parts, n_primitives));
+        let order = schedule::schedule(&block, set.choice());
         let allocated = allocate::allocate(&block, &order, set.rules(), PIECE);
         let n_rows = n_inputs + program.outputs.len();
         let row_bytes = set.vector_bytes() * parts as usize;

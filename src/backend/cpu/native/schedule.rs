@@ -1,19 +1,29 @@
-//! The order in which a block is computed: so that long chains of operations that wait for each other run side by side.
+//! The order in which a block is computed: so that long chains of operations that wait for each other run side by side, and few values have to be kept.
 //!
-//! A core looks some hundred instructions ahead; a step program has chains (exponentials, eliminations) that are longer than that. So
-//! primitives are listed as an imagined core would start them: of the next few in the given order, the one that is ready and
-//! has the longest way to the end. The window keeps the order near the given one, on which it depends how many values are alive at a time.
-
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+//! A core looks some hundred instructions ahead; a step program has chains (exponentials, eliminations) that are longer than that, and many more
+//! values than there are registers. So primitives are listed as an imagined core would start them. Of the next few in the given order whose
+//! arguments are known it takes the one that waits the shortest time for them, that is the last to need them, and that has the longest way to the
+//! end: the three are weighed against each other.
 
 use super::primitive::{Block, Id};
 
 /// What the core can begin in a cycle.
 const WIDTH: u32 = 2;
 
+/// What a cycle of waiting is worth beside a cycle of the way to the end.
+const WAIT: i64 = 300;
+
+/// Among how many primitives the next one is chosen, and how.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Choice {
+    /// Primitives of the given order.
+    pub window: usize,
+    /// What a register that becomes free is worth beside a cycle of the way to the end.
+    pub register: i64,
+}
+
 /// Computed primitives in running order; what no output needs is left out.
-pub(super) fn schedule(block: &Block, window: usize) -> Vec<Id> {
+pub(super) fn schedule(block: &Block, choice: Choice) -> Vec<Id> {
     let n = block.list.len();
     let needed = needed(block);
     let order: Vec<Id> = (0..n as Id)
@@ -31,51 +41,83 @@ pub(super) fn schedule(block: &Block, window: usize) -> Vec<Id> {
         let behind = users.of(i).iter().map(|&u| way[u as usize]).max();
         way[i as usize] = latency(i) + behind.unwrap_or(0);
     }
+    // How many users each has that are not placed yet, and the sum of their numbers: of the last one the number.
+    let mut left: Vec<(usize, Id)> = (0..n as Id)
+        .map(|i| {
+            (
+                users.of(i).len(),
+                users
+                    .of(i)
+                    .iter()
+                    .fold(0, |sum: Id, &u| sum.wrapping_add(u)),
+            )
+        })
+        .collect();
+    // What speaks for each, but for the time that it waits: the way to the end, and the registers that it frees.
+    let mut gain: Vec<i64> = way.iter().map(|&way| i64::from(way)).collect();
+    let free = |gain: &mut [i64], (left, last): (usize, Id)| {
+        if left == 1 {
+            gain[last as usize] += choice.register;
+        }
+    };
+    for &left in &left {
+        free(&mut gain, left);
+    }
     let mut ready_at = vec![0u32; n];
     let mut is_open = vec![false; n];
     let mut placed = Vec::with_capacity(order.len());
-    // Of those in the window that wait for no argument: when they can begin, and, of those that can by now, the longest way first, then the
-    // given order.
-    let mut soon: BinaryHeap<Reverse<(u32, Id)>> = BinaryHeap::new();
-    let mut now: BinaryHeap<(u32, Reverse<Id>)> = BinaryHeap::new();
+    // Those of the window whose arguments are all placed.
+    let mut ready: Vec<Id> = Vec::new();
     let (mut cycle, mut begun) = (0, 0);
     let mut n_open = 0;
     let mut rest = order.iter().copied();
     while placed.len() < order.len() {
-        for i in rest.by_ref().take(window - n_open) {
+        for i in rest.by_ref().take(choice.window - n_open) {
             is_open[i as usize] = true;
             n_open += 1;
             if waits[i as usize] == 0 {
-                soon.push(Reverse((ready_at[i as usize], i)));
+                ready.push(i);
             }
         }
-        while let Some(&Reverse((at, i))) = soon.peek()
-            && at <= cycle
-        {
-            soon.pop();
-            now.push((way[i as usize], Reverse(i)));
-        }
-        if begun == WIDTH || now.is_empty() {
-            cycle += 1;
-            begun = 0;
-            continue;
-        }
-        let Some((_, Reverse(i))) = now.pop() else {
-            continue;
+        let cost = |i: Id| {
+            let wait = ready_at[i as usize].saturating_sub(cycle);
+            WAIT * i64::from(wait) - gain[i as usize]
         };
+        let best = (0..ready.len()).min_by_key(|&k| (cost(ready[k]), ready[k]));
+        let i = ready.swap_remove(best.expect("the first that is not placed waits for none"));
+        if ready_at[i as usize] > cycle {
+            (cycle, begun) = (ready_at[i as usize], 0);
+        }
         placed.push(i);
         n_open -= 1;
-        begun += 1;
+        for a in distinct(block, i) {
+            let left = &mut left[a as usize];
+            *left = (left.0 - 1, left.1.wrapping_sub(i));
+            free(&mut gain, *left);
+        }
         for &u in users.of(i) {
             waits[u as usize] -= 1;
             let at = &mut ready_at[u as usize];
             *at = (*at).max(cycle + latency(i));
             if waits[u as usize] == 0 && is_open[u as usize] {
-                soon.push(Reverse((*at, u)));
+                ready.push(u);
             }
+        }
+        begun += 1;
+        if begun == WIDTH {
+            (cycle, begun) = (cycle + 1, 0);
         }
     }
     placed
+}
+
+/// The computed arguments of a primitive, each once.
+fn distinct(block: &Block, i: Id) -> impl Iterator<Item = Id> {
+    let args = block.list[i as usize].args();
+    args.iter().enumerate().filter_map(|(k, &a)| {
+        let once = !args[..k].contains(&a) && !block.list[a as usize].code.is_given();
+        once.then_some(a)
+    })
 }
 
 /// The computed primitives that use each one, in the order of the block.
@@ -89,11 +131,8 @@ impl Users {
     fn new(block: &Block, order: &[Id]) -> Self {
         let each = |act: &mut dyn FnMut(Id, Id)| {
             for &i in order {
-                let args = block.list[i as usize].args();
-                for (k, &a) in args.iter().enumerate() {
-                    if !args[..k].contains(&a) && !block.list[a as usize].code.is_given() {
-                        act(a, i);
-                    }
+                for a in distinct(block, i) {
+                    act(a, i);
                 }
             }
         };

@@ -1,6 +1,7 @@
 //! What the instruction sets have in common, and where they differ.
 
 use super::allocate::Rules;
+use super::schedule::Choice;
 
 /// The instruction set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,16 +43,17 @@ impl Set {
         }
     }
 
-    /// Primitives that are ordered at a time, of all `vectors` of a tile, in a program of so many of each: few where registers are few, since what is
-    /// computed early has to be kept. A large program for AVX-512 gains by many all the same: its long chains (eliminations, divisions) run side
-    /// by side.
-    pub fn window(self, vectors: u32, primitives: usize) -> usize {
-        match (self, vectors) {
-            (Set::Avx512, 1) => 512,
-            (Set::Avx512 | Set::Neon, _) => 64,
-            (Set::Avx2, 1) => 24,
-            (Set::Avx2, _) if primitives > 400 => 12,
-            (Set::Avx2, _) => 32,
+    /// How primitives are ordered: with few registers, those first that free one.
+    pub fn choice(self) -> Choice {
+        match self {
+            Set::Avx512 | Set::Neon => Choice {
+                window: 400,
+                register: 400,
+            },
+            Set::Avx2 => Choice {
+                window: 128,
+                register: 1000,
+            },
         }
     }
 
