@@ -72,6 +72,8 @@ pub(super) enum Step {
         b: Operand,
         no: Register,
         yes: Operand,
+        /// Where the result of the comparison stands, where a register for values is needed for it: none of those that are read.
+        mask: Option<Register>,
     },
     /// Calls a function on the first slots; what is in registers is lost.
     Call(u32),
@@ -102,6 +104,8 @@ pub(super) struct Rules {
     /// Whether the last operand may be in memory, and a fused multiply-add may overwrite any of its own. Else all are in registers, and
     /// it is the addend that is overwritten.
     pub reads_memory: bool,
+    /// Whether a comparison needs one of them for its result.
+    pub compares_in_register: bool,
 }
 
 /// Never used again.
@@ -364,13 +368,16 @@ impl Allocator<'_> {
 
     /// A register for the result of the present primitive, whose arguments' uses are counted off: one of theirs if it is free by now.
     fn target(&mut self, args: &[Id]) -> Register {
+        self.ended(args).unwrap_or_else(|| self.take())
+    }
+
+    /// The register of an argument that is not needed any more.
+    fn ended(&mut self, args: &[Id]) -> Option<Register> {
         let ends = |&a: &Id| self.next_use(a) == NEVER && self.register[a as usize].is_some();
-        if let Some(&a) = args.iter().find(|a| ends(a)) {
-            let r = self.register[a as usize].take().expect("asked above");
-            self.holds[r as usize] = None;
-            return r;
-        }
-        self.take()
+        let &a = args.iter().find(|a| ends(a))?;
+        let register = self.register[a as usize].take()?;
+        self.holds[register as usize] = None;
+        Some(register)
     }
 
     fn compute(&mut self, i: Id) {
@@ -407,9 +414,13 @@ impl Allocator<'_> {
                 let rno = self.in_register(no);
                 let ob = self.operand(b);
                 let oyes = self.operand(yes);
+                let mask = self.rules.compares_in_register.then(|| self.take());
                 self.count(&args);
-                // The comparison is over when the target is written, so any of the four registers may be it.
-                let to = self.target(&args);
+                // The comparison is over when the target is written, so any of the registers may be it.
+                let to = match (self.ended(&args), mask) {
+                    (Some(register), _) | (None, Some(register)) => register,
+                    (None, None) => self.take(),
+                };
                 let step = Step::Choose {
                     relation,
                     negated,
@@ -419,6 +430,7 @@ impl Allocator<'_> {
                     b: ob,
                     no: rno,
                     yes: oyes,
+                    mask,
                 };
                 self.step(step, i);
                 self.put(i, to);

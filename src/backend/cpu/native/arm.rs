@@ -351,6 +351,7 @@ impl Assembler {
                 b,
                 no,
                 yes,
+                ..
             } => {
                 let (mut a, mut b) = (a, register(b));
                 if swapped {

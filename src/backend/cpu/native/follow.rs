@@ -115,6 +115,7 @@ fn follow(block: &Block, allocated: &Allocated) {
                 b,
                 no,
                 yes,
+                mask,
                 ..
             } => {
                 let mut found = reads(&m, &[register(a), b, yes, register(no)]);
@@ -126,6 +127,16 @@ fn follow(block: &Block, allocated: &Allocated) {
                 }
                 let expected: Vec<Option<Id>> = expected.iter().map(|&e| Some(e)).collect();
                 assert_eq!(found, expected, "{step:?}");
+                if let Some(mask) = mask {
+                    // The comparison is over when the choice is read.
+                    m.registers.remove(&mask);
+                    assert_eq!(m.at(yes), expected[if negated { 3 } else { 2 }], "{step:?}");
+                    assert_eq!(
+                        m.at(register(no)),
+                        expected[if negated { 2 } else { 3 }],
+                        "{step:?}"
+                    );
+                }
                 m.registers.insert(to, value);
             }
             Step::Border => m.registers.clear(),

@@ -30,15 +30,18 @@ impl Set {
             Set::Avx512 => Rules {
                 n_registers: 32,
                 reads_memory: true,
+                compares_in_register: false,
+            },
+            Set::Avx2 => Rules {
+                n_registers: 16,
+                reads_memory: true,
+                compares_in_register: true,
             },
             // One register is kept for the results of comparisons.
-            Set::Avx2 => Rules {
-                n_registers: 15,
-                reads_memory: true,
-            },
             Set::Neon => Rules {
                 n_registers: 31,
                 reads_memory: false,
+                compares_in_register: false,
             },
         }
     }

@@ -10,9 +10,6 @@ use super::frame::Frame;
 use super::primitive::{Code, Relation};
 use super::set::Set;
 
-/// Results of comparisons where there are no mask registers.
-const MASK: Register = 15;
-
 /// General registers in which the function keeps its arguments: they survive calls.
 const ROWS: u8 = 3; // rbx
 const NUMBERS: u8 = 5; // rbp
@@ -440,6 +437,7 @@ impl Assembler {
                 b,
                 no,
                 yes,
+                mask,
             } => {
                 let predicate = match (relation, swapped, negated) {
                     (Relation::Equal, _, false) => 0x00,
@@ -456,8 +454,8 @@ impl Assembler {
                     (Relation::AtMost, true, true) => 0x19,
                 };
                 let compare = self.packed(0xc2);
-                match self.set {
-                    Set::Avx512 => {
+                match mask {
+                    None => {
                         // In turn, so that they seldom wait for each other.
                         self.mask = self.mask % 7 + 1;
                         self.encode(compare, self.mask, a, self.rm(b), 0);
@@ -465,8 +463,8 @@ impl Assembler {
                         let blend = self.sized(2, 0x65);
                         self.encode(blend, to, no, self.rm(yes), self.mask);
                     }
-                    _ => {
-                        self.encode(compare, MASK, a, self.rm(b), 0);
+                    Some(mask) => {
+                        self.encode(compare, mask, a, self.rm(b), 0);
                         self.emit(&[predicate]);
                         let blend = Opcode {
                             map: 3,
@@ -475,7 +473,7 @@ impl Assembler {
                             opcode: if self.double { 0x4b } else { 0x4a },
                         };
                         self.encode(blend, to, no, self.rm(yes), 0);
-                        self.emit(&[MASK << 4]);
+                        self.emit(&[mask << 4]);
                     }
                 }
             }
