@@ -5,6 +5,9 @@
 //! arguments are known it takes the one that waits the shortest time for them, that is the last to need them, and that has the longest way to the
 //! end: the three are weighed against each other.
 
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
 use super::primitive::{Block, Id};
 
 /// What the core can begin in a cycle.
@@ -44,63 +47,87 @@ pub(super) fn schedule(block: &Block, choice: Choice) -> Vec<Id> {
     // How many users each has that are not placed yet, and the sum of their numbers: of the last one the number.
     let mut left: Vec<(usize, Id)> = (0..n as Id)
         .map(|i| {
+            let users = users.of(i).iter();
             (
-                users.of(i).len(),
-                users
-                    .of(i)
-                    .iter()
-                    .fold(0, |sum: Id, &u| sum.wrapping_add(u)),
+                users.len(),
+                users.fold(0, |sum: Id, &u| sum.wrapping_add(u)),
             )
         })
         .collect();
     // What speaks for each, but for the time that it waits: the way to the end, and the registers that it frees.
     let mut gain: Vec<i64> = way.iter().map(|&way| i64::from(way)).collect();
-    let free = |gain: &mut [i64], (left, last): (usize, Id)| {
+    for &(left, last) in &left {
         if left == 1 {
             gain[last as usize] += choice.register;
         }
-    };
-    for &left in &left {
-        free(&mut gain, left);
     }
     let mut ready_at = vec![0u32; n];
-    let mut is_open = vec![false; n];
+    let mut state = vec![State::Far; n];
     let mut placed = Vec::with_capacity(order.len());
-    // Those of the window whose arguments are all placed.
-    let mut ready: Vec<Id> = Vec::new();
+    // Those of the window whose arguments are all placed: the ones that wait for them, and the ones that do not, with what speaks for them
+    // (where that has changed, once more).
+    let mut soon: Vec<Id> = Vec::new();
+    let mut now: BinaryHeap<(i64, Reverse<Id>)> = BinaryHeap::new();
     let (mut cycle, mut begun) = (0, 0);
     let mut n_open = 0;
     let mut rest = order.iter().copied();
     while placed.len() < order.len() {
         for i in rest.by_ref().take(choice.window - n_open) {
-            is_open[i as usize] = true;
             n_open += 1;
+            state[i as usize] = State::Open;
             if waits[i as usize] == 0 {
-                ready.push(i);
+                soon.push(i);
             }
         }
-        let cost = |i: Id| {
-            let wait = ready_at[i as usize].saturating_sub(cycle);
-            WAIT * i64::from(wait) - gain[i as usize]
-        };
-        let best = (0..ready.len()).min_by_key(|&k| (cost(ready[k]), ready[k]));
-        let i = ready.swap_remove(best.expect("the first that is not placed waits for none"));
-        if ready_at[i as usize] > cycle {
-            (cycle, begun) = (ready_at[i as usize], 0);
+        soon.retain(|&i| {
+            let waits = ready_at[i as usize] > cycle;
+            if !waits {
+                state[i as usize] = State::Now;
+                now.push((gain[i as usize], Reverse(i)));
+            }
+            waits
+        });
+        while let Some(&(was, Reverse(i))) = now.peek()
+            && (state[i as usize] != State::Now || was != gain[i as usize])
+        {
+            now.pop();
         }
+        let cost = |i: Id| WAIT * i64::from(ready_at[i as usize] - cycle) - gain[i as usize];
+        let waiting = (0..soon.len()).map(|k| (cost(soon[k]), soon[k], Some(k)));
+        let at_once = now.peek().map(|&(gain, Reverse(i))| (-gain, i, None));
+        let (_, i, k) = waiting
+            .chain(at_once)
+            .min()
+            .expect("the first that is not placed waits for none");
+        match k {
+            Some(k) => {
+                soon.swap_remove(k);
+                (cycle, begun) = (ready_at[i as usize], 0);
+            }
+            None => {
+                now.pop();
+            }
+        }
+        state[i as usize] = State::Placed;
         placed.push(i);
         n_open -= 1;
         for a in distinct(block, i) {
-            let left = &mut left[a as usize];
-            *left = (left.0 - 1, left.1.wrapping_sub(i));
-            free(&mut gain, *left);
+            let (left, last) = &mut left[a as usize];
+            (*left, *last) = (*left - 1, last.wrapping_sub(i));
+            if *left == 1 {
+                let last = *last as usize;
+                gain[last] += choice.register;
+                if state[last] == State::Now {
+                    now.push((gain[last], Reverse(last as Id)));
+                }
+            }
         }
         for &u in users.of(i) {
             waits[u as usize] -= 1;
             let at = &mut ready_at[u as usize];
             *at = (*at).max(cycle + latency(i));
-            if waits[u as usize] == 0 && is_open[u as usize] {
-                ready.push(u);
+            if waits[u as usize] == 0 && state[u as usize] == State::Open {
+                soon.push(u);
             }
         }
         begun += 1;
@@ -109,6 +136,18 @@ pub(super) fn schedule(block: &Block, choice: Choice) -> Vec<Id> {
         }
     }
     placed
+}
+
+/// Where a primitive stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Behind the window.
+    Far,
+    /// In it.
+    Open,
+    /// In it, with arguments that are there.
+    Now,
+    Placed,
 }
 
 /// The computed arguments of a primitive, each once.
