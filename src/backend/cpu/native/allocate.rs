@@ -573,3 +573,55 @@ impl Allocator<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::set::Set;
+    use super::*;
+
+    #[test]
+    fn a_number_that_is_used_next_stays_late_in_a_program_too() {
+        let mut block = Block::new(false);
+        let x = block.push(Code::Input { row: 0, part: 0 }, &[]);
+        let factor = block.constant(u64::from(1.5f32.to_bits()));
+        let one = block.constant(u64::from(1f32.to_bits()));
+        // A long way, then values that are kept to the end.
+        let mut long = x;
+        for _ in 0..400 {
+            long = block.push(Code::Add, &[long, one]);
+        }
+        let kept: Vec<Id> = (0..4)
+            .map(|row| {
+                let y = block.push(Code::Input { row, part: 0 }, &[]);
+                block.push(Code::Add, &[long, y])
+            })
+            .collect();
+        // Meanwhile the factor is needed in a register by every third primitive, and the next one needs a register for what it makes.
+        let mut row = 10;
+        for k in 2..40 {
+            let number = block.constant(u64::from((k as f32).to_bits()));
+            let y = block.fma(x, factor, number);
+            for other in [x, y] {
+                let product = block.push(Code::Mul, &[y, other]);
+                block.outputs.push((product, row, 0));
+                row += 1;
+            }
+        }
+        for &id in &kept {
+            let last = block.push(Code::Mul, &[id, x]);
+            block.outputs.push((last, row, 0));
+            row += 1;
+        }
+        let order: Vec<Id> = (0..block.list.len() as Id)
+            .filter(|&i| !block.list[i as usize].code.is_given())
+            .collect();
+        let rules = Rules {
+            n_registers: 6,
+            ..Set::Avx2.rules()
+        };
+        let allocated = allocate(&block, &order, rules, usize::MAX);
+        let loads = allocated.steps.iter().zip(&allocated.values);
+        let of_factor = loads.filter(|(s, v)| matches!(s, Step::Load(..)) && **v == factor);
+        assert!(of_factor.count() <= 2);
+    }
+}

@@ -13,7 +13,8 @@ use super::primitive::{Block, Id};
 /// What the core can begin in a cycle.
 const WIDTH: u32 = 2;
 
-/// What a cycle of waiting is worth beside a cycle of the way to the end.
+/// What a cycle of waiting is worth beside a cycle of the way to the end. This and [`Choice::register`] were found by trial, with models of processors
+/// (`benches/README.md`): half or twice of either costs some per cent, of time or of instructions.
 const WAIT: i64 = 300;
 
 /// Among how many primitives the next one is chosen, and how.
@@ -208,4 +209,81 @@ fn needed(block: &Block) -> Vec<bool> {
         }
     }
     needed
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::{SeedableRng, rngs::SmallRng};
+
+    use super::super::allocate::{Place, Step, allocate};
+    use super::super::primitive::{Code, NONE};
+    use super::super::record::record;
+    use super::super::set::Set;
+    use super::super::tests::random_program;
+    use super::*;
+
+    #[test]
+    fn what_is_needed_is_placed_once_and_behind_its_arguments() {
+        let mut random = SmallRng::seed_from_u64(11);
+        for k in 0..200 {
+            let (program, n_inputs) = random_program(&mut random, 5 + 3 * k, k % 2 == 0);
+            for set in [Set::Avx2, Set::Avx512] {
+                let block = record(&program, n_inputs, k % 2 == 0, set.scales());
+                let mut is_placed = vec![false; block.list.len()];
+                for i in schedule(&block, set.choice()) {
+                    assert!(distinct(&block, i).all(|a| is_placed[a as usize]));
+                    assert!(!std::mem::replace(&mut is_placed[i as usize], true));
+                }
+                for (i, needed) in needed(&block).into_iter().enumerate() {
+                    let is_given = block.list[i].code.is_given();
+                    assert_eq!(is_placed[i], needed && !is_given);
+                }
+                let in_turn = Choice {
+                    window: 1,
+                    ..set.choice()
+                };
+                assert!(schedule(&block, in_turn).is_sorted());
+            }
+        }
+    }
+
+    /// `(a_0 b_0)(a_1 b_1) + (a_2 b_2)(a_3 b_3) + …`: the longest ways lead from the products.
+    fn sum_of_products(n: u32) -> Block {
+        let mut block = Block::new(false);
+        let mut sum = NONE;
+        for k in 0..n {
+            let mut input = |row| block.push(Code::Input { row, part: 0 }, &[]);
+            let [a, b, c, d] = [0, 1, 2, 3].map(|j| input(4 * k + j));
+            let (ab, cd) = (
+                block.push(Code::Mul, &[a, b]),
+                block.push(Code::Mul, &[c, d]),
+            );
+            let term = block.push(Code::Mul, &[ab, cd]);
+            sum = if k == 0 {
+                term
+            } else {
+                block.push(Code::Add, &[sum, term])
+            };
+        }
+        block.outputs = vec![(sum, 4 * n, 0)];
+        block
+    }
+
+    #[test]
+    fn registers_are_freed_before_they_run_out() {
+        let block = sum_of_products(100);
+        let spills = |register| {
+            let choice = Choice {
+                register,
+                ..Set::Avx2.choice()
+            };
+            let order = schedule(&block, choice);
+            let steps = allocate(&block, &order, Set::Avx2.rules(), usize::MAX).steps;
+            let is_spill = |s: &&Step| matches!(s, Step::Store(Place::Slot(_), _));
+            steps.iter().filter(is_spill).count()
+        };
+        let (by_the_way, by_registers) = (spills(0), spills(Set::Avx2.choice().register));
+        assert!(by_the_way > 20, "{by_the_way}");
+        assert_eq!(by_registers, 0);
+    }
 }
