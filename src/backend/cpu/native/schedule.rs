@@ -28,113 +28,20 @@ pub(super) struct Choice {
 
 /// Computed primitives in running order; what no output needs is left out.
 pub(super) fn schedule(block: &Block, choice: Choice) -> Vec<Id> {
-    let n = block.list.len();
     let needed = needed(block);
-    let order: Vec<Id> = (0..n as Id)
+    let order: Vec<Id> = (0..block.list.len() as Id)
         .filter(|&i| needed[i as usize] && !block.list[i as usize].code.is_given())
         .collect();
-    let users = Users::new(block, &order);
-    let mut waits = vec![0u32; n];
-    for &u in &users.list {
-        waits[u as usize] += 1;
-    }
-    let latency = |i: Id| block.list[i as usize].code.latency(block.double);
-    // Cycles from the start of a primitive to the end of the longest chain behind it.
-    let mut way = vec![0u32; n];
-    for &i in order.iter().rev() {
-        let behind = users.of(i).iter().map(|&u| way[u as usize]).max();
-        way[i as usize] = latency(i) + behind.unwrap_or(0);
-    }
-    // How many users each has that are not placed yet, and the sum of their numbers: of the last one the number.
-    let mut left: Vec<(usize, Id)> = (0..n as Id)
-        .map(|i| {
-            let users = users.of(i).iter();
-            (
-                users.len(),
-                users.fold(0, |sum: Id, &u| sum.wrapping_add(u)),
-            )
-        })
-        .collect();
-    // What speaks for each, but for the time that it waits: the way to the end, and the registers that it frees.
-    let mut gain: Vec<i64> = way.iter().map(|&way| i64::from(way)).collect();
-    for &(left, last) in &left {
-        if left == 1 {
-            gain[last as usize] += choice.register;
-        }
-    }
-    let mut ready_at = vec![0u32; n];
-    let mut state = vec![State::Far; n];
+    let mut front = Front::new(block, &order, choice.register);
     let mut placed = Vec::with_capacity(order.len());
-    // Those of the window whose arguments are all placed: the ones that wait for them, and the ones that do not, with what speaks for them
-    // (where that has changed, once more).
-    let mut soon: Vec<Id> = Vec::new();
-    let mut now: BinaryHeap<(i64, Reverse<Id>)> = BinaryHeap::new();
-    let (mut cycle, mut begun) = (0, 0);
-    let mut n_open = 0;
     let mut rest = order.iter().copied();
     while placed.len() < order.len() {
-        for i in rest.by_ref().take(choice.window - n_open) {
-            n_open += 1;
-            state[i as usize] = State::Open;
-            if waits[i as usize] == 0 {
-                soon.push(i);
-            }
+        for i in rest.by_ref().take(choice.window - front.n_open) {
+            front.open(i);
         }
-        soon.retain(|&i| {
-            let waits = ready_at[i as usize] > cycle;
-            if !waits {
-                state[i as usize] = State::Now;
-                now.push((gain[i as usize], Reverse(i)));
-            }
-            waits
-        });
-        while let Some(&(was, Reverse(i))) = now.peek()
-            && (state[i as usize] != State::Now || was != gain[i as usize])
-        {
-            now.pop();
-        }
-        let cost = |i: Id| WAIT * i64::from(ready_at[i as usize] - cycle) - gain[i as usize];
-        let waiting = (0..soon.len()).map(|k| (cost(soon[k]), soon[k], Some(k)));
-        let at_once = now.peek().map(|&(gain, Reverse(i))| (-gain, i, None));
-        let (_, i, k) = waiting
-            .chain(at_once)
-            .min()
-            .expect("the first that is not placed waits for none");
-        match k {
-            Some(k) => {
-                soon.swap_remove(k);
-                (cycle, begun) = (ready_at[i as usize], 0);
-            }
-            None => {
-                now.pop();
-            }
-        }
-        state[i as usize] = State::Placed;
+        let i = front.next();
+        front.place(i);
         placed.push(i);
-        n_open -= 1;
-        for a in distinct(block, i) {
-            let (left, last) = &mut left[a as usize];
-            (*left, *last) = (*left - 1, last.wrapping_sub(i));
-            if *left == 1 {
-                let last = *last as usize;
-                gain[last] += choice.register;
-                if state[last] == State::Now {
-                    now.push((gain[last], Reverse(last as Id)));
-                }
-            }
-        }
-        for &u in users.of(i) {
-            waits[u as usize] -= 1;
-            let at = &mut ready_at[u as usize];
-            *at = (*at).max(cycle + latency(i));
-            if waits[u as usize] == 0 && state[u as usize] == State::Open {
-                soon.push(u);
-            }
-        }
-        begun += 1;
-        if begun == WIDTH {
-            (cycle, begun) = (cycle + 1, 0);
-        }
     }
     placed
 }
@@ -149,6 +56,162 @@ enum State {
     /// In it, with arguments that are there.
     Now,
     Placed,
+}
+
+/// The window, and the imagined core.
+struct Front<'a> {
+    block: &'a Block,
+    users: Users,
+    state: Vec<State>,
+    /// Primitives of the window.
+    n_open: usize,
+    /// Arguments of each that are not placed yet.
+    waits: Vec<u32>,
+    /// The cycle in which the arguments are there, as far as they are placed.
+    ready_at: Vec<u32>,
+    /// How many users each has that are not placed yet, and the sum of their numbers: of the last one the number.
+    left: Vec<(usize, Id)>,
+    /// What speaks for each, but for the time that it waits: cycles from its start to the end of the longest chain behind it, and the registers that
+    /// it frees.
+    gain: Vec<i64>,
+    /// What a register is worth.
+    register: i64,
+    /// Those of the window whose arguments are all placed: the ones that wait for them.
+    soon: Vec<Id>,
+    /// The ones that do not, with what speaks for them; where that has changed, once more.
+    now: BinaryHeap<(i64, Reverse<Id>)>,
+    cycle: u32,
+    /// Primitives that were begun in this cycle.
+    begun: u32,
+}
+
+impl<'a> Front<'a> {
+    fn new(block: &'a Block, order: &[Id], register: i64) -> Self {
+        let n = block.list.len();
+        let users = Users::new(block, order);
+        let mut waits = vec![0; n];
+        for &u in &users.list {
+            waits[u as usize] += 1;
+        }
+        let mut gain = vec![0; n];
+        for &i in order.iter().rev() {
+            let behind = users.of(i).iter().map(|&u| gain[u as usize]).max();
+            let latency = block.list[i as usize].code.latency(block.double);
+            gain[i as usize] = i64::from(latency) + behind.unwrap_or(0);
+        }
+        let left: Vec<(usize, Id)> = (0..n as Id)
+            .map(|i| {
+                let users = users.of(i);
+                let sum = users.iter().fold(0, |sum: Id, &u| sum.wrapping_add(u));
+                (users.len(), sum)
+            })
+            .collect();
+        for &(left, last) in &left {
+            if left == 1 {
+                gain[last as usize] += register;
+            }
+        }
+        Front {
+            block,
+            users,
+            state: vec![State::Far; n],
+            n_open: 0,
+            waits,
+            ready_at: vec![0; n],
+            left,
+            gain,
+            register,
+            soon: Vec::new(),
+            now: BinaryHeap::new(),
+            cycle: 0,
+            begun: 0,
+        }
+    }
+
+    /// The window reaches a primitive.
+    fn open(&mut self, i: Id) {
+        self.n_open += 1;
+        self.state[i as usize] = State::Open;
+        if self.waits[i as usize] == 0 {
+            self.soon.push(i);
+        }
+    }
+
+    /// The best of the window, taken out of it.
+    fn next(&mut self) -> Id {
+        let Front {
+            state,
+            ready_at,
+            gain,
+            soon,
+            now,
+            cycle,
+            ..
+        } = self;
+        soon.retain(|&i| {
+            let waits = ready_at[i as usize] > *cycle;
+            if !waits {
+                state[i as usize] = State::Now;
+                now.push((gain[i as usize], Reverse(i)));
+            }
+            waits
+        });
+        while let Some(&(was, Reverse(i))) = now.peek()
+            && (state[i as usize] != State::Now || was != gain[i as usize])
+        {
+            now.pop();
+        }
+        let cost = |i: Id| WAIT * i64::from(ready_at[i as usize] - *cycle) - gain[i as usize];
+        let waiting = (0..soon.len()).map(|k| (cost(soon[k]), soon[k], Some(k)));
+        let at_once = now.peek().map(|&(gain, Reverse(i))| (-gain, i, None));
+        let (_, i, k) = waiting
+            .chain(at_once)
+            .min()
+            .expect("the first that is not placed waits for none");
+        match k {
+            Some(k) => {
+                soon.swap_remove(k);
+            }
+            None => {
+                now.pop();
+            }
+        }
+        self.n_open -= 1;
+        i
+    }
+
+    /// The core begins a primitive, as soon as its arguments are there.
+    fn place(&mut self, i: Id) {
+        if self.ready_at[i as usize] > self.cycle {
+            (self.cycle, self.begun) = (self.ready_at[i as usize], 0);
+        }
+        self.state[i as usize] = State::Placed;
+        for a in distinct(self.block, i) {
+            let (left, last) = &mut self.left[a as usize];
+            (*left, *last) = (*left - 1, last.wrapping_sub(i));
+            if *left == 1 {
+                let last = *last;
+                let gain = &mut self.gain[last as usize];
+                *gain += self.register;
+                if self.state[last as usize] == State::Now {
+                    self.now.push((*gain, Reverse(last)));
+                }
+            }
+        }
+        let latency = self.block.list[i as usize].code.latency(self.block.double);
+        for &u in self.users.of(i) {
+            let at = &mut self.ready_at[u as usize];
+            *at = (*at).max(self.cycle + latency);
+            self.waits[u as usize] -= 1;
+            if self.waits[u as usize] == 0 && self.state[u as usize] == State::Open {
+                self.soon.push(u);
+            }
+        }
+        self.begun += 1;
+        if self.begun == WIDTH {
+            (self.cycle, self.begun) = (self.cycle + 1, 0);
+        }
+    }
 }
 
 /// The computed arguments of a primitive, each once.
