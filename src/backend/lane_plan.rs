@@ -201,6 +201,15 @@ impl LanePlan {
         })
     }
 
+    /// What a step hands to the next one: outputs, each with the row of the input that it becomes. States, then what rounding has taken from them.
+    pub fn new_states(&self) -> Vec<[usize; 2]> {
+        let n = self.n_states;
+        let states = (0..n).map(|i| [i, i]);
+        let lost = self.lost_row.into_iter();
+        let lost = lost.flat_map(|row| (0..n).map(move |i| [n + i, row + i]));
+        states.chain(lost).collect()
+    }
+
     /// States of a fibre, and what is kept beside each.
     pub fn state_width(&self) -> usize {
         self.n_states * if self.lost_row.is_some() { 2 } else { 1 }

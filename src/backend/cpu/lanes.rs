@@ -156,7 +156,9 @@ impl<T: Lane> Advance<'_, T> {
             self.inputs(lanes, rows);
             self.run_stretch(lanes, rows);
             self.look(lanes, rows);
-            self.take_new_states(lanes, rows);
+            if !self.cpu.takes_up_states() {
+                self.take_new_states(lanes, rows);
+            }
             if next < self.group.len() && lanes.n_occupied < n {
                 for l in 0..n {
                     if lanes.fibre[l].is_none() {
@@ -166,6 +168,7 @@ impl<T: Lane> Advance<'_, T> {
             }
         }
         // A cancelled call leaves its fibres where they are: between two steps.
+        self.take_new_states(lanes, rows);
         for l in 0..n {
             if let Some(fibre) = lanes.fibre[l] {
                 self.unload(lanes, rows, l, fibre as usize);
@@ -501,6 +504,7 @@ impl<T: Lane> Advance<'_, T> {
             lanes.n_occupied += 1;
             self.note_deciding(lanes, l, fibre);
             self.drive(lanes, rows, l, fibre, &clock, false);
+            self.keep(lanes, rows, l);
             return true;
         }
         false

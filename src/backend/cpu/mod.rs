@@ -122,7 +122,7 @@ impl<T: Lane> Cpu<T> {
         let native = match engine {
             Engine::Native(_) => match &watch {
                 Some(watch) => Native::walking::<T>(program, n_inputs, simd, &watch.walk(&plan)),
-                None => Native::new::<T>(program, n_inputs, simd),
+                None => Native::new::<T>(program, n_inputs, simd, &plan.new_states()),
             },
             Engine::Interpreter(_) => None,
         };
@@ -186,6 +186,11 @@ impl<T: Lane> Cpu<T> {
             Runner::Interpreter(..) => lanes,
             Runner::Native(_, native) => native.tile_lanes(),
         }
+    }
+
+    /// Whether the program takes up the new states of the step before by itself.
+    fn takes_up_states(&self) -> bool {
+        matches!(self.runner, Runner::Native(..)) && self.watch.is_none()
     }
 
     /// Cache lines of scratch memory beside the rows.

@@ -2,7 +2,7 @@
 //!
 //! Inputs and constants are read where they stand. A value lives in a register from its computation to its last use, unless registers run
 //! out: then the one whose next use is furthest away makes room. If it is in memory already (an input, a constant, an output, a value that
-//! was stored before) nothing is written. A slot is free again when the step that reads it last is behind, never before.
+//! was stored before) nothing is written; an input that is taken up is put into its row when it is read first. A slot is free again when the step that reads it last is behind, never before.
 
 use std::collections::BTreeSet;
 
@@ -123,6 +123,10 @@ struct Allocator<'a> {
     rules: Rules,
     /// Where a value is in memory.
     memory: Vec<Option<Place>>,
+    /// Where an input belongs that is still to be taken up.
+    own_row: Map<Id, Place>,
+    /// The input that an output's place still holds.
+    held: Map<Place, Id>,
     register: Vec<Option<Register>>,
     holds: Vec<Option<Id>>,
     /// Registers that the present primitive needs.
@@ -167,6 +171,8 @@ pub(super) fn allocate(block: &Block, order: &[Id], rules: Rules, piece: usize) 
         end,
         rules,
         memory: vec![None; n],
+        own_row: Map::default(),
+        held: Map::default(),
         register: vec![None; n],
         holds: vec![None; rules.n_registers],
         pinned: 0,
@@ -186,7 +192,15 @@ pub(super) fn allocate(block: &Block, order: &[Id], rules: Rules, piece: usize) 
     };
     for (i, primitive) in block.list.iter().enumerate() {
         a.memory[i] = match primitive.code {
-            Code::Input { row, part } => Some(input(block, row, part)),
+            Code::Input { row, part } => {
+                let place = input(block, row, part);
+                let own = Place::Row { row, part };
+                if let (Place::Row { .. }, true) = (place, place != own) {
+                    a.own_row.insert(i as Id, own);
+                    a.held.insert(place, i as Id);
+                }
+                Some(place)
+            }
             Code::Constant(bits) => {
                 let used = a.next[i] < a.end[i] || is_output[i];
                 used.then(|| a.number(bits))
@@ -209,9 +223,11 @@ pub(super) fn allocate(block: &Block, order: &[Id], rules: Rules, piece: usize) 
         a.position = position as u32;
         a.compute(i);
         if let (Some(places), Some(register)) = (rows.remove(&i), a.register[i as usize]) {
+            a.pin(register);
             for &place in &places {
-                a.step(Step::Store(place, register), i);
+                a.write(place, register, i);
             }
+            a.pinned = 0;
             // Read again from there, if it must leave the register.
             a.memory[i as usize] = Some(places[0]);
         }
@@ -223,7 +239,7 @@ pub(super) fn allocate(block: &Block, order: &[Id], rules: Rules, piece: usize) 
     for (id, places) in copies {
         let register = a.in_register(id);
         for place in places {
-            a.step(Step::Store(place, register), id);
+            a.write(place, register, id);
         }
         a.pinned = 0;
         a.release(id);
@@ -231,13 +247,14 @@ pub(super) fn allocate(block: &Block, order: &[Id], rules: Rules, piece: usize) 
     a.out
 }
 
-/// Where an input is read.
-fn input(block: &Block, row: u32, part: u32) -> Place {
+/// Where an input is read first.
+pub(super) fn input(block: &Block, row: u32, part: u32) -> Place {
     if block.carried.iter().any(|c| c[1] == row) {
-        Place::Before { row, part }
-    } else {
-        Place::Row { row, part }
+        return Place::Before { row, part };
     }
+    let taken_up = block.taken_up.iter().find(|c| c[1] == row);
+    let row = taken_up.map_or(row, |c| c[0]);
+    Place::Row { row, part }
 }
 
 /// Where an output is written.
@@ -340,7 +357,21 @@ impl Allocator<'_> {
         let r = self.take();
         self.step(Step::Load(r, place), id);
         self.put(id, r);
+        if let Some(own) = self.own_row.remove(&id) {
+            self.step(Step::Store(own, r), id);
+            self.memory[id as usize] = Some(own);
+            self.held.remove(&place);
+        }
         r
+    }
+
+    /// Writes an output, after the input that still stands there has been taken up.
+    fn write(&mut self, place: Place, register: Register, id: Id) {
+        if let Some(input) = self.held.remove(&place) {
+            self.in_register(input);
+            self.release(input);
+        }
+        self.step(Step::Store(place, register), id);
     }
 
     /// The value where it is, pinned if in a register; loaded if it is used again soon and a register is free.
@@ -349,7 +380,7 @@ impl Allocator<'_> {
             self.pin(r);
             return Operand::Register(r);
         }
-        if !self.rules.reads_memory {
+        if !self.rules.reads_memory || self.own_row.contains_key(&id) {
             return Operand::Register(self.in_register(id));
         }
         let left = self.next[id as usize] as usize..self.end[id as usize] as usize;

@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 
 use super::allocate::{
-    Allocated, CALL_SLOTS, Form, Operand, Place, Register, Rules, Step, allocate, output,
+    Allocated, CALL_SLOTS, Form, Operand, Place, Register, Rules, Step, allocate, input, output,
 };
 use super::primitive::{Block, Code, Id};
 use super::schedule::{Choice, schedule};
@@ -31,15 +31,18 @@ impl Machine<'_> {
 
     fn place(&self, place: Place) -> Option<Id> {
         let given = |code: Code| self.block.list.iter().position(|p| p.code == code);
+        let written = self.memory.get(&place).copied();
         match place {
             Place::Number(k) => given(Code::Constant(self.numbers[k as usize])).map(|i| i as Id),
-            Place::Row { row, part } => self
-                .memory
-                .get(&place)
-                .copied()
-                .or_else(|| given(Code::Input { row, part }).map(|i| i as Id)),
-            Place::Before { row, part } => given(Code::Input { row, part }).map(|i| i as Id),
-            Place::After { .. } | Place::Slot(_) => self.memory.get(&place).copied(),
+            Place::Row { .. } | Place::Before { .. } => written.or_else(|| {
+                let is_here = |code: Code| match code {
+                    Code::Input { row, part } => input(self.block, row, part) == place,
+                    _ => false,
+                };
+                let found = self.block.list.iter().position(|p| is_here(p.code));
+                found.map(|i| i as Id)
+            }),
+            Place::After { .. } | Place::Slot(_) => written,
         }
     }
 }
@@ -153,6 +156,16 @@ fn follow(block: &Block, allocated: &Allocated) {
     for &(id, row, part) in &block.outputs {
         assert_eq!(m.memory.get(&output(block, row, part)), Some(&id));
     }
+    // Every input that was taken up stands in its row.
+    let inputs = block.list.iter().enumerate();
+    for (id, primitive) in inputs {
+        if let Code::Input { row, part } = primitive.code
+            && block.taken_up.iter().any(|c| c[1] == row)
+        {
+            let own = Place::Row { row, part };
+            assert_eq!(m.memory.get(&own), Some(&(id as Id)));
+        }
+    }
 }
 
 #[test]
@@ -164,10 +177,12 @@ fn every_step_reads_the_values_that_the_block_says() {
         let (program, n_inputs) = random_program(&mut random, n_ops, k % 2 == 0);
         for set in [Set::Avx512, Set::Avx2, Set::Neon] {
             let mut block = record::record(&program, n_inputs, k % 2 == 0, set.scales());
-            if k % 3 == 0 {
-                let rows = 0..n_inputs.min(program.outputs.len());
-                let carried = rows.map(|row| [(n_inputs + row) as u32, row as u32]);
-                block.carried = carried.collect();
+            let rows = 0..n_inputs.min(program.outputs.len());
+            let handed_on = rows.map(|row| [(n_inputs + row) as u32, row as u32]);
+            match k % 3 {
+                0 => block.carried = handed_on.collect(),
+                1 => block.take_up(handed_on),
+                _ => {}
             }
             let parts = if block.list.len() <= SMALL { 2 } else { 1 };
             let block = block.repeated(parts);

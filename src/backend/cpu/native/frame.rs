@@ -13,6 +13,25 @@ pub(super) struct Frame {
     pub asks: Option<usize>,
 }
 
+/// What one pass has to do with the next.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::backend::cpu) enum Passes<'a> {
+    /// It takes some outputs up as inputs: outputs, by their number, each with the row of the input.
+    TakingUp(&'a [[usize; 2]]),
+    /// It follows at once.
+    Walking(&'a Walk),
+}
+
+impl Passes<'_> {
+    /// How passes follow at once, where they do.
+    pub(super) fn walk(&self) -> Option<&Walk> {
+        match self {
+            Passes::Walking(walk) => Some(walk),
+            Passes::TakingUp(_) => None,
+        }
+    }
+}
+
 /// How passes follow one another: carried outputs become inputs.
 ///
 /// Carried rows have two places, in the tile and at the same distance in another tile, the far one. A pass reads them from one and writes them

@@ -26,7 +26,7 @@ use super::CacheLine;
 use super::interpret::Simd;
 pub use census::Census;
 use frame::Frame;
-pub(super) use frame::Walk;
+pub(super) use frame::{Passes, Walk};
 use primitive::Function;
 use set::Set;
 
@@ -54,23 +54,31 @@ pub(super) struct Native {
 
 impl Native {
     /// Compiles a program: inputs are rows, output `k` is row `n_inputs + k`. `None` where it cannot be.
-    pub fn new<T: Lane>(program: &Program, n_inputs: usize, simd: Simd) -> Option<Self> {
-        Self::in_tiles::<T>(program, n_inputs, simd, SMALL, None)
+    ///
+    /// A pass takes some outputs of the one before up as inputs: `taken_up` are their numbers, each with the row of the input. It reads the input
+    /// where the output stands, and leaves it in the input's row.
+    pub fn new<T: Lane>(
+        program: &Program,
+        n_inputs: usize,
+        simd: Simd,
+        taken_up: &[[usize; 2]],
+    ) -> Option<Self> {
+        Self::in_tiles::<T>(program, n_inputs, simd, SMALL, Passes::TakingUp(taken_up))
     }
 
-    /// The same in tiles of one vector, however small the program.
+    /// The same in tiles of one vector, however small the program, where no pass knows of another.
     pub fn one_vector<T: Lane>(program: &Program, n_inputs: usize, simd: Simd) -> Option<Self> {
-        Self::in_tiles::<T>(program, n_inputs, simd, 0, None)
+        Self::in_tiles::<T>(program, n_inputs, simd, 0, Passes::TakingUp(&[]))
     }
 
-    /// The same for [`Native::walk`].
+    /// The same for [`Native::walk`], where nothing is taken up.
     pub fn walking<T: Lane>(
         program: &Program,
         n_inputs: usize,
         simd: Simd,
         walk: &Walk,
     ) -> Option<Self> {
-        Self::in_tiles::<T>(program, n_inputs, simd, SMALL, Some(walk))
+        Self::in_tiles::<T>(program, n_inputs, simd, SMALL, Passes::Walking(walk))
     }
 
     /// Another program with as many inputs and outputs, for the same tiles.
@@ -86,7 +94,8 @@ impl Native {
         } else {
             0
         };
-        let other = Self::in_tiles::<T>(program, n_inputs, simd, small, Some(walk))?;
+        let passes = Passes::Walking(walk);
+        let other = Self::in_tiles::<T>(program, n_inputs, simd, small, passes)?;
         (other.n_rows == self.n_rows).then_some(other)
     }
 
@@ -96,7 +105,7 @@ impl Native {
         n_inputs: usize,
         simd: Simd,
         small: usize,
-        walk: Option<&Walk>,
+        passes: Passes<'_>,
     ) -> Option<Self> {
         let set = match simd {
             Simd::Avx512 => Set::Avx512,
@@ -106,10 +115,11 @@ impl Native {
         };
         let double = T::PRECISION == "f64";
         let mut block = record::record(program, n_inputs, double, set.scales());
-        let carried = walk.iter().flat_map(|walk| &walk.carried);
-        block.carried = carried
-            .map(|&[output, input]| [(n_inputs + output) as u32, input as u32])
-            .collect();
+        let rows = |[output, input]: &[usize; 2]| [(n_inputs + output) as u32, *input as u32];
+        match passes {
+            Passes::TakingUp(pairs) => block.take_up(pairs.iter().map(rows)),
+            Passes::Walking(walk) => block.carried = walk.carried.iter().map(rows).collect(),
+        }
         let n_primitives = block.list.len();
         let parts = if n_primitives <= small { 2 } else { 1 };
         let block = if parts == 1 {
@@ -142,7 +152,7 @@ impl Native {
             row: row_bytes,
             tile: row_bytes * n_rows,
             slots: n_slots * size_of::<CacheLine>(),
-            asks: walk.map(|walk| n_inputs + walk.asks),
+            asks: passes.walk().map(|walk| n_inputs + walk.asks),
         };
         let bytes = match set {
             Set::Avx512 | Set::Avx2 => x86::assemble(&allocated, set, double, frame, &functions),

@@ -168,6 +168,9 @@ pub(super) struct Block {
     pub outputs: Vec<(Id, u32, u32)>,
     /// Where one pass after another is made: rows of outputs, each with the row of the input that it is to the next pass.
     pub carried: Vec<[u32; 2]>,
+    /// Rows of outputs that are taken up, each with the row of the input: the input stands where the pass before has left the output, and a pass
+    /// puts it into its own row before it writes the output.
+    pub taken_up: Vec<[u32; 2]>,
     /// Precision.
     pub double: bool,
     known: Map<Primitive, Id>,
@@ -179,6 +182,15 @@ impl Block {
         Block {
             double,
             ..Block::default()
+        }
+    }
+
+    /// Says which outputs are taken up as inputs; all of these are read then, if only to be put into their rows.
+    pub fn take_up(&mut self, rows: impl Iterator<Item = [u32; 2]>) {
+        self.taken_up = rows.collect();
+        for k in 0..self.taken_up.len() {
+            let row = self.taken_up[k][1];
+            self.push(Code::Input { row, part: 0 }, &[]);
         }
     }
 
@@ -334,6 +346,7 @@ impl Block {
         let mut block = Block::new(self.double);
         block.functions.clone_from(&self.functions);
         block.carried.clone_from(&self.carried);
+        block.taken_up.clone_from(&self.taken_up);
         let mut place = vec![Vec::with_capacity(self.list.len()); parts as usize];
         for primitive in &self.list {
             for (part, place) in (0..parts).zip(&mut place) {

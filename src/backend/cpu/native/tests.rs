@@ -25,7 +25,7 @@ pub(in crate::backend::cpu) fn by_the_bodies<T: Lane>(program: &Program, inputs:
 /// Compares every output of every lane, for lanes with these inputs: `inputs[lane][row]`.
 fn agrees<T: Lane>(program: &Program, inputs: &[Vec<T>], simd: Simd, what: &str) {
     let n_inputs = inputs[0].len();
-    let native = Native::new::<T>(program, n_inputs, simd).expect("code can be made here");
+    let native = Native::new::<T>(program, n_inputs, simd, &[]).expect("code can be made here");
     let tile = native.tile_lanes();
     let n_tiles = inputs.len().div_ceil(tile);
     let place =
@@ -395,6 +395,56 @@ fn code_that_walks_takes_the_passes_that_one_would_take_by_hand() {
         for simd in sets() {
             walks_like_passes_one_by_one::<f32>(&mut random, simd, 1 + k % TOGETHER);
             walks_like_passes_one_by_one::<f64>(&mut random, simd, 1 + k % TOGETHER);
+        }
+    }
+}
+
+fn takes_up_what_the_pass_before_has_left<T: Lane>(random: &mut SmallRng, simd: Simd) {
+    let (program, n_inputs, walk) = walker(random, T::PRECISION == "f64");
+    let native =
+        Native::new::<T>(&program, n_inputs, simd, &walk.carried).expect("code can be made");
+    let tile = native.tile_lanes();
+    let n_tiles = TOGETHER + 1;
+    let place =
+        |lane: usize, row: usize| (lane / tile * native.n_rows() + row) * tile + lane % tile;
+    let mut rows = vec![T::of(f64::NAN); n_tiles * native.n_rows() * tile];
+    let mut slots = vec![CacheLine([0xff; 64]); native.n_slots()];
+    let mut lanes: Vec<Vec<T>> = (0..n_tiles * tile)
+        .map(|_| {
+            let own = (0..n_inputs).map(|_| random.random_range(-2.0..2.0));
+            own.map(T::of).collect()
+        })
+        .collect();
+    // What is taken up stands with the outputs, all else with the inputs.
+    for (lane, own) in lanes.iter().enumerate() {
+        for (row, &x) in own.iter().enumerate() {
+            let from = walk.carried.iter().find(|c| c[1] == row);
+            rows[place(lane, from.map_or(row, |c| n_inputs + c[0]))] = x;
+        }
+    }
+    for _ in 0..3 {
+        native.run(&mut rows, &mut slots);
+        for (lane, own) in lanes.iter_mut().enumerate() {
+            let outputs = by_the_bodies(&program, own);
+            for (row, x) in own.iter().chain(&outputs).enumerate() {
+                let found = rows[place(lane, row)];
+                let same = found == *x || found.is_nan() && x.is_nan();
+                assert!(same, "{} row {row}: {found:?} {x:?}", simd.name());
+            }
+            for &[output, input] in &walk.carried {
+                own[input] = outputs[output];
+            }
+        }
+    }
+}
+
+#[test]
+fn a_pass_takes_up_what_the_one_before_has_left_and_keeps_it_beside() {
+    let mut random = SmallRng::seed_from_u64(12);
+    for _ in 0..300 {
+        for simd in sets() {
+            takes_up_what_the_pass_before_has_left::<f32>(&mut random, simd);
+            takes_up_what_the_pass_before_has_left::<f64>(&mut random, simd);
         }
     }
 }
