@@ -165,7 +165,7 @@ impl<T: Lane> Advance<'_, T> {
             let (clocks, at) = (&lanes.clocks, first + l);
             let open = clocks.now[at] - clocks.piece_start[at];
             let length = open.max(clocks.tried[at]) / plan.ticks_per_time;
-            for (f, (spec, _)) in plan.features.iter().enumerate() {
+            for (f, (spec, of)) in plan.features.iter().enumerate() {
                 let gathered = &self.group.gathered[fibre as usize * plan.features.len() + f];
                 let distance = turn(gathered);
                 // Neither side while nothing is known: then no piece is left out.
@@ -178,6 +178,9 @@ impl<T: Lane> Advance<'_, T> {
                 for (k, x) in inputs.into_iter().enumerate() {
                     tile[(watch.features + PER_FEATURE * f + k) * tile_lanes + l] = T::of(x);
                 }
+                let [value, slope] = [0, 1].map(|k| lanes.open[(2 * of + k) * lanes.stride + at]);
+                let distance = Watch::distance(&inputs, value, slope);
+                tile[(watch.bounds + f) * tile_lanes + l] = T::of(distance);
             }
         }
     }
@@ -199,6 +202,10 @@ impl<T: Lane> Advance<'_, T> {
         let from = (cpu.first_output + cpu.observable_output(0)) * tile_lanes;
         let length = 2 * cpu.n_observables() * tile_lanes;
         tile.copy_within(from..from + length, watch.open * tile_lanes);
+        for [output, input] in watch.distances() {
+            let from = (cpu.first_output + output) * tile_lanes;
+            tile.copy_within(from..from + tile_lanes, input * tile_lanes);
+        }
         self.take_new_states(lanes, tile);
     }
 

@@ -3,8 +3,9 @@
 //!
 //! Between two events of its clock a lane has nothing to do but to take what was tried, as long as the step is sound and no feature would note the
 //! piece behind it. A piece has nothing for a feature that counts spikes if its four Bernstein coefficients are on one side of the threshold, as
-//! its course was, and, where it turns, further from it than any turning point was before. It is asked with a margin for rounding; a no
-//! costs a look at the lanes and nothing else.
+//! its course was, and, where it turns, further from it than any turning point was before. Two of them are the values at the piece's ends, the
+//! others differ from these by a third of the step times the slope. So each end has a least distance, whichever way its slope points, and one step
+//! hands it to the next. All is asked with a margin for rounding; a no costs a look at the lanes and nothing else.
 
 use super::native::Walk;
 use crate::backend::lane_plan::LanePlan;
@@ -15,20 +16,25 @@ use crate::scheme::{StepProgram, Summation};
 
 /// Share of the numbers involved by which a bound must be clear: a hundred times what rounding in single precision makes of it.
 const MARGIN: f64 = 1e-5;
+/// What a distance is multiplied by before anything is taken from it.
+const SHRUNK: f64 = 1.0 - 2.0 * MARGIN;
 
 /// Where the rows of the watch are. Inputs that the step does not know stand behind its own.
 #[derive(Clone, Debug)]
 pub(super) struct Watch {
     /// First input: value and rate of every observable at the start of the open piece.
     pub open: usize,
+    /// First input: of every feature, the least distance from the threshold that belongs to the start of the open piece.
+    pub bounds: usize,
     /// Input: 1 if a fibre is in the lane, else 0.
     pub active: usize,
     /// First input of the features, [`PER_FEATURE`] for each.
     pub features: usize,
     /// Number of inputs, those of the step included.
     pub n_inputs: usize,
-    /// Output: 0 where the lane need not be looked at.
+    /// Output: 0 where the lane need not be looked at. Behind it, of every feature, the least distance that belongs to the end of the open piece.
     pub output: usize,
+    n_features: usize,
 }
 
 /// Inputs of a feature: see [`Watch::of_feature`].
@@ -46,51 +52,50 @@ impl Watch {
         }
         let step = &plan.step;
         let open = step.inputs.len();
-        let active = open + 2 * step.n_observables;
+        let bounds = open + 2 * step.n_observables;
+        let active = bounds + plan.features.len();
         let features = active + 1;
         let watch = Watch {
             open,
+            bounds,
             active,
             features,
             n_inputs: features + PER_FEATURE * plan.features.len(),
             output: step.program.outputs.len(),
+            n_features: plan.features.len(),
         };
         let mut w = Writer(step.program.clone());
         let output = |w: &Writer, k: usize| w.0.outputs[k];
         let unsound = w.unsound::<T>(step);
         w.0.outputs[step.error_output()] = unsound;
         let active = w.input(watch.active);
+        // Sums of what is 0 or positive or no number.
         let mut open = unsound;
+        let mut bounds = Vec::new();
         for (f, (spec, of)) in plan.features.iter().enumerate() {
             let own = watch.features + PER_FEATURE * f;
             let [side, side_threshold, reach, nearest] = [0, 1, 2, 3].map(|k| w.input(own + k));
-            let [g0, d0] = [0, 1].map(|k| w.input(watch.open + 2 * of + k));
+            let (before, d0) = (w.input(watch.bounds + f), w.input(watch.open + 2 * of + 1));
             let [g1, d1] = [0, 1].map(|k| output(&w, step.observable_output(*of) + k));
-            // Distances of the coefficients from the threshold, on the side of the course.
-            let a0 = w.apply(Op::Fms, &[side, g0, side_threshold]);
-            let a1 = w.apply(Op::Fms, &[side, g1, side_threshold]);
-            let b0 = w.apply(Op::Fma, &[reach, d0, a0]);
-            let b1 = w.apply(Op::Fnma, &[reach, d1, a1]);
-            let (a, b) = (w.smaller(a0, a1), w.smaller(b0, b1));
-            let least = w.smaller(a, b);
-            // All are positive if the answer is yes. Then no number of which the least was made is larger than the two ends and twice the
-            // threshold: where it is one of the inner two, that lies below an end.
-            let sum = w.apply(Op::Add, &[a0, a1]);
-            let margin = w.constant(MARGIN);
-            let clear = w.apply(Op::Fnma, &[margin, sum, least]);
+            // On the side of the course; positive if the answer is yes.
+            let distance = w.apply(Op::Fms, &[side, g1, side_threshold]);
+            let slope = w.apply(Op::Abs, &[d1]);
+            let here = w.apply(Op::Fnma, &[reach, slope, distance]);
+            let least = w.smaller(before, here);
             // Slopes of one sign, for certain: no turning point.
             let zero = w.constant(0.0);
             let product = w.apply(Op::Mul, &[d0, d1]);
             let goes_on = w.apply(Op::Lt, &[zero, product]);
             let fixed = w.constant(threshold_margin(spec.threshold));
             let needed = w.apply(Op::Select, &[goes_on, fixed, nearest]);
-            let is_clear = w.apply(Op::Lt, &[needed, clear]);
-            let one = w.constant(1.0);
-            let asks = w.apply(Op::Select, &[is_clear, zero, one]);
+            let spare = w.apply(Op::Sub, &[least, needed]);
+            let asks = w.shortfall(spare);
             open = w.apply(Op::Add, &[open, asks]);
+            bounds.push(here);
         }
         let asks = w.apply(Op::Mul, &[open, active]);
         w.0.outputs.push(asks);
+        w.0.outputs.extend(bounds);
         Some((watch, w.0.pruned()))
     }
 
@@ -108,7 +113,11 @@ impl Watch {
             let moved = match node {
                 Node::Apply(Op::MeanExp, [x, ..]) => {
                     let x = place[x.index()];
-                    sizes.push(w.apply(Op::Abs, &[x]));
+                    let unsigned = match w.0.nodes[x.index()] {
+                        Node::Apply(Op::Neg, [negated, ..]) => negated,
+                        _ => x,
+                    };
+                    sizes.push(w.apply(Op::Abs, &[unsigned]));
                     w.horner(x, mean_exp_near::<T>())
                 }
                 Node::Apply(op, args) => {
@@ -130,45 +139,53 @@ impl Watch {
         }
         w.0.outputs = watched.outputs.iter().map(|o| place[o.index()]).collect();
         // Where one is no number, a state is none, and the lane asks for that.
-        let [limit, nothing, one] = [MEAN_EXP_NEAR, 0.0, 1.0].map(|x| w.constant(x));
-        let is_far = w.apply(Op::Lt, &[limit, largest]);
-        let asks = w.apply(Op::Select, &[is_far, one, nothing]);
+        let limit = w.constant(MEAN_EXP_NEAR);
+        let spare = w.apply(Op::Sub, &[limit, largest]);
+        let asks = w.shortfall(spare);
         w.0.outputs[self.output] = w.apply(Op::Add, &[w.0.outputs[self.output], asks]);
         Some(w.0.pruned())
     }
 
-    /// What one step hands to the next: states, what rounding has taken from them, value and rate of every observable.
+    /// What one step hands to the next: states, what rounding has taken from them, value and rate of every observable, the least distances of the
+    /// features.
     pub fn walk(&self, plan: &LanePlan) -> Walk {
         let step = &plan.step;
-        let states = (0..plan.n_states).map(|i| [i, i]);
-        let lost = plan.lost_row.into_iter().flat_map(|row| {
-            let n = plan.n_states;
-            (0..n).map(move |i| [n + i, row + i])
-        });
         let observables = 0..2 * step.n_observables;
         let observables = observables.map(|k| [step.observable_output(0) + k, self.open + k]);
+        let carried = plan.new_states().into_iter();
         Walk {
-            carried: states.chain(lost).chain(observables).collect(),
+            carried: carried.chain(observables).chain(self.distances()).collect(),
             asks: self.output,
         }
     }
 
+    /// Outputs that are the least distances of the features, each with the row of the input that it becomes.
+    pub fn distances(&self) -> impl Iterator<Item = [usize; 2]> {
+        (0..self.n_features).map(|f| [self.output + 1 + f, self.bounds + f])
+    }
+
     /// The inputs of a feature: the side of the threshold on which the course is (1 or -1, 0 while that is not known), that times the
-    /// threshold, that times a third of the length of a piece (in the unit of the rates' time), and how far a turning point must be from the
-    /// threshold, with the margin of the threshold's own digits.
+    /// threshold, both shrunk by a margin; a third of the length of a piece (in the unit of the rates' time); and how far a turning point must be
+    /// from the threshold, with the margin of the threshold's own digits.
     pub fn of_feature(side: f64, threshold: f64, length: f64, nearest: f64) -> [f64; PER_FEATURE] {
         [
-            side,
-            side * threshold,
-            side * length / 3.0,
+            SHRUNK * side,
+            SHRUNK * side * threshold,
+            length / 3.0,
             nearest * (1.0 + 3.0 * MARGIN) + threshold_margin(threshold),
         ]
     }
+
+    /// The least distance from the threshold that belongs to an end of a piece, from the inputs of a feature, value and slope.
+    pub fn distance(inputs: &[f64; PER_FEATURE], value: f64, slope: f64) -> f64 {
+        let [side, side_threshold, reach, _] = inputs;
+        side * value - side_threshold - reach * slope.abs()
+    }
 }
 
-/// What rounding may make of a distance from the threshold by the threshold's own size.
+/// What rounding may make of a distance from the threshold by the threshold's own size; more than nothing, so that a distance of 0 is not clear.
 fn threshold_margin(threshold: f64) -> f64 {
-    MARGIN * threshold.abs()
+    MARGIN * threshold.abs().max(1e-20)
 }
 
 /// Adds nodes to a program.
@@ -237,6 +254,12 @@ impl Writer {
             .into_iter()
             .reduce(|sum, nothing| self.apply(Op::Add, &[sum, nothing]));
         sum.unwrap_or_else(|| self.constant(0.0))
+    }
+
+    /// 0 where a number is not negative, else something positive or no number.
+    fn shortfall(&mut self, spare: Value) -> Value {
+        let size = self.apply(Op::Abs, &[spare]);
+        self.apply(Op::Sub, &[size, spare])
     }
 
     /// The smaller of two; a NaN in the second is kept.
