@@ -368,8 +368,10 @@ impl Allocator<'_> {
     /// Writes an output, after the input that still stands there has been taken up.
     fn write(&mut self, place: Place, register: Register, id: Id) {
         if let Some(input) = self.held.remove(&place) {
+            let pinned = self.pinned;
             self.in_register(input);
             self.release(input);
+            self.pinned = pinned;
         }
         self.step(Step::Store(place, register), id);
     }
