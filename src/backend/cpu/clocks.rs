@@ -3,6 +3,8 @@
 //!
 //! Ticks are held as doubles, exact to 2^53: 2800 years.
 
+use std::ops::Range;
+
 use bytemuck::Zeroable;
 
 use crate::backend::lane_plan::LanePlan;
@@ -44,6 +46,29 @@ impl Bounds {
 
 /// Factor for the next step where the program gives none.
 const NO_GROWTH: f64 = 0.2;
+
+/// Lanes that are compared side by side.
+pub(super) const SIDE_BY_SIDE: usize = 4;
+
+/// The least of what an expression gives for each lane of a range, of which there is a multiple of [`SIDE_BY_SIDE`]: as many chains of
+/// comparisons. Not a function of a closure: that would be compiled without the instructions that the caller may use.
+macro_rules! least {
+    ($lanes:expr, $k:ident => $of:expr) => {{
+        let mut least = [f64::INFINITY; SIDE_BY_SIDE];
+        for first in $lanes.step_by(SIDE_BY_SIDE) {
+            for (ahead, least) in least.iter_mut().enumerate() {
+                let $k = first + ahead;
+                *least = smaller($of, *least);
+            }
+        }
+        least.into_iter().fold(f64::INFINITY, smaller)
+    }};
+}
+
+#[inline(always)]
+fn smaller(a: f64, b: f64) -> f64 {
+    if a < b { a } else { b }
+}
 
 /// True, of a lane: a mask over the bits of a double.
 const YES: u64 = u64::MAX;
@@ -188,37 +213,56 @@ impl Clocks {
 
     /// A lane has taken so many steps of the length that it tries.
     pub fn pass(&mut self, l: usize, steps: i64) {
+        let settles = self.now[l] < 0.0;
         self.now[l] += steps as f64 * self.tried[l];
-        self.piece_start[l] = self.now[l] - self.tried[l];
+        if !settles {
+            self.piece_start[l] = self.now[l] - self.tried[l];
+        }
         self.accepted[l] += steps as u64;
     }
 
-    /// Whether a fibre is in a lane.
-    pub fn is_occupied(&self, l: usize) -> bool {
-        self.occupied[l] != 0
+    /// 1 for each lane of a range that holds a fibre, else 0.
+    pub fn occupied(&self, lanes: Range<usize>) -> impl Iterator<Item = f64> {
+        let occupied = self.occupied[lanes].iter();
+        occupied.map(|&yes| if yes != 0 { 1.0 } else { 0.0 })
     }
 
-    /// How many steps of the length that is tried a lane can take before its segment ends or a row lies behind it; `None` if it has to be looked at
-    /// first.
-    pub fn quiet_steps(&self, l: usize) -> Option<f64> {
-        let (now, tried, ahead) = (self.now[l], self.tried[l], self.to_next_row(l));
-        if self.open[l] == 0 || self.on_edge[l] != 0 || now < 0.0 || ahead < 0.0 {
-            return None;
-        }
-        // Ticks are whole numbers below 2^53, so no quotient is rounded up to a whole one. Behind the last of the steps there is room for one more.
-        let to_end = ((self.end[l] - now) / tried).trunc() - 1.0;
-        // Infinite where there is no row.
-        Some(to_end.min((ahead / tried).trunc() + 1.0))
+    /// How many steps of the length that is tried all lanes of a range can take before the segment of one ends, time 0 comes or a row lies behind
+    /// it; 0 or less if one has to be looked at first. Infinite where no lane holds a fibre.
+    #[inline(always)]
+    pub fn quiet_steps(&self, lanes: Range<usize>) -> f64 {
+        least!(lanes, k => {
+            let (now, tried) = (self.now[k], self.tried[k]);
+            let ahead = self.next_row[k] - now;
+            // While a fibre settles it has no piece that is open.
+            let settles = mask(now < 0.0);
+            let left = blend(settles, smaller(-now, self.end[k] - now), self.end[k] - now);
+            // Ticks are whole numbers below 2^53, so no quotient is rounded up to a whole one. Behind the last of the steps there is room for one
+            // more. Infinite where there is no row.
+            let to_end = (left / tried).trunc() - 1.0;
+            let to_row = (ahead / tried).trunc() + 1.0;
+            let waits = (self.open[k] | settles) & !self.on_edge[k] & mask(ahead >= 0.0);
+            blend(self.occupied[k], blend(waits, smaller(to_row, to_end), 0.0), f64::INFINITY)
+        })
+    }
+
+    /// How many steps all lanes of a range can take within a window of time; 0 or less if one has to be looked at first. Infinite where none holds a
+    /// fibre that has settled.
+    #[inline(always)]
+    pub fn steps_within(&self, lanes: Range<usize>, after_ms: f64, before_ms: f64) -> f64 {
+        least!(lanes, k => {
+            let in_ms = |ticks: f64| ticks / TICKS_PER_MS;
+            let left_ms = before_ms - in_ms(self.now[k]);
+            let steps = (left_ms / in_ms(self.tried[k])).trunc() - 1.0;
+            let inside = mask(in_ms(self.piece_start[k]) >= after_ms);
+            let counts = self.occupied[k] & mask(self.now[k] >= 0.0);
+            blend(counts, blend(inside, steps, 0.0), f64::INFINITY)
+        })
     }
 
     /// Whether a lane takes its step with all others.
     pub fn takes(&self, l: usize) -> bool {
         self.takes[l] != 0
-    }
-
-    /// How many ticks ahead of a lane the next row lies that it has to be looked at for.
-    pub fn to_next_row(&self, l: usize) -> f64 {
-        self.next_row[l] - self.now[l]
     }
 
     /// Whether a row lies in the piece behind a lane.
@@ -542,133 +586,4 @@ fn move_on(takes: &[u64], tried: &[f64], now: &mut [f64]) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use rand::{RngExt, SeedableRng};
-
-    const BOUNDS: Bounds = Bounds {
-        settling: 536_870_912.0,
-        largest: 2_000_000.0,
-        held: 100_000.0,
-        smallest: 50.0,
-        adaptive: true,
-        ticks_per_row: 1000.0,
-        last_row: 10,
-    };
-
-    /// The step of a clock by whole numbers, as the rule says it.
-    fn step(now: i64, wanted: i64, end: i64) -> i64 {
-        let left = end - now;
-        let most = if now < 0 { 536_870_912 } else { 2_000_000 };
-        let step = wanted.min(most);
-        if step >= left {
-            left.max(1)
-        } else if 2 * step > left {
-            (left + 1) / 2
-        } else {
-            step
-        }
-    }
-
-    #[test]
-    fn steps_of_all_lanes_are_those_of_each_by_whole_numbers() {
-        let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(3);
-        let n = 1000;
-        let mut clocks = Clocks::new(n);
-        let (mut taken, mut rejected, mut arrived) = (0, 0, 0);
-        for l in 0..n {
-            let now = random.random_range(-60_000_000_i64..60_000_000);
-            clocks.now[l] = now as f64;
-            clocks.piece_start[l] = (now - random.random_range(1..5000)) as f64;
-            let wanted = 10f64.powf(random.random_range(1.7..9.0)).floor();
-            clocks.wanted[l] = wanted;
-            // Some end just behind a step or two.
-            let ahead = random.random_range(0.0..4.0) * wanted.min(2e6);
-            clocks.end[l] = (now as f64 + ahead).floor();
-            clocks.next_row[l] = now as f64 + random.random_range(-1.0..1.0);
-            clocks.outcome.error[l] = random.random_range(0.0..1.3);
-            clocks.outcome.growth[l] = random.random_range(-0.5..5.0);
-            clocks.outcome.log_error[l] = random.random();
-            clocks.occupied[l] = mask(l % 10 != 3);
-            clocks.open[l] = mask(l % 11 != 5 && now >= 0);
-            clocks.on_edge[l] = mask(l % 7 == 2);
-        }
-        clocks.outcome.error[20] = f64::NAN;
-        clocks.outcome.growth[21] = f64::NAN;
-        clocks.choose(&BOUNDS);
-        clocks.sort_out(&BOUNDS);
-        let has_row = clocks.asks.clone();
-        clocks.gather_asking();
-        let before = (0..n).map(|l| clocks.get(l)).collect::<Vec<_>>();
-        clocks.take(&BOUNDS);
-        for (l, old) in before.iter().enumerate() {
-            let end = clocks.end[l] as i64;
-            let (open, on_edge) = (old.has(flag::OPEN), old.has(flag::ON_EDGE));
-            let tried = if open && on_edge {
-                old.now - old.piece_start
-            } else {
-                step(old.now, old.wanted, end)
-            };
-            assert_eq!(clocks.tried[l], tried as f64, "{old:?} {end}");
-            let Outcome { error, growth, .. } = &clocks.outcome;
-            let may_hold = growth[l] < 0.0 && tried > 100_000 && old.now >= 0;
-            let steps = clocks.occupied[l] == YES && !on_edge;
-            let fits = error[l] <= 1.0 && !may_hold;
-            let takes = steps && fits;
-            assert_eq!(clocks.takes(l), takes, "lane {l}");
-            assert_eq!(has_row[l] == YES, clocks.next_row[l] < old.now as f64);
-            let rejects = steps && !fits && tried > 50;
-            assert_eq!(clocks.rejects(l), rejects, "lane {l}");
-            let asks = clocks.occupied[l] == YES && (!takes || (open && has_row[l] == YES));
-            assert_eq!(clocks.asks[l] == YES, asks, "lane {l}");
-            let next = clocks.asks[l..].iter().position(|&a| a == YES);
-            assert_eq!(clocks.next_asking(l), next.map(|ahead| l + ahead));
-            let new = clocks.get(l);
-            if rejects {
-                let growth = if growth[l].is_finite() {
-                    growth[l].abs()
-                } else {
-                    0.2
-                };
-                let most = if may_hold { 100_000 } else { i64::MAX };
-                let expected = Clock {
-                    wanted: ((tried as f64 * growth) as i64).clamp(50, most),
-                    rejected: old.rejected + 1,
-                    ..*old
-                };
-                assert_eq!(new, expected);
-                rejected += 1;
-            }
-            if !takes {
-                assert!(rejects || new == *old);
-                continue;
-            }
-            taken += 1;
-            let grown = (tried as f64 * growth[l].abs()) as i64;
-            let wanted = if tried < old.wanted && growth[l].abs() >= 1.0 {
-                grown.max(old.wanted)
-            } else {
-                grown
-            };
-            let mut expected = Clock {
-                now: old.now + tried,
-                piece_start: if old.now >= 0 {
-                    old.now
-                } else {
-                    old.piece_start
-                },
-                wanted: wanted.max(50),
-                accepted: old.accepted + 1,
-                last_error: clocks.outcome.log_error[l],
-                ..*old
-            };
-            expected.set(flag::OPEN, open || old.now >= 0);
-            expected.set(flag::ON_EDGE, old.now + tried == end);
-            arrived += usize::from(expected.has(flag::ON_EDGE));
-            assert_eq!(new, expected);
-        }
-        for (what, count) in [("take", taken), ("reject", rejected), ("arrive", arrived)] {
-            assert!((100..800).contains(&count), "{count} of {n} lanes {what}");
-        }
-    }
-}
+mod tests;

@@ -4,17 +4,19 @@
 //! when a lane has to be looked at (`watch`); until then its tile and a few others go on by themselves. Where the answer is not a clear no, the
 //! step is judged lane by lane like any other. So nothing depends on whether a step was part of a stretch.
 
-use crate::feature::Gathered;
 use crate::ops::Lane;
-use crate::protocol::ms;
 
 use super::Runner;
+use super::clocks::{Clocks, SIDE_BY_SIDE};
+#[cfg(target_arch = "x86_64")]
+use super::interpret::Simd;
 use super::lanes::{Advance, Lanes};
 use super::layout::Layout;
 use super::native::Native;
 use super::watch::{PER_FEATURE, Watch};
 
-/// Tiles that go on together: the end of one step and the beginning of the next one have nothing to wait for of each other.
+/// Tiles that go on together where the code is long, so that its instructions are fetched once for all of them. Each has events of its own, at
+/// which all of them stop.
 const TILES: usize = 4;
 /// Steps that are taken with the whole program where the code for short steps is not enough, before that is tried again.
 const WHOLE: i64 = 32;
@@ -22,10 +24,27 @@ const WHOLE: i64 = 32;
 const LONGEST: i64 = 4096;
 
 impl<T: Lane> Advance<'_, T> {
-    /// Runs the program: once, or, where steps are fixed, over a few tiles as long as nothing in them has to be looked at.
+    /// Runs the program over the tiles that hold a fibre: once, or, where steps are fixed, over a few tiles as long as nothing in them has to be
+    /// looked at.
     pub(super) fn run_stretch(&self, lanes: &mut Lanes<T>, rows: &mut [T]) {
+        match self.cpu.engine().simd() {
+            // SAFETY: `Simd` values other than the baseline are made by `available` alone, after the features were found.
+            #[cfg(target_arch = "x86_64")]
+            Simd::Avx512 | Simd::Avx2 => unsafe { self.run_stretch_avx2(lanes, rows) },
+            _ => self.run_stretch_here(lanes, rows),
+        }
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx2,fma")]
+    fn run_stretch_avx2(&self, lanes: &mut Lanes<T>, rows: &mut [T]) {
+        self.run_stretch_here(lanes, rows);
+    }
+
+    #[inline(always)]
+    fn run_stretch_here(&self, lanes: &mut Lanes<T>, rows: &mut [T]) {
         let Some(watch) = &self.cpu.watch else {
-            self.cpu.run_program(rows, &mut lanes.slots);
+            self.run_once(lanes, rows);
             return;
         };
         let (n, tile_lanes, tile_values) = (
@@ -33,16 +52,20 @@ impl<T: Lane> Advance<'_, T> {
             lanes.layout.tile_lanes,
             lanes.layout.tile_values,
         );
-        let at_a_time = rows.chunks_mut(TILES * tile_values);
-        for (tiles, first) in at_a_time.zip((0..n).step_by(TILES * tile_lanes)) {
-            let width = (TILES * tile_lanes).min(n - first);
-            let most = self.quiet_steps(lanes, first, width);
+        let n_tiles = match &self.cpu.runner {
+            Runner::Native(_, native) if native.is_short() => 1,
+            _ => TILES,
+        };
+        let at_a_time = rows.chunks_mut(n_tiles * tile_values);
+        for (tiles, first) in at_a_time.zip((0..n).step_by(n_tiles * tile_lanes)) {
+            let width = (n_tiles * tile_lanes).min(n - first);
+            let Some(most) = self.quiet_steps(lanes, first, width) else {
+                continue;
+            };
             if most > 0 {
-                for (tile, first) in tiles
-                    .chunks_exact_mut(tile_values)
-                    .zip((first..).step_by(tile_lanes))
-                {
-                    self.prepare(watch, lanes, tile, first, tile_lanes.min(n - first));
+                let tiles = tiles.chunks_exact_mut(tile_values);
+                for (tile, first) in tiles.zip((first..).step_by(tile_lanes)) {
+                    self.prepare(watch, lanes, tile, first);
                 }
             }
             let taken = match &self.cpu.runner {
@@ -58,6 +81,31 @@ impl<T: Lane> Advance<'_, T> {
                     self.pass_quietly(watch, lanes, tile, first, width, taken);
                 }
             }
+        }
+    }
+
+    /// Runs the program over the tiles that hold a fibre.
+    #[inline(always)]
+    fn run_once(&self, lanes: &mut Lanes<T>, rows: &mut [T]) {
+        let (tile_lanes, tile_values) = (lanes.layout.tile_lanes, lanes.layout.tile_values);
+        if lanes.is_full() {
+            self.cpu.run_program(rows, &mut lanes.slots);
+            return;
+        }
+        let n_tiles = rows.len() / tile_values;
+        let holds = |clocks: &Clocks, tile: usize| {
+            let here = tile * tile_lanes..(tile + 1) * tile_lanes;
+            clocks.occupied(here).any(|yes| yes != 0.0)
+        };
+        let mut first = 0;
+        while first < n_tiles {
+            let beyond = (first..n_tiles).find(|&tile| !holds(&lanes.clocks, tile));
+            let beyond = beyond.unwrap_or(n_tiles);
+            if beyond > first {
+                let tiles = &mut rows[first * tile_values..beyond * tile_values];
+                self.cpu.run_program(tiles, &mut lanes.slots);
+            }
+            first = beyond + 1;
         }
     }
 
@@ -121,66 +169,77 @@ impl<T: Lane> Advance<'_, T> {
     }
 
     /// How many steps, from the one whose inputs have just been written, all of the lanes can take before one has to be looked at for its
-    /// clock.
-    fn quiet_steps(&self, lanes: &Lanes<T>, first: usize, width: usize) -> i64 {
-        let (clocks, features) = (&lanes.clocks, &self.cpu.plan.features);
-        let mut least = LONGEST as f64;
-        for l in first..first + width {
-            if !clocks.is_occupied(l) {
-                continue;
-            }
-            let Some(mut steps) = clocks.quiet_steps(l) else {
-                return 0;
-            };
-            for (spec, _) in features {
-                if ms(clocks.piece_start[l] as i64) < spec.after_ms {
-                    return 0;
-                }
-                let left_ms = spec.before_ms - ms(clocks.now[l] as i64);
-                steps = steps.min((left_ms / ms(clocks.tried[l] as i64)).trunc() - 1.0);
-            }
-            least = least.min(steps);
-            if least <= 0.0 {
-                return 0;
+    /// clock; `None` if none of them holds a fibre.
+    #[inline(always)]
+    fn quiet_steps(&self, lanes: &Lanes<T>, first: usize, width: usize) -> Option<i64> {
+        let (clocks, tile_lanes) = (&lanes.clocks, lanes.layout.tile_lanes);
+        // Lanes beyond the last hold no fibre.
+        let width = width
+            .next_multiple_of(tile_lanes)
+            .next_multiple_of(SIDE_BY_SIDE);
+        let all = first..first + width;
+        let mut least = clocks.quiet_steps(all.clone());
+        if least == f64::INFINITY {
+            return None;
+        }
+        for (spec, _) in &self.cpu.plan.features {
+            if least > 0.0 {
+                let within = clocks.steps_within(all.clone(), spec.after_ms, spec.before_ms);
+                least = least.min(within);
             }
         }
-        least as i64
+        Some(least.clamp(0.0, LONGEST as f64) as i64)
     }
 
     /// Writes what the watch asks about, for the lanes of a tile.
-    fn prepare(&self, watch: &Watch, lanes: &Lanes<T>, tile: &mut [T], first: usize, width: usize) {
-        let (plan, tile_lanes) = (&self.cpu.plan, lanes.layout.tile_lanes);
+    #[inline(always)]
+    fn prepare(&self, watch: &Watch, lanes: &Lanes<T>, tile: &mut [T], first: usize) {
+        let (plan, tile_lanes, clocks) = (&self.cpu.plan, lanes.layout.tile_lanes, &lanes.clocks);
+        let here = first..first + tile_lanes;
+        let open = |k: usize| &lanes.open[k * lanes.stride..][here.clone()];
         for k in 0..2 * self.cpu.n_observables() {
-            let open = &lanes.open[k * lanes.stride + first..][..width];
-            for (to, &from) in tile[(watch.open + k) * tile_lanes..].iter_mut().zip(open) {
+            for (to, &from) in tile[(watch.open + k) * tile_lanes..]
+                .iter_mut()
+                .zip(open(k))
+            {
                 *to = T::of(from);
             }
         }
-        // Lanes beyond the last hold no fibre.
-        for l in 0..tile_lanes {
-            let fibre = lanes.fibre[first..first + width].get(l).copied().flatten();
-            let active = if fibre.is_some() { 1.0 } else { 0.0 };
-            tile[watch.active * tile_lanes + l] = T::of(active);
-            let Some(fibre) = fibre else { continue };
-            let (clocks, at) = (&lanes.clocks, first + l);
-            let open = clocks.now[at] - clocks.piece_start[at];
-            let length = open.max(clocks.tried[at]) / plan.ticks_per_time;
-            for (f, (spec, of)) in plan.features.iter().enumerate() {
-                let gathered = &self.group.gathered[fibre as usize * plan.features.len() + f];
-                let distance = turn(gathered);
-                // Neither side while nothing is known: then no piece is left out.
+        let active = tile[watch.active * tile_lanes..].iter_mut();
+        for (to, active) in active.zip(clocks.occupied(here.clone())) {
+            *to = T::of(active);
+        }
+        let (now, piece_start, tried) = (
+            &clocks.now[here.clone()],
+            &clocks.piece_start[here.clone()],
+            &clocks.tried[here.clone()],
+        );
+        for (f, (spec, of)) in plan.features.iter().enumerate() {
+            let deciding = &lanes.deciding[f * lanes.stride..][here.clone()];
+            let (value, slope) = (open(2 * of), open(2 * of + 1));
+            let (before, rows) = tile.split_at_mut((watch.features + PER_FEATURE * f) * tile_lanes);
+            let mut rows = rows.chunks_exact_mut(tile_lanes);
+            let [a, b, c, d] = std::array::from_fn(|_| rows.next().unwrap_or_default());
+            let bound = &mut before[(watch.bounds + f) * tile_lanes..][..tile_lanes];
+            for l in 0..tile_lanes {
+                let passed = now[l] - piece_start[l];
+                let longest = if passed > tried[l] { passed } else { tried[l] };
+                let length = longest / plan.ticks_per_time;
+                // The sign is the side of the threshold, the size how near a turning point came. Neither side while nothing is known: then no
+                // piece is left out.
+                let distance = deciding[l];
                 let side = if distance.is_nan() {
                     0.0
                 } else {
                     1f64.copysign(distance)
                 };
-                let inputs = Watch::of_feature(side, spec.threshold, length, distance.abs());
-                for (k, x) in inputs.into_iter().enumerate() {
-                    tile[(watch.features + PER_FEATURE * f + k) * tile_lanes + l] = T::of(x);
-                }
-                let [value, slope] = [0, 1].map(|k| lanes.open[(2 * of + k) * lanes.stride + at]);
-                let distance = Watch::distance(&inputs, value, slope);
-                tile[(watch.bounds + f) * tile_lanes + l] = T::of(distance);
+                let inputs = if now[l] < 0.0 {
+                    Watch::SETTLES
+                } else {
+                    Watch::of_feature(side, spec.threshold, length, distance.abs())
+                };
+                bound[l] = T::of(Watch::distance(&inputs, value[l], slope[l]));
+                [a[l], b[l], c[l], d[l]] = inputs.map(T::of);
             }
         }
     }
@@ -232,9 +291,4 @@ impl<T: Lane> Advance<'_, T> {
             }
         }
     }
-}
-
-/// The last number that spikes gather: its sign is the side of the threshold, its size how near a turning point came.
-fn turn(gathered: &Gathered) -> f64 {
-    gathered.numbers()[3]
 }

@@ -93,7 +93,8 @@ impl Watch {
             open = w.apply(Op::Add, &[open, asks]);
             bounds.push(here);
         }
-        let asks = w.apply(Op::Mul, &[open, active]);
+        // What is no number is an active lane's 1.
+        let asks = w.smaller(open, active);
         w.0.outputs.push(asks);
         w.0.outputs.extend(bounds);
         Some((watch, w.0.pruned()))
@@ -142,7 +143,9 @@ impl Watch {
         let limit = w.constant(MEAN_EXP_NEAR);
         let spare = w.apply(Op::Sub, &[limit, largest]);
         let asks = w.shortfall(spare);
-        w.0.outputs[self.output] = w.apply(Op::Add, &[w.0.outputs[self.output], asks]);
+        let asks = w.apply(Op::Add, &[w.0.outputs[self.output], asks]);
+        let active = w.input(self.active);
+        w.0.outputs[self.output] = w.smaller(asks, active);
         Some(w.0.pruned())
     }
 
@@ -175,6 +178,9 @@ impl Watch {
             nearest * (1.0 + 3.0 * MARGIN) + threshold_margin(threshold),
         ]
     }
+
+    /// Inputs of a feature while a fibre settles, when nothing is noted: far from a threshold, and no turning point matters.
+    pub const SETTLES: [f64; PER_FEATURE] = [0.0, -1e30, 0.0, 0.0];
 
     /// The least distance from the threshold that belongs to an end of a piece, from the inputs of a feature, value and slope.
     pub fn distance(inputs: &[f64; PER_FEATURE], value: f64, slope: f64) -> f64 {

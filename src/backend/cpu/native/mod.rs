@@ -34,6 +34,8 @@ use set::Set;
 const PIECE: usize = 1200;
 /// Tiles for which a piece is run before the next one is, so that its instructions are fetched once for all of them.
 const TOGETHER: usize = 8;
+/// Bytes of code that stay in the nearest cache of instructions from one pass to the next.
+const SHORT: usize = 16 << 10;
 /// Programs of so many primitives at most are computed for two vectors side by side: their chains alone do not fill a core.
 const SMALL: usize = 1000;
 
@@ -183,6 +185,11 @@ impl Native {
     /// What a pass over a tile consists of.
     pub fn census(&self) -> Census {
         self.census
+    }
+
+    /// Whether the nearest cache of instructions holds the code, and as much again.
+    pub fn is_short(&self) -> bool {
+        self.code.len() <= SHORT
     }
 
     /// Rows of a tile.
