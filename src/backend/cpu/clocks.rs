@@ -246,18 +246,27 @@ impl Clocks {
         })
     }
 
-    /// How many steps all lanes of a range can take within a window of time; 0 or less if one has to be looked at first. Infinite where none holds a
-    /// fibre that has settled.
+    /// How many steps all lanes of a range can take before a window of time opens or closes for one; 0 or less if one has to be looked at first.
+    /// Infinite where none holds a fibre that has settled, or the window of all is closed.
     #[inline(always)]
-    pub fn steps_within(&self, lanes: Range<usize>, after_ms: f64, before_ms: f64) -> f64 {
+    pub fn steps_within(&self, lanes: Range<usize>, [after_ms, before_ms]: [f64; 2]) -> f64 {
         least!(lanes, k => {
-            let in_ms = |ticks: f64| ticks / TICKS_PER_MS;
-            let left_ms = before_ms - in_ms(self.now[k]);
-            let steps = (left_ms / in_ms(self.tried[k])).trunc() - 1.0;
-            let inside = mask(in_ms(self.piece_start[k]) >= after_ms);
-            let counts = self.occupied[k] & mask(self.now[k] >= 0.0);
-            blend(counts, blend(inside, steps, 0.0), f64::INFINITY)
+            let now_ms = self.now[k] / TICKS_PER_MS;
+            let start_ms = self.piece_start[k] / TICKS_PER_MS;
+            // Behind the last of the steps there is room for one more.
+            let left = |to_ms: f64| ((to_ms - now_ms) / (self.tried[k] / TICKS_PER_MS)).trunc() - 1.0;
+            let inside = blend(mask(start_ms >= after_ms), left(before_ms), 0.0);
+            let steps = blend(mask(now_ms < after_ms), left(after_ms), inside);
+            let counts = self.occupied[k] & mask(now_ms >= 0.0) & mask(start_ms <= before_ms);
+            blend(counts, steps, f64::INFINITY)
         })
+    }
+
+    /// Whether nothing is noted of the piece that is open behind a lane, if pieces are noted within a window of time.
+    #[inline(always)]
+    pub fn is_outside(&self, l: usize, [after_ms, before_ms]: [f64; 2]) -> bool {
+        let (now, start) = (self.now[l], self.piece_start[l]);
+        now < 0.0 || now / TICKS_PER_MS < after_ms || start / TICKS_PER_MS > before_ms
     }
 
     /// Whether a lane takes its step with all others.

@@ -184,7 +184,7 @@ impl<T: Lane> Advance<'_, T> {
         }
         for (spec, _) in &self.cpu.plan.features {
             if least > 0.0 {
-                let within = clocks.steps_within(all.clone(), spec.after_ms, spec.before_ms);
+                let within = clocks.steps_within(all.clone(), [spec.after_ms, spec.before_ms]);
                 least = least.min(within);
             }
         }
@@ -233,8 +233,8 @@ impl<T: Lane> Advance<'_, T> {
                 } else {
                     1f64.copysign(distance)
                 };
-                let inputs = if now[l] < 0.0 {
-                    Watch::SETTLES
+                let inputs = if clocks.is_outside(first + l, [spec.after_ms, spec.before_ms]) {
+                    Watch::OUTSIDE
                 } else {
                     Watch::of_feature(side, spec.threshold, length, distance.abs())
                 };

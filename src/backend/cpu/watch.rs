@@ -179,8 +179,9 @@ impl Watch {
         ]
     }
 
-    /// Inputs of a feature while a fibre settles, when nothing is noted: far from a threshold, and no turning point matters.
-    pub const SETTLES: [f64; PER_FEATURE] = [0.0, -1e30, 0.0, 0.0];
+    /// Inputs of a feature where nothing is noted, while a fibre settles or outside of the feature's window: far from a threshold, and no turning
+    /// point matters.
+    pub const OUTSIDE: [f64; PER_FEATURE] = [0.0, -1e30, 0.0, 0.0];
 
     /// The least distance from the threshold that belongs to an end of a piece, from the inputs of a feature, value and slope.
     pub fn distance(inputs: &[f64; PER_FEATURE], value: f64, slope: f64) -> f64 {
