@@ -53,7 +53,8 @@ impl<T: Lane> Advance<'_, T> {
             lanes.layout.tile_values,
         );
         let n_tiles = match &self.cpu.runner {
-            Runner::Native(_, native) if native.is_short() => 1,
+            // Whole groups of lanes that are compared side by side.
+            Runner::Native(_, native) if native.is_short() => SIDE_BY_SIDE.div_ceil(tile_lanes),
             _ => TILES,
         };
         let at_a_time = rows.chunks_mut(n_tiles * tile_values);
