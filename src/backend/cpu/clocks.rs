@@ -65,6 +65,7 @@ macro_rules! least {
     }};
 }
 
+/// The smaller of two; the second where one is no number.
 #[inline(always)]
 fn smaller(a: f64, b: f64) -> f64 {
     if a < b { a } else { b }

@@ -172,7 +172,7 @@ impl<T: Lane> Advance<'_, T> {
                 }
             }
         }
-        // A cancelled call leaves its fibres where they are: between two steps.
+        // A cancelled call leaves its fibres where they are: between two steps, with the new states where the last one has written them.
         self.take_new_states(lanes, rows);
         for l in 0..n {
             if let Some(fibre) = lanes.fibre[l] {

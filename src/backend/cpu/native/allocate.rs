@@ -2,7 +2,8 @@
 //!
 //! Inputs and constants are read where they stand. A value lives in a register from its computation to its last use, unless registers run
 //! out: then the one whose next use is furthest away makes room. If it is in memory already (an input, a constant, an output, a value that
-//! was stored before) nothing is written; an input that is taken up is put into its row when it is read first. A slot is free again when the step that reads it last is behind, never before.
+//! was stored before) nothing is written; an input that is taken up is put into its row when it is read first. A slot is free again when the
+//! step that reads it last is behind, never before.
 
 use std::collections::BTreeSet;
 

@@ -15,7 +15,7 @@ pub(super) struct Frame {
 
 /// What one pass has to do with the next.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::backend::cpu) enum Passes<'a> {
+pub(super) enum Passes<'a> {
     /// It takes some outputs up as inputs: outputs, by their number, each with the row of the input.
     TakingUp(&'a [[usize; 2]]),
     /// It follows at once.

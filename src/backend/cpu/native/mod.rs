@@ -25,8 +25,8 @@ use crate::program::Program;
 use super::CacheLine;
 use super::interpret::Simd;
 pub use census::Census;
-use frame::Frame;
-pub(super) use frame::{Passes, Walk};
+pub(super) use frame::Walk;
+use frame::{Frame, Passes};
 use primitive::Function;
 use set::Set;
 
