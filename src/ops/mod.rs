@@ -14,7 +14,7 @@ mod table;
 pub use lane::{Lane, Real, scaled_in_halves, shifter};
 pub(crate) use lane::{MEAN_EXP_NEAR, exp_double, exp_single, ln_double, ln_single, mean_exp_near};
 pub use table::{Algebra, Op, UnitRule, eval};
-pub(crate) use table::{arity_kind, match_op};
+pub(crate) use table::{BERNOULLI_NEAR, arity_kind, match_op};
 
 #[cfg(test)]
 mod tests;

@@ -160,6 +160,9 @@ fn fill(form: &str, args: &[&str]) -> String {
     text + rest
 }
 
+/// Below which size of its argument [`Op::Bernoulli`] is a series; elsewhere it is the quotient. Exact in single precision.
+pub(crate) const BERNOULLI_NEAR: f64 = 0.5;
+
 #[inline(always)]
 fn truth<L: Real>(condition: L::Truth) -> L {
     L::choose(condition, L::of(1.0), L::of(0.0))
@@ -296,7 +299,7 @@ ops! {
         };
         let near = u.fma(L::of(-0.5), even);
         // e = infinity must give 0, and does.
-        L::choose(u.abs().below(L::of(0.5)), near, u / (e - L::of(1.0)))
+        L::choose(u.abs().below(L::of(BERNOULLI_NEAR)), near, u / (e - L::of(1.0)))
     }, diff |g, v| [g.apply(Op::BernoulliSlope, &[u, v]), g.constant(0.0)] }
     /// The derivative of `b = u/(exp(u)-1)` by `u`: `b (1-b)/u - b`, and its series below |u| = 0.5.
     BernoulliSlope(u, b) { mmt None, units Internal, wgsl "bernoulli_slope({a}, {b})", eval |u: L, b: L| {

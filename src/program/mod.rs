@@ -12,6 +12,7 @@ mod map;
 mod order;
 mod recognise;
 mod share;
+mod sign;
 mod simplify;
 mod substitute;
 
@@ -22,6 +23,7 @@ pub use lower::{Input, LowerError, Rhs, initial_state, lower};
 pub(crate) use map::{Map, Places, Set};
 pub use order::{Program, bound_exponentials, fuse, program, program_in_order};
 pub use share::{share_divisions, share_exponentials};
+pub(crate) use sign::never_negative;
 pub(crate) use substitute::substitute;
 
 #[cfg(test)]

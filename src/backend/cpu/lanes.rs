@@ -73,6 +73,8 @@ pub struct Lanes<T> {
     pub(super) deciding: Vec<f64>,
     /// Whether a feature would note the open piece: as `deciding`.
     pub(super) noted: Vec<u64>,
+    /// Whether the last stretch that began with a lane could not take a step.
+    pub(super) looked_at: Vec<bool>,
     /// Value at the segment's start and rate per ms of every driven input: `[driven][lane]`.
     pub(super) ramp: Vec<(f64, f64)>,
     /// Values on the way to those that are computed once for a fibre.
@@ -98,6 +100,7 @@ impl<T: Lane> Lanes<T> {
             reached: vec![0.0; 2 * cpu.n_observables() * stride],
             deciding: vec![0.0; cpu.plan.features.len() * stride],
             noted: vec![0; cpu.plan.features.len() * stride],
+            looked_at: vec![false; stride],
             ramp: vec![(0.0, 0.0); cpu.plan.driven.len() * lanes],
             scratch: Vec::new(),
         }

@@ -11,6 +11,7 @@ mod course;
 mod engine;
 mod group;
 mod hoist;
+mod hope;
 mod interpret;
 mod kernel;
 mod lanes;
@@ -60,8 +61,8 @@ pub struct Cpu<T> {
     plan: LanePlan,
     /// With a fixed step: what tells of each lane whether it has to be looked at.
     watch: Option<Watch>,
-    /// Machine code for steps that are short beside the time constants of all gates; it says where they are not.
-    hopeful: Option<Arc<Native>>,
+    /// Machine code for most steps, which says where it will not do; what hopes for most comes first.
+    hopeful: Vec<Arc<Native>>,
     /// What is computed once for each fibre.
     hoist: Option<Hoist>,
     first_output: usize,
@@ -117,7 +118,9 @@ impl<T: Lane> Cpu<T> {
             .map_or(plan.step.inputs.len(), |w| w.n_inputs);
         let stays = |row: usize| plan.stays(row);
         let (hoist, rest) = Hoist::new(program, n_inputs, &stays).unzip();
-        let program = rest.as_ref().unwrap_or(program);
+        let watched = rest.as_ref().unwrap_or(program);
+        let asking = watch.as_ref().map(|watch| watch.asking(watched));
+        let program = asking.as_ref().unwrap_or(watched);
         let n_inputs = n_inputs + hoist.as_ref().map_or(0, Hoist::n_values);
         let native = match engine {
             Engine::Native(_) => match &watch {
@@ -127,13 +130,15 @@ impl<T: Lane> Cpu<T> {
             Engine::Interpreter(_) => None,
         };
         let hopeful = match (&native, &watch) {
-            (Some(native), Some(watch)) => watch.hopeful::<T>(program).and_then(|program| {
-                native.beside::<T>(&program, n_inputs, simd, &watch.walk(&plan))
-            }),
-            _ => None,
+            (Some(native), Some(watch)) => hope::hopeful::<T>(watch, watched)
+                .iter()
+                .filter_map(|p| native.beside::<T>(p, n_inputs, simd, &watch.walk(&plan)))
+                .map(Arc::new)
+                .collect(),
+            _ => Vec::new(),
         };
         Ok(Cpu {
-            hopeful: hopeful.map(Arc::new),
+            hopeful,
             runner: match native {
                 Some(native) => Runner::Native(simd, Arc::new(native)),
                 None => Runner::Interpreter(simd, Tape::new(program, n_inputs)),
@@ -198,8 +203,8 @@ impl<T: Lane> Cpu<T> {
         match &self.runner {
             Runner::Interpreter(..) => 0,
             Runner::Native(_, native) => {
-                let hopeful = self.hopeful.as_ref().map_or(0, |h| h.n_slots());
-                native.n_slots().max(hopeful)
+                let hopeful = self.hopeful.iter().map(|h| h.n_slots());
+                hopeful.fold(native.n_slots(), usize::max)
             }
         }
     }

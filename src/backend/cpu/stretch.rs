@@ -4,9 +4,10 @@
 //! when a lane has to be looked at (`watch`); until then its tile and a few others go on by themselves. Where the answer is not a clear no, the
 //! step is judged lane by lane like any other. So nothing depends on whether a step was part of a stretch.
 
+use std::sync::Arc;
+
 use crate::ops::Lane;
 
-use super::Runner;
 use super::clocks::{Clocks, SIDE_BY_SIDE};
 #[cfg(target_arch = "x86_64")]
 use super::interpret::Simd;
@@ -14,12 +15,15 @@ use super::lanes::{Advance, Lanes};
 use super::layout::Layout;
 use super::native::Native;
 use super::watch::{PER_FEATURE, Watch};
+use super::{CacheLine, Runner};
 
 /// Tiles that go on together where the code is long, so that its instructions are fetched once for all of them. Each has events of its own, at
 /// which all of them stop.
 const TILES: usize = 4;
-/// Steps that are taken with the whole program where the code for short steps is not enough, before that is tried again.
-const WHOLE: i64 = 32;
+/// Steps that are taken with another program where a hopeful one is not enough, before that is tried again; where that is in vain, twice as many.
+const WHILE: i64 = 32;
+/// So many at most: a spike passes through a potential in some hundred steps.
+const LONGEST_WHILE: i64 = 128;
 /// Steps of a stretch at most: the call may be cancelled in between.
 const LONGEST: i64 = 4096;
 
@@ -70,7 +74,9 @@ impl<T: Lane> Advance<'_, T> {
                 }
             }
             let taken = match &self.cpu.runner {
-                Runner::Native(_, native) => self.walk_natively(native, watch, lanes, tiles, most),
+                Runner::Native(_, native) => {
+                    self.walk_natively(native, watch, lanes, tiles, first, most)
+                }
                 Runner::Interpreter(..) => self.walk(watch, lanes, tiles, most),
             };
             if taken > 0 {
@@ -110,42 +116,40 @@ impl<T: Lane> Advance<'_, T> {
         }
     }
 
-    /// Walks with the code for short steps, and where that is not enough a while with the whole program. A step has the same bits in both.
+    /// Walks with the code that hopes for most, and where that is not enough a while with code that hopes for less. A step has the same bits in all.
     fn walk_natively(
         &self,
         native: &Native,
         watch: &Watch,
         lanes: &mut Lanes<T>,
         tiles: &mut [T],
+        first: usize,
         most: i64,
     ) -> i64 {
-        let Layout {
-            tile_lanes,
-            tile_values,
-            ..
-        } = lanes.layout;
-        let slots = &mut lanes.slots;
-        let mut walk = |by: &Native, tiles: &mut [T], most: i64| {
-            by.walk(tiles, slots, most.cast_unsigned()).cast_signed()
+        let (layout, slots) = (lanes.layout, &mut lanes.slots);
+        let is_quiet = |tiles: &[T]| {
+            let mut each = tiles.chunks_exact(layout.tile_values);
+            each.all(|tile| self.is_quiet(watch, tile, layout.tile_lanes))
         };
-        let Some(hopeful) = self.cpu.hopeful.as_ref().filter(|_| most > 0) else {
-            return walk(native, tiles, most);
+        if most == 0 {
+            return walk_with(&[], native, &is_quiet, slots, tiles, 0);
+        }
+        // Where a step had to be looked at, so have those behind it, and hoping is in vain.
+        let at_first = if lanes.looked_at[first] {
+            WHILE.min(most)
+        } else {
+            0
         };
         let mut taken = 0;
-        loop {
-            taken += walk(hopeful, tiles, most - taken);
-            let mut each = tiles.chunks_exact(tile_values);
-            if each.all(|tile| self.is_quiet(watch, tile, tile_lanes)) {
-                return taken;
-            }
-            // What it has computed last may be wrong: it is computed again.
-            let a_while = WHOLE.min(most - taken);
-            let more = walk(native, tiles, a_while);
-            taken += more;
-            if more < WHOLE {
-                return taken;
-            }
+        if at_first > 0 {
+            taken = walk_with(&[], native, &is_quiet, slots, tiles, at_first);
         }
+        if taken == at_first && taken < most {
+            let hopeful = &self.cpu.hopeful;
+            taken += walk_with(hopeful, native, &is_quiet, slots, tiles, most - taken);
+        }
+        lanes.looked_at[first] = taken == 0;
+        taken
     }
 
     /// Runs the program over tiles, and again with what it has computed, as long as nothing has to be looked at: what machine code does by itself.
@@ -290,6 +294,47 @@ impl<T: Lane> Advance<'_, T> {
             if lanes.fibre[l].is_some() {
                 lanes.clocks.pass(l, steps);
             }
+        }
+    }
+}
+
+/// Walks with the first of some programs, and for a while with the others where that is not enough; the last one needs no hope.
+fn walk_with<T: Lane>(
+    hopeful: &[Arc<Native>],
+    last: &Native,
+    is_quiet: &dyn Fn(&[T]) -> bool,
+    slots: &mut [CacheLine],
+    tiles: &mut [T],
+    most: i64,
+) -> i64 {
+    let Some((first, rest)) = hopeful.split_first() else {
+        return last.walk(tiles, slots, most.cast_unsigned()).cast_signed();
+    };
+    let (mut taken, mut a_while) = (0, WHILE);
+    loop {
+        let allowed = (most - taken).cast_unsigned();
+        let steps = first.walk(tiles, slots, allowed).cast_signed();
+        taken += steps;
+        if is_quiet(tiles) {
+            return taken;
+        }
+        // What it has computed last may be wrong: it is computed again.
+        a_while = if steps == 0 {
+            LONGEST_WHILE.min(2 * a_while)
+        } else {
+            WHILE
+        };
+        let more = walk_with(
+            rest,
+            last,
+            is_quiet,
+            slots,
+            tiles,
+            a_while.min(most - taken),
+        );
+        taken += more;
+        if more < a_while {
+            return taken;
         }
     }
 }

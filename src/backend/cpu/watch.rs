@@ -10,7 +10,7 @@
 use super::native::Walk;
 use crate::backend::lane_plan::LanePlan;
 use crate::feature::FeatureKind;
-use crate::ops::{Lane, MEAN_EXP_NEAR, Op, mean_exp_near};
+use crate::ops::{Lane, Op};
 use crate::program::{Node, Program, Value};
 use crate::scheme::{StepProgram, Summation};
 
@@ -32,16 +32,23 @@ pub(super) struct Watch {
     pub features: usize,
     /// Number of inputs, those of the step included.
     pub n_inputs: usize,
-    /// Output: 0 where the lane need not be looked at. Behind it, of every feature, the least distance that belongs to the end of the open piece.
+    /// Output of a program that asks: 0 where the lane need not be looked at. Behind it, of every feature, the least distance that belongs to the end
+    /// of the open piece.
     pub output: usize,
     n_features: usize,
+    /// Output: the error of a fixed step.
+    unsound: usize,
+    /// Input: the step, which is positive.
+    pub step_row: usize,
 }
 
 /// Inputs of a feature: see [`Watch::of_feature`].
 pub(super) const PER_FEATURE: usize = 4;
 
 impl Watch {
-    /// The program with the watch behind its own outputs; `None` where lanes have more to do than to take steps.
+    /// The program with what the watch is about behind its own outputs: for each feature a number that is negative where the lane has to be looked
+    /// at, then for each its least distance. [`Watch::asking`] makes one question of it, when what stays the same for a fibre has been taken out.
+    /// `None` where lanes have more to do than to take steps.
     pub fn new<T: Lane>(plan: &LanePlan) -> Option<(Self, Program)> {
         let spikes_only = plan
             .features
@@ -63,15 +70,14 @@ impl Watch {
             n_inputs: features + PER_FEATURE * plan.features.len(),
             output: step.program.outputs.len(),
             n_features: plan.features.len(),
+            unsound: step.error_output(),
+            step_row: plan.step_row,
         };
         let mut w = Writer(step.program.clone());
         let output = |w: &Writer, k: usize| w.0.outputs[k];
         let unsound = w.unsound::<T>(step);
-        w.0.outputs[step.error_output()] = unsound;
-        let active = w.input(watch.active);
-        // Sums of what is 0 or positive or no number.
-        let mut open = unsound;
-        let mut bounds = Vec::new();
+        w.0.outputs[watch.unsound] = unsound;
+        let (mut spares, mut bounds) = (Vec::new(), Vec::new());
         for (f, (spec, of)) in plan.features.iter().enumerate() {
             let own = watch.features + PER_FEATURE * f;
             let [side, side_threshold, reach, nearest] = [0, 1, 2, 3].map(|k| w.input(own + k));
@@ -88,65 +94,54 @@ impl Watch {
             let goes_on = w.apply(Op::Lt, &[zero, product]);
             let fixed = w.constant(threshold_margin(spec.threshold));
             let needed = w.apply(Op::Select, &[goes_on, fixed, nearest]);
-            let spare = w.apply(Op::Sub, &[least, needed]);
-            let asks = w.shortfall(spare);
-            open = w.apply(Op::Add, &[open, asks]);
+            spares.push(w.apply(Op::Sub, &[least, needed]));
             bounds.push(here);
         }
-        // What is no number is an active lane's 1.
-        let asks = w.smaller(open, active);
-        w.0.outputs.push(asks);
-        w.0.outputs.extend(bounds);
+        w.0.outputs.extend(spares.into_iter().chain(bounds));
         Some((watch, w.0.pruned()))
     }
 
-    /// The program with polynomials in the place of the gates' mean exponentials, which are that as long as a step is short beside the gates' time
-    /// constants; a lane in which one is not asks to be looked at, and the whole program has to be run then. `None` where there is no such
-    /// exponential.
-    pub fn hopeful<T: Lane>(&self, watched: &Program) -> Option<Program> {
-        let mut w = Writer(Program {
-            nodes: Vec::with_capacity(watched.nodes.len()),
-            outputs: Vec::new(),
-        });
-        let mut place: Vec<Value> = Vec::with_capacity(watched.nodes.len());
-        let mut sizes = Vec::new();
-        for &node in &watched.nodes {
-            let moved = match node {
-                Node::Apply(Op::MeanExp, [x, ..]) => {
-                    let x = place[x.index()];
-                    let unsigned = match w.0.nodes[x.index()] {
-                        Node::Apply(Op::Neg, [negated, ..]) => negated,
-                        _ => x,
-                    };
-                    sizes.push(w.apply(Op::Abs, &[unsigned]));
-                    w.horner(x, mean_exp_near::<T>())
-                }
-                Node::Apply(op, args) => {
-                    let args: Vec<Value> = args[..op.arity()]
-                        .iter()
-                        .map(|a| place[a.index()])
-                        .collect();
-                    w.apply(op, &args)
-                }
-                given => w.push(given),
-            };
-            place.push(moved);
+    /// The watched program, in which a lane asks to be looked at where one of the numbers is negative that were made for it.
+    pub fn asking(&self, watched: &Program) -> Program {
+        self.with_question(Writer(watched.clone()), None)
+    }
+
+    /// The same; a lane asks where `hope` is negative, too. That is a number as long as the states are.
+    pub(super) fn with_question(&self, mut w: Writer, hope: Option<Value>) -> Program {
+        let bounds = w.0.outputs.split_off(self.output + self.n_features);
+        let mut spares = w.0.outputs.split_off(self.output);
+        match (spares.first_mut(), hope) {
+            (Some(spare), Some(hope)) => *spare = w.smaller(hope, *spare),
+            (_, hope) => spares.extend(hope),
         }
-        let mut sizes = sizes.into_iter();
-        let mut largest = sizes.next()?;
-        for size in sizes {
-            let is_larger = w.apply(Op::Lt, &[largest, size]);
-            largest = w.apply(Op::Select, &[is_larger, size, largest]);
+        // A sum of what is 0 or positive or no number.
+        let mut open = w.0.outputs[self.unsound];
+        for spare in spares {
+            let asks = w.shortfall(spare);
+            open = w.apply(Op::Add, &[open, asks]);
         }
-        w.0.outputs = watched.outputs.iter().map(|o| place[o.index()]).collect();
-        // Where one is no number, a state is none, and the lane asks for that.
-        let limit = w.constant(MEAN_EXP_NEAR);
-        let spare = w.apply(Op::Sub, &[limit, largest]);
-        let asks = w.shortfall(spare);
-        let asks = w.apply(Op::Add, &[w.0.outputs[self.output], asks]);
+        // What is no number is an active lane's 1.
         let active = w.input(self.active);
-        w.0.outputs[self.output] = w.smaller(asks, active);
-        Some(w.0.pruned())
+        let asks = w.smaller(open, active);
+        w.0.outputs.push(asks);
+        w.0.outputs.extend(bounds);
+        w.0.pruned()
+    }
+
+    /// A watch of a program that is not an experiment's.
+    #[cfg(test)]
+    pub fn in_rows(step: usize, active: usize, n_outputs: usize, n_features: usize) -> Self {
+        Watch {
+            open: 0,
+            bounds: 0,
+            active,
+            features: 0,
+            n_inputs: 0,
+            output: n_outputs,
+            n_features,
+            unsound: n_outputs - 1,
+            step_row: step,
+        }
     }
 
     /// What one step hands to the next: states, what rounding has taken from them, value and rate of every observable, the least distances of the
@@ -196,30 +191,30 @@ fn threshold_margin(threshold: f64) -> f64 {
 }
 
 /// Adds nodes to a program.
-struct Writer(Program);
+pub(super) struct Writer(pub Program);
 
 impl Writer {
-    fn push(&mut self, node: Node) -> Value {
+    pub fn push(&mut self, node: Node) -> Value {
         self.0.nodes.push(node);
         Value(self.0.nodes.len() as u32 - 1)
     }
 
-    fn input(&mut self, row: usize) -> Value {
+    pub fn input(&mut self, row: usize) -> Value {
         self.push(Node::Input(row as u32))
     }
 
-    fn constant(&mut self, number: f64) -> Value {
+    pub fn constant(&mut self, number: f64) -> Value {
         self.push(Node::Constant(number.to_bits()))
     }
 
-    fn apply(&mut self, op: Op, args: &[Value]) -> Value {
+    pub fn apply(&mut self, op: Op, args: &[Value]) -> Value {
         let mut padded = [Value::NONE; 3];
         padded[..args.len()].copy_from_slice(args);
         self.push(Node::Apply(op, padded))
     }
 
     /// `c[0] + x (c[1] + x (c[2] + …))` by fused multiply-adds.
-    fn horner(&mut self, x: Value, coefficients: &[f64]) -> Value {
+    pub fn horner(&mut self, x: Value, coefficients: &[f64]) -> Value {
         let mut each = coefficients.iter().rev().map(|c| c.to_bits());
         let first = each.next().unwrap_or_default();
         let mut sum = self.push(Node::Constant(first));
@@ -269,8 +264,14 @@ impl Writer {
         self.apply(Op::Sub, &[size, spare])
     }
 
+    /// The larger of two; a NaN in the second is left out.
+    pub fn larger(&mut self, a: Value, b: Value) -> Value {
+        let is_above = self.apply(Op::Lt, &[a, b]);
+        self.apply(Op::Select, &[is_above, b, a])
+    }
+
     /// The smaller of two; a NaN in the second is kept.
-    fn smaller(&mut self, a: Value, b: Value) -> Value {
+    pub fn smaller(&mut self, a: Value, b: Value) -> Value {
         let is_below = self.apply(Op::Lt, &[a, b]);
         self.apply(Op::Select, &[is_below, a, b])
     }
