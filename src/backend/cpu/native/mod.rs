@@ -51,6 +51,8 @@ pub(super) struct Native {
     lane_bytes: usize,
     /// Where passes follow one another: rows of outputs and of the inputs that they become.
     carried: Vec<[u32; 2]>,
+    /// Rows of outputs that are numbers, written once when a walk is over.
+    fixed: Vec<(u32, f64)>,
     census: Census,
 }
 
@@ -122,6 +124,8 @@ impl Native {
             Passes::TakingUp(pairs) => block.take_up(pairs.iter().map(rows)),
             Passes::Walking(walk) => block.carried = walk.carried.iter().map(rows).collect(),
         }
+        let asks = passes.walk().map(|walk| n_inputs + walk.asks);
+        let fixed = asks.map_or_else(Vec::new, |asks| block.take_fixed_outputs(asks as u32));
         let n_primitives = block.list.len();
         let parts = if n_primitives <= small { 2 } else { 1 };
         let block = if parts == 1 {
@@ -154,7 +158,7 @@ impl Native {
             row: row_bytes,
             tile: row_bytes * n_rows,
             slots: n_slots * size_of::<CacheLine>(),
-            asks: passes.walk().map(|walk| n_inputs + walk.asks),
+            asks,
         };
         let bytes = match set {
             Set::Avx512 | Set::Avx2 => x86::assemble(&allocated, set, double, frame, &functions),
@@ -170,6 +174,7 @@ impl Native {
             numbers: pool(&allocated.numbers, set, double),
             n_slots,
             carried: block.carried,
+            fixed,
             n_rows,
             tile_lanes: lanes * parts as usize,
             lane_bytes: size_of::<T>(),
@@ -219,6 +224,16 @@ impl Native {
         for rows in rows.chunks_mut(tile * TOGETHER) {
             self.call(rows, slots, 0);
         }
+        self.write_fixed(rows);
+    }
+
+    /// Writes the outputs that are numbers.
+    fn write_fixed<T: Lane>(&self, rows: &mut [T]) {
+        for tile in rows.chunks_exact_mut(self.n_rows * self.tile_lanes) {
+            for &(row, number) in &self.fixed {
+                tile[row as usize * self.tile_lanes..][..self.tile_lanes].fill(T::of(number));
+            }
+        }
     }
 
     /// Runs the program over a few tiles, and again with what it has computed, as long as no lane asks to be looked at, `most` times more at most.
@@ -232,6 +247,7 @@ impl Native {
         assert!(rows.len().is_multiple_of(tile) && (1..=TOGETHER).contains(&(rows.len() / tile)));
         assert!(!self.carried.is_empty(), "code that walks");
         let taken = self.call(rows, slots, most);
+        self.write_fixed(rows);
         let far: &mut [T] = bytemuck::cast_slice_mut(&mut slots[self.n_slots * TOGETHER..]);
         for (rows, far) in rows.chunks_exact_mut(tile).zip(far.chunks_exact_mut(tile)) {
             for &[output, input] in &self.carried {

@@ -194,6 +194,21 @@ impl Block {
         }
     }
 
+    /// Outputs that are a number, taken out of the list: their rows and the number. Not those that the next pass reads, and not this row.
+    pub fn take_fixed_outputs(&mut self, but: u32) -> Vec<(u32, f64)> {
+        let mut fixed = Vec::new();
+        let mut outputs = std::mem::take(&mut self.outputs);
+        outputs.retain(|&(id, row, _)| match self.at(id).code {
+            Code::Constant(bits) if row != but && self.carried.iter().all(|c| c[0] != row) => {
+                fixed.push((row, self.number(bits)));
+                false
+            }
+            _ => true,
+        });
+        self.outputs = outputs;
+        fixed
+    }
+
     /// The sign bit.
     pub fn sign(&self) -> u64 {
         if self.double { 1 << 63 } else { 1 << 31 }
@@ -238,7 +253,13 @@ impl Block {
         let mut padded = [NONE; 4];
         padded[..args.len()].copy_from_slice(args);
         match code {
-            Code::Add | Code::Mul | Code::WordAdd => padded[..2].sort_unstable(),
+            Code::Add | Code::WordAdd => padded[..2].sort_unstable(),
+            Code::Mul => {
+                padded[..2].sort_unstable();
+                if let Some(opposite) = self.opposite_product(padded) {
+                    return self.negate(opposite);
+                }
+            }
             // The smaller of two limits holds for both: the inner result is at most it, or NaN.
             Code::Min => {
                 let inner = self.at(args[1]);
@@ -252,6 +273,19 @@ impl Block {
             _ => {}
         }
         self.share(code, padded)
+    }
+
+    /// A product by a constant that is there by the negative of that constant.
+    fn opposite_product(&self, args: [Id; 4]) -> Option<Id> {
+        let of_constant = |k: usize| match self.at(args[k]).code {
+            Code::Constant(bits) => Some((args[1 - k], bits)),
+            _ => None,
+        };
+        let (factor, bits) = of_constant(0).or_else(|| of_constant(1))?;
+        let at = |code: Code, args: [Id; 4]| self.known.get(&Primitive { code, args }).copied();
+        let negative = at(Code::Constant(bits ^ self.sign()), [NONE; 4])?;
+        let pair = [factor.min(negative), factor.max(negative), NONE, NONE];
+        at(Code::Mul, pair)
     }
 
     fn number(&self, bits: u64) -> f64 {
@@ -368,5 +402,35 @@ impl Block {
                 .extend(outputs.map(|&(id, row, _)| (place[id as usize], row, part)));
         }
         block
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn products_by_opposite_numbers_are_one_and_a_sign() {
+        for double in [false, true] {
+            let mut block = Block::new(double);
+            let bits = |x: f64| {
+                if double {
+                    x.to_bits()
+                } else {
+                    u64::from((x as f32).to_bits())
+                }
+            };
+            let [a, b] = [0, 1].map(|row| block.push(Code::Input { row, part: 0 }, &[]));
+            let [plus, minus] = [0.3, -0.3].map(|x| block.constant(bits(x)));
+            let product = block.push(Code::Mul, &[a, plus]);
+            let opposite = block.push(Code::Mul, &[minus, a]);
+            assert_eq!(block.negated(opposite), Some(product));
+            // As an argument of a fused product it is that one with another sign.
+            let fused = block.fma(opposite, b, a);
+            assert!(block.at(fused).args().contains(&product));
+            // Of another factor it is a product of its own.
+            let other = block.push(Code::Mul, &[b, minus]);
+            assert_eq!(block.negated(other), None);
+        }
     }
 }
