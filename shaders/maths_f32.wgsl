@@ -116,6 +116,21 @@ fn bounded_exp(x: Real) -> Real {
     return exp_series(r) * bitcast<Real>((bitcast<u32>(shifted) << 23u) + 0x3f800000u);
 }
 
+// 2^x, but x counts as 115 at most and as -115 at least. A NaN goes through. What is left of x beside the nearest whole number is exact.
+fn bounded_exp2(x: Real) -> Real {
+    let end = bitcast<Real>((bitcast<u32>(x) & 0x80000000u) | 0x42e60000u);
+    let y = select(x, end, abs(x) > 115.0);
+    let shifted = kept(y + ROUND);
+    let r = y - kept(shifted - ROUND);
+    var q = fma(r, 0.00015347992, 0.001339091);
+    q = fma(q, r, 0.009618461);
+    q = fma(q, r, 0.0555036);
+    q = fma(q, r, 0.24022648);
+    q = fma(q, r, 0.6931472);
+    q = fma(q, r, 1.0);
+    return q * bitcast<Real>((bitcast<u32>(shifted) << 23u) + 0x3f800000u);
+}
+
 // (exp(x) - 1)/x, which is 1 at 0; bounded as above. Where 2^n is 1 the series is that already.
 fn mean_exp(x: Real) -> Real {
     let end = bitcast<Real>((bitcast<u32>(x) & 0x80000000u) | 0x42a00000u);

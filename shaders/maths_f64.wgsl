@@ -114,6 +114,26 @@ fn bounded_exp(x: Real) -> Real {
     return exp_series(r) * bitcast<Real>((bitcast<u64>(shifted) << 52u) + 0x3ff0000000000000lu);
 }
 
+// 2^x, but x counts as 995 at most and as -995 at least. A NaN goes through. What is left of x beside the nearest whole number is exact.
+fn bounded_exp2(x: Real) -> Real {
+    let end = bitcast<Real>((bitcast<u64>(x) & 0x8000000000000000lu) | 0x408f180000000000lu);
+    let y = select(x, end, abs(x) > 995.0);
+    let shifted = kept(y + ROUND);
+    let r = y - kept(shifted - ROUND);
+    var q = fma(r, 4.4362962755652197e-10, 7.073597234231652e-9);
+    q = fma(q, r, 1.0178184831095999e-7);
+    q = fma(q, r, 1.3215436512960194e-6);
+    q = fma(q, r, 1.5252733546159432e-5);
+    q = fma(q, r, 0.00015403530454240674);
+    q = fma(q, r, 0.0013333558146687082);
+    q = fma(q, r, 0.009618129107596863);
+    q = fma(q, r, 0.05550410866482073);
+    q = fma(q, r, 0.24022650695910125);
+    q = fma(q, r, 0.69314718055994531);
+    q = fma(q, r, 1.0);
+    return q * bitcast<Real>((bitcast<u64>(shifted) << 52u) + 0x3ff0000000000000lu);
+}
+
 // (exp(x) - 1)/x, which is 1 at 0; bounded as above. Where 2^n is 1 the series is that already.
 fn mean_exp(x: Real) -> Real {
     let end = bitcast<Real>((bitcast<u64>(x) & 0x8000000000000000lu) | 0x4085900000000000lu);

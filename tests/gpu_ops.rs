@@ -229,6 +229,12 @@ fn probes(op: Op, precision: &Precision) -> Vec<Args> {
             one.extend(grid(-1.0, 1.0, 10_000));
             one.extend([end, -end]);
         }
+        Op::BoundedExp2 => {
+            let end = if single { 115.0 } else { 995.0 };
+            one.extend(grid(-1.1 * end, 1.1 * end, 60_000));
+            one.extend(grid(-1.0, 1.0, 10_000));
+            one.extend([end, -end]);
+        }
         Op::Log | Op::Log10 => {
             let (least, most) = precision.exponents;
             one.extend(grid(f64::from(least), f64::from(most), 30_000).map(f64::exp2));
@@ -376,6 +382,9 @@ fn exact(op: Op, precision: &Precision, [a, b, c]: Args) -> f64 {
         Op::Exp => a.exp(),
         Op::BoundedExp if a.is_nan() => a,
         Op::BoundedExp => a.clamp(-end, end).exp(),
+        Op::BoundedExp2 if a.is_nan() => a,
+        Op::BoundedExp2 if precision.bytes == 4 => a.clamp(-115.0, 115.0).exp2(),
+        Op::BoundedExp2 => a.clamp(-995.0, 995.0).exp2(),
         Op::MeanExp if a == 0.0 => 1.0,
         Op::MeanExp => a.clamp(-end, end).exp_m1() / a,
         Op::Log => a.ln(),
@@ -417,6 +426,10 @@ fn allowed(op: Op) -> (f64, &'static str) {
         Op::Quotient => (0.0, "the division is put right by its remainder"),
         Op::Remainder => (1.0, "a product in two words, taken away in four roundings"),
         Op::Exp | Op::BoundedExp => (1.5, "series 0.6, the sum of reduction and series 0.5"),
+        Op::BoundedExp2 => (
+            1.5,
+            "series 0.1, its last two sums 0.5 and 0.3, which count up to twice below 1",
+        ),
         Op::MeanExp => (
             6.0,
             "the exponential 1.5, seen up to 1.5 times larger, and a division 2.5",

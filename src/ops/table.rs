@@ -2,7 +2,7 @@
 //! (`shaders/maths_*.wgsl`), for a row whose WGSL calls one that is not there yet.
 
 use super::Real;
-use super::lane::{bounded_exp, horner, mean_exp};
+use super::lane::{bounded_exp, bounded_exp2, horner, mean_exp};
 
 /// How the unit of a result follows from the units of the arguments. An argument without a unit fits anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -232,6 +232,10 @@ ops! {
     /// compiler makes it, after derivatives are taken. The slope of a Boltzmann curve `1/(1 + exp(u))` is `-exp(u)/(1 + exp(u))²`, which far
     /// out would be infinity over infinity; values of 5e34 and 2e-35 are as good as infinity and 0 for it, and no model's own.
     BoundedExp(a) { mmt None, units Internal, wgsl "bounded_exp({a})", eval |x: L| bounded_exp(x), diff |_g, v| [v] }
+    /// `2^a`, but neither infinite nor 0: `a` counts as 115 at most and -115 at least in single, as 995 and -995 in double precision. Only the
+    /// compiler makes it, for exponentials whose argument is a sum of known multiples: the logarithm of 2 goes into these.
+    BoundedExp2(a) { mmt None, units Internal, wgsl "bounded_exp2({a})", eval |x: L| bounded_exp2(x), diff |g, v| [{
+        let ln2 = g.constant(std::f64::consts::LN_2); g.mul(v, ln2) }] }
     /// The mean of the exponential between 0 and `a`: `(exp(a) - 1)/a`, which is 1 at `a = 0` and smooth. What a gate moves by in a step, over
     /// the step and its rate. `a` is bounded as above; only the compiler makes it.
     MeanExp(a) { mmt None, units Internal, wgsl "mean_exp({a})", eval |x: L| mean_exp(x), diff |g, v| [{

@@ -288,6 +288,32 @@ fn the_bounded_exponential_is_the_exponential_between_its_bounds_and_finite_beyo
     assert!(eval(Op::BoundedExp, f64::NAN, 0.0, 0.0).is_nan());
 }
 
+#[test]
+fn the_power_of_two_is_one_between_its_bounds_and_finite_beyond() {
+    for i in -115_000..=115_000 {
+        let x = f64::from(i) * 1e-3 + 1e-7;
+        let narrow = x.clamp(-115.0, 115.0) as f32;
+        let found: f32 = eval(Op::BoundedExp2, narrow, 0.0, 0.0);
+        assert!(ulps32(found, f64::from(narrow).exp2()) <= 1.0, "{narrow}");
+        let found: f64 = eval(Op::BoundedExp2, 8.6 * x, 0.0, 0.0);
+        assert!(ulps64(found, (8.6 * x).exp2()) <= 1.0, "{x}");
+    }
+    // Whole exponents are exact, and so is what lies between two numbers of the reduction.
+    for k in -115..=115 {
+        let x = k as f32;
+        assert_eq!(eval::<f32>(Op::BoundedExp2, x, 0.0, 0.0), x.exp2());
+        let half = f64::from(x) + 0.5;
+        let found: f64 = eval(Op::BoundedExp2, half, 0.0, 0.0);
+        assert!(ulps64(found, half.exp2()) <= 1.0, "{half}");
+    }
+    for (x, held) in [(1e3, 115.0), (f32::INFINITY, 115.0), (-116.0, -115.0)] {
+        let at = |x| eval::<f32>(Op::BoundedExp2, x, 0.0, 0.0);
+        assert_eq!(at(x), at(held));
+    }
+    assert!(eval(Op::BoundedExp2, f32::NAN, 0.0, 0.0).is_nan());
+    assert!(eval(Op::BoundedExp2, f64::NAN, 0.0, 0.0).is_nan());
+}
+
 /// `u/(exp(u)-1)`, accurate everywhere.
 fn bernoulli(u: f64) -> f64 {
     if u == 0.0 { 1.0 } else { u / u.exp_m1() }

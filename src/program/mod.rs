@@ -22,8 +22,8 @@ pub use hoist::{Hoisted, hoist};
 pub use lower::{Input, LowerError, Rhs, initial_state, lower};
 pub(crate) use map::{Map, Places, Set};
 pub use order::{Program, bound_exponentials, fuse, program, program_in_order};
-pub use share::{share_divisions, share_exponentials};
-pub(crate) use sign::never_negative;
+pub use share::{share_divisions, share_exponentials, write_out_sums};
+pub(crate) use sign::signs;
 pub(crate) use substitute::substitute;
 
 #[cfg(test)]

@@ -18,6 +18,8 @@ use super::{Graph, Map, Node, Value};
 const FURTHEST: f64 = 7.0;
 /// Within this slopes are equal: some units in the last place of double precision.
 const ALIKE: f64 = 1e-15;
+/// Terms of a sum that is written once more, with other numbers.
+const LONGEST: usize = 2;
 /// Powers that are made by squares.
 const POWERS: [f64; 4] = [1.0, 2.0, 4.0, 8.0];
 
@@ -56,17 +58,26 @@ impl Argument {
 
     /// The argument whose `power`th power of the exponential is this one's.
     fn root(&self, graph: &mut Graph, power: f64) -> (Value, Argument) {
-        let root = Argument {
-            terms: self.terms.iter().map(|(&v, c)| (v, c / power)).collect(),
-            constant: self.constant / power,
-        };
-        let mut sum = graph.constant(root.constant);
-        for (&v, &c) in &root.terms {
+        let root = self.times(1.0 / power);
+        (root.written(graph), root)
+    }
+
+    fn times(&self, factor: f64) -> Argument {
+        Argument {
+            terms: self.terms.iter().map(|(&v, c)| (v, c * factor)).collect(),
+            constant: self.constant * factor,
+        }
+    }
+
+    /// The sum as arithmetic.
+    fn written(&self, graph: &mut Graph) -> Value {
+        let mut sum = graph.constant(self.constant);
+        for (&v, &c) in &self.terms {
             let c = graph.constant(c);
             let term = graph.mul(v, c);
             sum = graph.add(term, sum);
         }
-        (sum, root)
+        sum
     }
 }
 
@@ -85,6 +96,36 @@ pub fn share_exponentials(graph: &mut Graph, roots: &[Value]) -> Vec<Value> {
     rebuilt(graph, needed, roots, |graph, op, args| match op {
         Op::Exp => Some(share(graph, args[0], &all, &mut known)),
         _ => None,
+    })
+}
+
+/// The same values, where arguments that are sums of known multiples are written as such: `(V - V0)/k`, however a model spells it, is one fused
+/// product and sum. Of an exponential the numbers take the factor `1/ln 2` up, which would be a product and two more of its reduction: it becomes a
+/// power of 2, bounded as by [`super::bound_exponentials`].
+///
+/// An argument of an exponential that is one term, and nothing added to it, stays: there the factor would be one more rounding.
+pub fn write_out_sums(graph: &mut Graph, roots: &[Value]) -> Vec<Value> {
+    let needed = needed(graph, roots);
+    rebuilt(graph, needed, roots, |graph, op, args| {
+        if !matches!(op, Op::Exp | Op::Bernoulli) {
+            return None;
+        }
+        let argument = Argument::of(graph, args[0]);
+        if argument.terms.is_empty() || argument.terms.len() > LONGEST {
+            return None;
+        }
+        let is_plain = argument.constant == 0.0 && argument.terms.values().all(|c| c.abs() == 1.0);
+        match op {
+            Op::Exp if !is_plain => {
+                let argument = argument.times(std::f64::consts::LOG2_E).written(graph);
+                Some(graph.apply(Op::BoundedExp2, &[argument]))
+            }
+            Op::Bernoulli if argument.terms.len() == 1 => {
+                let argument = argument.written(graph);
+                Some(graph.apply(Op::Bernoulli, &[argument, args[1]]))
+            }
+            _ => None,
+        }
     })
 }
 
@@ -201,7 +242,23 @@ fn needed(graph: &Graph, roots: &[Value]) -> Vec<Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::program::{Style, program};
+    use crate::program::{Program, Style, program};
+
+    /// The outputs of a program whose inputs are all `x`.
+    fn values(program: &Program, x: f64) -> Vec<f64> {
+        let mut values: Vec<f64> = Vec::new();
+        for node in &program.nodes {
+            values.push(match *node {
+                Node::Constant(bits) => f64::from_bits(bits),
+                Node::Input(_) => x,
+                Node::Apply(op, args) => {
+                    let at = |k: usize| values.get(args[k].index()).copied().unwrap_or(0.0);
+                    crate::ops::eval(op, at(0), at(1), at(2))
+                }
+            });
+        }
+        program.outputs.iter().map(|o| values[o.index()]).collect()
+    }
 
     /// `exp(slope x + offset)` for each, and how many exponentials are left of them; with the results at `x`.
     fn shared(exponents: &[(f64, f64)], x: f64) -> (usize, Vec<f64>) {
@@ -220,19 +277,7 @@ mod tests {
         let program = program(&graph, &roots);
         let is_exp = |node: &&Node| matches!(node, Node::Apply(Op::Exp, _));
         let left = program.nodes.iter().filter(is_exp).count();
-        let mut values: Vec<f64> = Vec::new();
-        for node in &program.nodes {
-            values.push(match *node {
-                Node::Constant(bits) => f64::from_bits(bits),
-                Node::Input(_) => x,
-                Node::Apply(op, args) => {
-                    let at = |k: usize| values.get(args[k].index()).copied().unwrap_or(0.0);
-                    crate::ops::eval(op, at(0), at(1), at(2))
-                }
-            });
-        }
-        let outputs = program.outputs.iter().map(|o| values[o.index()]).collect();
-        (left, outputs)
+        (left, values(&program, x))
     }
 
     #[test]
@@ -268,6 +313,39 @@ mod tests {
         // The second is three times the first, the third is further than 7 from both; the last is 16 times the first.
         let exponents = [(0.1, 0.0), (0.3, 0.0), (0.1, 7.5), (1.6, 0.0)];
         assert_eq!(shared(&exponents, 1.0).0, 4);
+    }
+
+    #[test]
+    fn sums_are_written_out_and_exponentials_of_them_are_powers_of_two() {
+        // `0.1 ((x + 75) - 10)` is one product and one sum, for the exponential with 1/ln 2 in its numbers.
+        let mut graph = Graph::new(Style::Simplified);
+        let (x, slope) = (graph.input(0), graph.constant(0.1));
+        let [far, near] = [75.0, -10.0].map(|c| graph.constant(c));
+        let sum = graph.add(x, far);
+        let sum = graph.add(sum, near);
+        let u = graph.mul(sum, slope);
+        let exponential = graph.apply(Op::Exp, &[u]);
+        let smooth = graph.apply(Op::Bernoulli, &[u, exponential]);
+        let plain = graph.apply(Op::Exp, &[x]);
+        let roots = write_out_sums(&mut graph, &[smooth, exponential, plain]);
+        let program = program(&graph, &roots);
+        let count = |op: Op| {
+            let is_op = |node: &&Node| matches!(node, Node::Apply(o, _) if *o == op);
+            program.nodes.iter().filter(is_op).count()
+        };
+        let counts = [Op::Add, Op::Mul, Op::BoundedExp2, Op::Bernoulli, Op::Exp].map(count);
+        assert_eq!(counts, [2, 2, 1, 1, 1]);
+        for x in [-80.0, -66.0, -65.0, -12.0, 30.0] {
+            let [smooth, exponential, plain] = values(&program, x)[..] else {
+                panic!("three outputs");
+            };
+            let u: f64 = 0.1 * (x + 65.0);
+            let of_u = if u == 0.0 { 1.0 } else { u / u.exp_m1() };
+            // Some roundings of numbers up to 14.
+            assert!((smooth - of_u).abs() <= 1e-14 * of_u.max(1.0), "{x}");
+            assert!((exponential - u.exp()).abs() <= 2e-14 * u.exp(), "{x}");
+            assert_eq!(plain, crate::ops::eval(Op::Exp, x, 0.0, 0.0));
+        }
     }
 
     #[test]

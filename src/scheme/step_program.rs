@@ -4,7 +4,7 @@ use crate::model::{Model, VariableId};
 use crate::ops::{Algebra, Op};
 use crate::program::{
     Graph, Input, LowerError, Map, Program, Rhs, Style, Tangents, Value, bound_exponentials, fuse,
-    lower, program_in_order, share_divisions, share_exponentials, substitute,
+    lower, program_in_order, share_divisions, share_exponentials, substitute, write_out_sums,
 };
 
 use super::rosenbrock::Table;
@@ -376,6 +376,11 @@ fn assemble(
     let n_outputs = outputs.len();
     outputs.extend(first);
     let outputs = share_exponentials(&mut rhs.graph, &outputs);
+    // In an adaptive step, most of which is linear algebra, that is no gain.
+    let outputs = match request.scheme.control() {
+        Control::Fixed => write_out_sums(&mut rhs.graph, &outputs),
+        Control::Adaptive { .. } => outputs,
+    };
     let mut outputs = share_divisions(&mut rhs.graph, &outputs);
     let first = outputs.split_off(n_outputs);
     let program = StepProgram {

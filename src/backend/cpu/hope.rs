@@ -7,7 +7,7 @@
 
 use super::watch::{Watch, Writer};
 use crate::ops::{BERNOULLI_NEAR, Lane, MEAN_EXP_NEAR, Op, mean_exp_near};
-use crate::program::{Node, Program, Value, never_negative};
+use crate::program::{Node, Program, Value, signs};
 
 /// What a program relies on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,33 +37,18 @@ fn hoping<T: Lane>(watch: &Watch, watched: &Program, hope: Hope) -> Program {
         nodes: Vec::with_capacity(watched.nodes.len()),
         outputs: Vec::new(),
     });
-    let is_unsigned = never_negative(watched, |row| row == watch.step_row);
+    let signs = signs(watched, |row| (row == watch.step_row).then_some(false));
     let mut place: Vec<Value> = Vec::with_capacity(watched.nodes.len());
-    // The largest size of an argument that has to be small, the smallest of one that has to be large.
-    let (mut largest, mut least): (Option<Value>, Option<Value>) = (None, None);
+    let mut bounds = Bounds::default();
     for &node in &watched.nodes {
-        // The size of a value that is there; where it is the negative of what has no sign, that.
-        let size = |w: &mut Writer, x: Value| {
-            let unsigned = match watched.nodes[x.index()] {
-                Node::Apply(Op::Neg, [negated, ..]) => negated,
-                _ => x,
-            };
-            let moved = place[unsigned.index()];
-            if is_unsigned[unsigned.index()] {
-                moved
-            } else {
-                w.apply(Op::Abs, &[moved])
-            }
-        };
         let moved = match node {
             Node::Apply(Op::MeanExp, [x, ..]) => {
-                let size = size(&mut w, x);
-                largest = Some(largest.map_or(size, |l| w.larger(l, size)));
+                bounds.keep_small(&mut w, (watched, &signs, &place), x);
                 w.horner(place[x.index()], mean_exp_near::<T>())
             }
             Node::Apply(Op::Bernoulli, [u, e, _]) if hope == Hope::ShortAndFar => {
-                let size = size(&mut w, u);
-                least = Some(least.map_or(size, |l| w.smaller(size, l)));
+                let size = w.apply(Op::Abs, &[place[u.index()]]);
+                bounds.least = Some(bounds.least.map_or(size, |l| w.smaller(size, l)));
                 let one = w.constant(1.0);
                 let below = w.apply(Op::Sub, &[place[e.index()], one]);
                 w.apply(Op::Div, &[place[u.index()], below])
@@ -77,20 +62,55 @@ fn hoping<T: Lane>(watch: &Watch, watched: &Program, hope: Hope) -> Program {
         place.push(moved);
     }
     w.0.outputs = watched.outputs.iter().map(|o| place[o.index()]).collect();
-    // An argument that is no number makes none of a state, and the lane asks for that.
-    let short = largest.map(|largest| {
-        let limit = w.constant(MEAN_EXP_NEAR);
-        w.apply(Op::Sub, &[limit, largest])
-    });
-    let far = least.map(|least| {
-        let limit = w.constant(BERNOULLI_NEAR);
-        w.apply(Op::Sub, &[least, limit])
-    });
-    let spare = match (short, far) {
-        (Some(short), Some(far)) => Some(w.smaller(far, short)),
-        (short, far) => short.or(far),
-    };
+    let spare = bounds.spare(&mut w);
     watch.with_question(w, spare)
+}
+
+/// What is known of the arguments so far. One that is no number is left out: it makes none of a state, and the lane asks for that.
+#[derive(Default)]
+struct Bounds {
+    /// Of those that have to be small: the largest, and the lowest of those below 0.
+    largest: Option<Value>,
+    lowest: Option<Value>,
+    /// The smallest size of those that have to be large.
+    least: Option<Value>,
+}
+
+impl Bounds {
+    /// Takes an argument in that has to be small; where its sign is known it is compared as it is.
+    fn keep_small(
+        &mut self,
+        w: &mut Writer,
+        (watched, signs, place): (&Program, &[Option<bool>], &[Value]),
+        x: Value,
+    ) {
+        // A sign more or less is no matter.
+        let x = match watched.nodes[x.index()] {
+            Node::Apply(Op::Neg, [negated, ..]) => negated,
+            _ => x,
+        };
+        let moved = place[x.index()];
+        if signs[x.index()] == Some(true) {
+            self.lowest = Some(self.lowest.map_or(moved, |l| w.smaller(moved, l)));
+            return;
+        }
+        let size = match signs[x.index()] {
+            Some(_) => moved,
+            None => w.apply(Op::Abs, &[moved]),
+        };
+        self.largest = Some(self.largest.map_or(size, |l| w.larger(l, size)));
+    }
+
+    /// A number that is negative where one of them is not as it has to be.
+    fn spare(self, w: &mut Writer) -> Option<Value> {
+        let limit = w.constant(MEAN_EXP_NEAR);
+        let below = self.largest.map(|x| w.apply(Op::Sub, &[limit, x]));
+        let above = self.lowest.map(|x| w.apply(Op::Add, &[limit, x]));
+        let limit = w.constant(BERNOULLI_NEAR);
+        let far = self.least.map(|x| w.apply(Op::Sub, &[x, limit]));
+        let all = [below, above, far].into_iter().flatten();
+        all.reduce(|a, b| w.smaller(b, a))
+    }
 }
 
 #[cfg(test)]

@@ -263,10 +263,22 @@ fn is_costly(op: Op) -> bool {
 
 /// Those of them that are done a vector at a time.
 fn is_vectorised(op: Op) -> bool {
-    use Op::{Bernoulli, BernoulliSlope, BoundedExp, Div, Exp, Log, Log10, MeanExp, Recip, Sqrt};
+    use Op::{
+        Bernoulli, BernoulliSlope, BoundedExp, BoundedExp2, Div, Exp, Log, Log10, MeanExp, Recip,
+        Sqrt,
+    };
     matches!(
         op,
-        Exp | BoundedExp | MeanExp | Log | Log10 | Div | Recip | Sqrt | Bernoulli | BernoulliSlope
+        Exp | BoundedExp
+            | BoundedExp2
+            | MeanExp
+            | Log
+            | Log10
+            | Div
+            | Recip
+            | Sqrt
+            | Bernoulli
+            | BernoulliSlope
     )
 }
 

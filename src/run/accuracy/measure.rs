@@ -465,6 +465,7 @@ fn count(nodes: &[Node]) -> (usize, usize) {
             op,
             Op::Exp
                 | Op::BoundedExp
+                | Op::BoundedExp2
                 | Op::Log
                 | Op::Log10
                 | Op::Pow
