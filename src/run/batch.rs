@@ -572,7 +572,8 @@ impl Batch {
         cancel: &AtomicBool,
     ) -> Result<RunReport, RunError> {
         let started = Instant::now();
-        let cpu = Cpu::<T>::new(&self.experiment, &self.stepping(), Simd::best())?;
+        let fibres = self.n_fibres.div_ceil(rayon::current_num_threads());
+        let cpu = Cpu::<T>::for_fibres(&self.experiment, &self.stepping(), Simd::best(), fibres)?;
         let setup_s = started.elapsed().as_secs_f64();
         self.judged(out, (started, setup_s), cancel, &mut |job, out| {
             Ok(drive(&cpu, &self.experiment, job, out, progress, cancel)?)

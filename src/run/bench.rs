@@ -171,7 +171,8 @@ fn lanes<T: Lane>(model: &Model, case: &Case) -> Result<Measure, RunError> {
     let model = Arc::new(model.clone());
     let stepping = stepping(&model, case)?;
     let experiment = experiment(&model, case);
-    let cpu = Cpu::<T>::new(&experiment, &stepping, Simd::best())?;
+    let fibres = case.fibres.div_ceil(rayon::current_num_threads());
+    let cpu = Cpu::<T>::for_fibres(&experiment, &stepping, Simd::best(), fibres)?;
     let setup_s = started.elapsed().as_secs_f64();
     let done = drive(
         &cpu,

@@ -147,7 +147,7 @@ fn follow<T: Lane>(
     parameters: &[f64],
     cancelled: &dyn Fn() -> bool,
 ) -> Result<Option<Before>, BuildError> {
-    let cpu = Cpu::<T>::new(experiment, stepping, Simd::best())?;
+    let cpu = Cpu::<T>::for_fibres(experiment, stepping, Simd::best(), 1)?;
     // Fewer lanes than a vector has would serve as well; the bits are the same.
     let mut lanes = Lanes::new(&cpu, 16);
     // Moves on by so many iterations at most, and says how many there were.

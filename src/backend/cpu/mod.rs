@@ -70,7 +70,7 @@ pub struct Cpu<T> {
 }
 
 impl<T: Lane> Cpu<T> {
-    /// Compiles an experiment.
+    /// Compiles an experiment with many fibres.
     ///
     /// # Errors
     /// If the scheme cannot be built for the model.
@@ -82,12 +82,28 @@ impl<T: Lane> Cpu<T> {
         stepping: &Stepping,
         engine: impl Into<Engine>,
     ) -> Result<Self, BuildError> {
+        Self::for_fibres(experiment, stepping, engine, usize::MAX)
+    }
+
+    /// The same for so many fibres on each thread: few of them are not made to wait for lanes that nobody needs.
+    ///
+    /// # Errors
+    /// If the scheme cannot be built for the model.
+    ///
+    /// # Panics
+    /// If the machine does not have the instruction set asked for.
+    pub fn for_fibres(
+        experiment: &Experiment,
+        stepping: &Stepping,
+        engine: impl Into<Engine>,
+        fibres: usize,
+    ) -> Result<Self, BuildError> {
         let summation = if T::PRECISION == "f32" {
             Summation::Compensated
         } else {
             Summation::Plain
         };
-        Self::with_summation(experiment, stepping, engine, summation)
+        Self::compile(experiment, stepping, (engine.into(), fibres), summation)
     }
 
     /// The same with another form of the sums than the precision asks for: to measure what the forms are worth.
@@ -103,7 +119,15 @@ impl<T: Lane> Cpu<T> {
         engine: impl Into<Engine>,
         summation: Summation,
     ) -> Result<Self, BuildError> {
-        let engine = engine.into();
+        Self::compile(experiment, stepping, (engine.into(), usize::MAX), summation)
+    }
+
+    fn compile(
+        experiment: &Experiment,
+        stepping: &Stepping,
+        (engine, fibres): (Engine, usize),
+        summation: Summation,
+    ) -> Result<Self, BuildError> {
         let simd = engine.simd();
         assert!(
             Simd::available().contains(&simd),
@@ -124,8 +148,10 @@ impl<T: Lane> Cpu<T> {
         let n_inputs = n_inputs + hoist.as_ref().map_or(0, Hoist::n_values);
         let native = match engine {
             Engine::Native(_) => match &watch {
-                Some(watch) => Native::walking::<T>(program, n_inputs, simd, &watch.walk(&plan)),
-                None => Native::new::<T>(program, n_inputs, simd, &plan.new_states()),
+                Some(watch) => {
+                    Native::walking::<T>(program, n_inputs, (simd, fibres), &watch.walk(&plan))
+                }
+                None => Native::new::<T>(program, n_inputs, (simd, fibres), &plan.new_states()),
             },
             Engine::Interpreter(_) => None,
         };

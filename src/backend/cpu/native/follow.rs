@@ -8,10 +8,10 @@ use super::allocate::{
     Allocated, CALL_SLOTS, Form, Operand, Place, Register, Rules, Step, allocate, input, output,
 };
 use super::primitive::{Block, Code, Id};
+use super::record;
 use super::schedule::{Choice, schedule};
 use super::set::Set;
 use super::tests::random_program;
-use super::{SMALL, record};
 
 /// What is where.
 struct Machine<'a> {
@@ -184,7 +184,7 @@ fn every_step_reads_the_values_that_the_block_says() {
                 1 => block.take_up(handed_on),
                 _ => {}
             }
-            let parts = if block.list.len() <= SMALL { 2 } else { 1 };
+            let parts = set.side_by_side(block.list.len());
             let block = block.repeated(parts);
             // Few registers: values are stored and read again all the time.
             for n_registers in [5, 7, set.rules().n_registers] {
@@ -193,7 +193,7 @@ fn every_step_reads_the_values_that_the_block_says() {
                         &block,
                         Choice {
                             window,
-                            ..set.choice()
+                            ..set.choice(parts)
                         },
                     );
                     let rules = Rules {

@@ -30,14 +30,18 @@ use frame::{Frame, Passes};
 use primitive::Function;
 use set::Set;
 
-/// Steps of a piece of code: some 10 KiB, which the nearest cache of instructions holds beside what is around it.
-const PIECE: usize = 1200;
 /// Tiles for which a piece is run before the next one is, so that its instructions are fetched once for all of them.
 const TOGETHER: usize = 8;
 /// Bytes of code that stay in the nearest cache of instructions from one pass to the next.
 const SHORT: usize = 16 << 10;
-/// Programs of so many primitives at most are computed for two vectors side by side: their chains alone do not fill a core.
-const SMALL: usize = 1000;
+
+/// How many vectors a tile has.
+#[derive(Clone, Copy, Debug)]
+enum Vectors {
+    /// As many as suit the program, or fewer where so many lanes fill fewer.
+    For(usize),
+    These(u32),
+}
 
 /// A program as machine code.
 #[derive(Debug)]
@@ -60,29 +64,32 @@ impl Native {
     /// Compiles a program: inputs are rows, output `k` is row `n_inputs + k`. `None` where it cannot be.
     ///
     /// A pass takes some outputs of the one before up as inputs: `taken_up` are their numbers, each with the row of the input. It reads the input
-    /// where the output stands, and leaves it in the input's row.
+    /// where the output stands, and leaves it in the input's row. `lanes` are as many as are computed together at most.
     pub fn new<T: Lane>(
         program: &Program,
         n_inputs: usize,
-        simd: Simd,
+        (simd, lanes): (Simd, usize),
         taken_up: &[[usize; 2]],
     ) -> Option<Self> {
-        Self::in_tiles::<T>(program, n_inputs, simd, SMALL, Passes::TakingUp(taken_up))
+        let passes = Passes::TakingUp(taken_up);
+        Self::in_tiles::<T>(program, n_inputs, simd, Vectors::For(lanes), passes)
     }
 
     /// The same in tiles of one vector, however small the program, where no pass knows of another.
     pub fn one_vector<T: Lane>(program: &Program, n_inputs: usize, simd: Simd) -> Option<Self> {
-        Self::in_tiles::<T>(program, n_inputs, simd, 0, Passes::TakingUp(&[]))
+        let passes = Passes::TakingUp(&[]);
+        Self::in_tiles::<T>(program, n_inputs, simd, Vectors::These(1), passes)
     }
 
     /// The same for [`Native::walk`], where nothing is taken up.
     pub fn walking<T: Lane>(
         program: &Program,
         n_inputs: usize,
-        simd: Simd,
+        (simd, lanes): (Simd, usize),
         walk: &Walk,
     ) -> Option<Self> {
-        Self::in_tiles::<T>(program, n_inputs, simd, SMALL, Passes::Walking(walk))
+        let passes = Passes::Walking(walk);
+        Self::in_tiles::<T>(program, n_inputs, simd, Vectors::For(lanes), passes)
     }
 
     /// Another program with as many inputs and outputs, for the same tiles.
@@ -93,22 +100,17 @@ impl Native {
         simd: Simd,
         walk: &Walk,
     ) -> Option<Self> {
-        let small = if self.census.vectors > 1 {
-            usize::MAX
-        } else {
-            0
-        };
+        let vectors = Vectors::These(self.census.vectors as u32);
         let passes = Passes::Walking(walk);
-        let other = Self::in_tiles::<T>(program, n_inputs, simd, small, passes)?;
+        let other = Self::in_tiles::<T>(program, n_inputs, simd, vectors, passes)?;
         (other.n_rows == self.n_rows).then_some(other)
     }
 
-    /// Programs of at most `small` primitives have tiles of two vectors.
     fn in_tiles<T: Lane>(
         program: &Program,
         n_inputs: usize,
         simd: Simd,
-        small: usize,
+        vectors: Vectors,
         passes: Passes<'_>,
     ) -> Option<Self> {
         let set = match simd {
@@ -126,18 +128,20 @@ impl Native {
         }
         let asks = passes.walk().map(|walk| n_inputs + walk.asks);
         let fixed = asks.map_or_else(Vec::new, |asks| block.take_fixed_outputs(asks as u32));
-        let n_primitives = block.list.len();
-        let parts = if n_primitives <= small { 2 } else { 1 };
+        let lanes = set.vector_bytes() / size_of::<T>();
+        let parts = match vectors {
+            Vectors::For(wanted) => filled(set.side_by_side(block.list.len()), lanes, wanted),
+            Vectors::These(parts) => parts,
+        };
         let block = if parts == 1 {
             block
         } else {
             block.repeated(parts)
         };
-        let order = schedule::schedule(&block, set.choice());
-        let allocated = allocate::allocate(&block, &order, set.rules(), PIECE);
+        let order = schedule::schedule(&block, set.choice(parts));
+        let allocated = allocate::allocate(&block, &order, set.rules(), set.piece());
         let n_rows = n_inputs + program.outputs.len();
         let row_bytes = set.vector_bytes() * parts as usize;
-        let lanes = set.vector_bytes() / size_of::<T>();
         let functions: Vec<[u64; 2]> = block
             .functions
             .iter()
@@ -285,6 +289,18 @@ impl Native {
             )
         }
     }
+}
+
+/// How many vectors of so many lanes a tile is to have: `most`, or a half or a quarter of it where else too much were computed for lanes that nobody
+/// asked for. A lane costs some 1.2 times as much in tiles of two vectors as in those of four, 1.4 times as much again in those of one.
+fn filled(most: u32, lanes: usize, wanted: usize) -> u32 {
+    let wanted = wanted.min(1 << 20);
+    let computed = |vectors: u32| wanted.div_ceil(lanes * vectors as usize) * vectors as usize;
+    let mut vectors = most;
+    while vectors > 1 && 4 * computed(vectors / 2) <= 3 * computed(vectors) {
+        vectors /= 2;
+    }
+    vectors
 }
 
 /// The numbers as the instruction set reads them.

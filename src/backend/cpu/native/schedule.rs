@@ -10,9 +10,6 @@ use std::collections::BinaryHeap;
 
 use super::primitive::{Block, Id};
 
-/// What the core can begin in a cycle.
-const WIDTH: u32 = 2;
-
 /// What a cycle of waiting is worth beside a cycle of the way to the end. This and [`Choice::register`] were found by trial, with models of processors
 /// (`benches/README.md`): half or twice of either costs some per cent, of time or of instructions.
 const WAIT: i64 = 300;
@@ -22,6 +19,8 @@ const WAIT: i64 = 300;
 pub(super) struct Choice {
     /// Primitives of the given order.
     pub window: usize,
+    /// What the imagined core can begin in a cycle.
+    pub width: u32,
     /// What a register that becomes free is worth beside a cycle of the way to the end.
     pub register: i64,
 }
@@ -32,7 +31,7 @@ pub(super) fn schedule(block: &Block, choice: Choice) -> Vec<Id> {
     let order: Vec<Id> = (0..block.list.len() as Id)
         .filter(|&i| needed[i as usize] && !block.list[i as usize].code.is_given())
         .collect();
-    let mut front = Front::new(block, &order, choice.register);
+    let mut front = Front::new(block, &order, choice);
     let mut placed = Vec::with_capacity(order.len());
     let mut rest = order.iter().copied();
     while placed.len() < order.len() {
@@ -74,8 +73,7 @@ struct Front<'a> {
     /// What speaks for each, but for the time that it waits: cycles from its start to the end of the longest chain behind it, and the registers that
     /// it frees.
     gain: Vec<i64>,
-    /// What a register is worth.
-    register: i64,
+    choice: Choice,
     /// Those of the window whose arguments are all placed: the ones that wait for them.
     soon: Vec<Id>,
     /// The ones that do not, with what speaks for them; where that has changed, once more.
@@ -86,7 +84,7 @@ struct Front<'a> {
 }
 
 impl<'a> Front<'a> {
-    fn new(block: &'a Block, order: &[Id], register: i64) -> Self {
+    fn new(block: &'a Block, order: &[Id], choice: Choice) -> Self {
         let n = block.list.len();
         let users = Users::new(block, order);
         let mut waits = vec![0; n];
@@ -108,7 +106,7 @@ impl<'a> Front<'a> {
             .collect();
         for &(left, last) in &left {
             if left == 1 {
-                gain[last as usize] += register;
+                gain[last as usize] += choice.register;
             }
         }
         Front {
@@ -120,7 +118,7 @@ impl<'a> Front<'a> {
             ready_at: vec![0; n],
             left,
             gain,
-            register,
+            choice,
             soon: Vec::new(),
             now: BinaryHeap::new(),
             cycle: 0,
@@ -192,7 +190,7 @@ impl<'a> Front<'a> {
             if *left == 1 {
                 let last = *last;
                 let gain = &mut self.gain[last as usize];
-                *gain += self.register;
+                *gain += self.choice.register;
                 if self.state[last as usize] == State::Now {
                     self.now.push((*gain, Reverse(last)));
                 }
@@ -208,7 +206,7 @@ impl<'a> Front<'a> {
             }
         }
         self.begun += 1;
-        if self.begun == WIDTH {
+        if self.begun == self.choice.width {
             (self.cycle, self.begun) = (self.cycle + 1, 0);
         }
     }
@@ -293,7 +291,7 @@ mod tests {
             for set in [Set::Avx2, Set::Avx512] {
                 let block = record(&program, n_inputs, k % 2 == 0, set.scales());
                 let mut is_placed = vec![false; block.list.len()];
-                for i in schedule(&block, set.choice()) {
+                for i in schedule(&block, set.choice(1)) {
                     assert!(distinct(&block, i).all(|a| is_placed[a as usize]));
                     assert!(!std::mem::replace(&mut is_placed[i as usize], true));
                 }
@@ -303,7 +301,7 @@ mod tests {
                 }
                 let in_turn = Choice {
                     window: 1,
-                    ..set.choice()
+                    ..set.choice(1)
                 };
                 assert!(schedule(&block, in_turn).is_sorted());
             }
@@ -338,14 +336,14 @@ mod tests {
         let spills = |register| {
             let choice = Choice {
                 register,
-                ..Set::Avx2.choice()
+                ..Set::Avx2.choice(1)
             };
             let order = schedule(&block, choice);
             let steps = allocate(&block, &order, Set::Avx2.rules(), usize::MAX).steps;
             let is_spill = |s: &&Step| matches!(s, Step::Store(Place::Slot(_), _));
             steps.iter().filter(is_spill).count()
         };
-        let (by_the_way, by_registers) = (spills(0), spills(Set::Avx2.choice().register));
+        let (by_the_way, by_registers) = (spills(0), spills(Set::Avx2.choice(1).register));
         assert!(by_the_way > 20, "{by_the_way}");
         assert_eq!(by_registers, 0);
     }

@@ -3,6 +3,10 @@
 use super::allocate::Rules;
 use super::schedule::Choice;
 
+/// Primitives of a program that is computed for two vectors side by side at most, and for four: the walking code of a small model has 300 to 400.
+const SMALL: usize = 1000;
+const SHORT: usize = 500;
+
 /// The instruction set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Set {
@@ -46,17 +50,37 @@ impl Set {
         }
     }
 
-    /// How primitives are ordered: with few registers, those first that free one.
-    pub fn choice(self) -> Choice {
+    /// How many vectors are computed side by side in a program of so many primitives: the chains of one that is short do not fill a core. Found
+    /// by trial (`benches/README.md`); of NEON nothing was measured.
+    pub fn side_by_side(self, n_primitives: usize) -> u32 {
+        match (self, n_primitives) {
+            (Set::Avx512, 0..=SHORT) => 4,
+            (_, 0..=SMALL) => 2,
+            _ => 1,
+        }
+    }
+
+    /// How the primitives of so many vectors are ordered: with few registers for what is computed, those first that free one. Found by trial.
+    pub fn choice(self, vectors: u32) -> Choice {
+        let [window, width, register] = match (self, vectors) {
+            (Set::Avx512, 1) => [128, 2, 700],
+            (Set::Avx512, 3..) => [400, 4, 400],
+            (Set::Avx512 | Set::Neon, _) => [400, 2, 400],
+            (Set::Avx2, _) => [128, 2, 1000],
+        };
+        Choice {
+            window,
+            width: width as u32,
+            register: register as i64,
+        }
+    }
+
+    /// Steps of a piece of code, which the nearest cache of instructions holds beside what is around it: some 10 KiB, or, where most values stay in
+    /// registers and every border costs more of them, 27 KiB.
+    pub fn piece(self) -> usize {
         match self {
-            Set::Avx512 | Set::Neon => Choice {
-                window: 400,
-                register: 400,
-            },
-            Set::Avx2 => Choice {
-                window: 128,
-                register: 1000,
-            },
+            Set::Avx512 => 3200,
+            Set::Avx2 | Set::Neon => 1200,
         }
     }
 

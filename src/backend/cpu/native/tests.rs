@@ -25,7 +25,8 @@ pub(in crate::backend::cpu) fn by_the_bodies<T: Lane>(program: &Program, inputs:
 /// Compares every output of every lane, for lanes with these inputs: `inputs[lane][row]`.
 fn agrees<T: Lane>(program: &Program, inputs: &[Vec<T>], simd: Simd, what: &str) {
     let n_inputs = inputs[0].len();
-    let native = Native::new::<T>(program, n_inputs, simd, &[]).expect("code can be made here");
+    let native = Native::new::<T>(program, n_inputs, (simd, usize::MAX), &[])
+        .expect("code can be made here");
     let tile = native.tile_lanes();
     let n_tiles = inputs.len().div_ceil(tile);
     let place =
@@ -334,9 +335,14 @@ fn walker(random: &mut SmallRng, double: bool) -> (Program, usize, Walk) {
     (program, n_own + 2, walk)
 }
 
-fn walks_like_passes_one_by_one<T: Lane>(random: &mut SmallRng, simd: Simd, n_tiles: usize) {
+fn walks_like_passes_one_by_one<T: Lane>(
+    random: &mut SmallRng,
+    (simd, lanes): (Simd, usize),
+    n_tiles: usize,
+) {
     let (program, n_inputs, walk) = walker(random, T::PRECISION == "f64");
-    let native = Native::walking::<T>(&program, n_inputs, simd, &walk).expect("code can be made");
+    let native =
+        Native::walking::<T>(&program, n_inputs, (simd, lanes), &walk).expect("code can be made");
     let tile = native.tile_lanes();
     let place =
         |lane: usize, row: usize| (lane / tile * native.n_rows() + row) * tile + lane % tile;
@@ -392,17 +398,22 @@ fn walks_like_passes_one_by_one<T: Lane>(random: &mut SmallRng, simd: Simd, n_ti
 fn code_that_walks_takes_the_passes_that_one_would_take_by_hand() {
     let mut random = SmallRng::seed_from_u64(11);
     for k in 0..300 {
+        // Tiles of one vector, of two, of four where the set has them.
+        let lanes = [1, 20, usize::MAX][k % 3];
         for simd in sets() {
-            walks_like_passes_one_by_one::<f32>(&mut random, simd, 1 + k % TOGETHER);
-            walks_like_passes_one_by_one::<f64>(&mut random, simd, 1 + k % TOGETHER);
+            walks_like_passes_one_by_one::<f32>(&mut random, (simd, lanes), 1 + k % TOGETHER);
+            walks_like_passes_one_by_one::<f64>(&mut random, (simd, lanes), 1 + k % TOGETHER);
         }
     }
 }
 
-fn takes_up_what_the_pass_before_has_left<T: Lane>(random: &mut SmallRng, simd: Simd) {
+fn takes_up_what_the_pass_before_has_left<T: Lane>(
+    random: &mut SmallRng,
+    (simd, lanes): (Simd, usize),
+) {
     let (program, n_inputs, walk) = walker(random, T::PRECISION == "f64");
-    let native =
-        Native::new::<T>(&program, n_inputs, simd, &walk.carried).expect("code can be made");
+    let native = Native::new::<T>(&program, n_inputs, (simd, lanes), &walk.carried)
+        .expect("code can be made");
     let tile = native.tile_lanes();
     let n_tiles = TOGETHER + 1;
     let place =
@@ -441,10 +452,26 @@ fn takes_up_what_the_pass_before_has_left<T: Lane>(random: &mut SmallRng, simd: 
 #[test]
 fn a_pass_takes_up_what_the_one_before_has_left_and_keeps_it_beside() {
     let mut random = SmallRng::seed_from_u64(12);
-    for _ in 0..300 {
+    for k in 0..300 {
+        let lanes = [1, 20, usize::MAX][k % 3];
         for simd in sets() {
-            takes_up_what_the_pass_before_has_left::<f32>(&mut random, simd);
-            takes_up_what_the_pass_before_has_left::<f64>(&mut random, simd);
+            takes_up_what_the_pass_before_has_left::<f32>(&mut random, (simd, lanes));
+            takes_up_what_the_pass_before_has_left::<f64>(&mut random, (simd, lanes));
         }
+    }
+}
+
+#[test]
+fn few_lanes_do_not_fill_large_tiles() {
+    for (wanted, vectors) in [
+        (1, 1),
+        (16, 1),
+        (17, 2),
+        (33, 4),
+        (80, 2),
+        (100, 4),
+        (usize::MAX, 4),
+    ] {
+        assert_eq!(filled(4, 16, wanted), vectors, "{wanted} lanes");
     }
 }
