@@ -14,6 +14,7 @@ mod recognise;
 mod share;
 mod sign;
 mod simplify;
+mod step_first;
 mod substitute;
 
 pub use differentiate::{Tangents, depends_on};
@@ -24,6 +25,7 @@ pub(crate) use map::{Map, Places, Set};
 pub use order::{Program, bound_exponentials, fuse, program, program_in_order};
 pub use share::{share_divisions, share_exponentials, write_out_sums};
 pub(crate) use sign::signs;
+pub use step_first::step_first;
 pub(crate) use substitute::substitute;
 
 #[cfg(test)]

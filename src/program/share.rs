@@ -153,7 +153,7 @@ pub fn share_divisions(graph: &mut Graph, roots: &[Value]) -> Vec<Value> {
 }
 
 /// The roots after `other` has had its way with each operation that is needed, its arguments being new already.
-fn rebuilt(
+pub(super) fn rebuilt(
     graph: &mut Graph,
     needed: Vec<Value>,
     roots: &[Value],
@@ -227,7 +227,7 @@ fn raise(graph: &mut Graph, value: Value, power: f64) -> Value {
 }
 
 /// What the roots need, in the order in which it was written.
-fn needed(graph: &Graph, roots: &[Value]) -> Vec<Value> {
+pub(super) fn needed(graph: &Graph, roots: &[Value]) -> Vec<Value> {
     let mut seen = vec![false; graph.nodes().len()];
     let mut open = roots.to_vec();
     while let Some(v) = open.pop() {

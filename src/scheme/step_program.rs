@@ -4,7 +4,8 @@ use crate::model::{Model, VariableId};
 use crate::ops::{Algebra, Op};
 use crate::program::{
     Graph, Input, LowerError, Map, Program, Rhs, Style, Tangents, Value, bound_exponentials, fuse,
-    lower, program_in_order, share_divisions, share_exponentials, substitute, write_out_sums,
+    lower, program_in_order, share_divisions, share_exponentials, step_first, substitute,
+    write_out_sums,
 };
 
 use super::rosenbrock::Table;
@@ -382,6 +383,9 @@ fn assemble(
         Control::Adaptive { .. } => outputs,
     };
     let mut outputs = share_divisions(&mut rhs.graph, &outputs);
+    if request.scheme.control() == Control::Fixed {
+        outputs = step_first(&mut rhs.graph, step, &outputs);
+    }
     let first = outputs.split_off(n_outputs);
     let program = StepProgram {
         scheme: request.scheme,

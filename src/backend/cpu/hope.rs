@@ -2,7 +2,8 @@
 //!
 //! A gate moves by a mean exponential, which is a polynomial as long as the step is short beside the gate's time constant. A rate that is 0/0 at one
 //! potential is a series near it and a quotient elsewhere, and a fibre is there for a moment of each spike. The whole program computes both forms
-//! and chooses. A hopeful one computes the likely form, with the same bits; a lane in which it is the wrong one asks to be looked at, and the step
+//! and chooses. Its step is an input, since the last one before an edge is shorter; but for these it is one number, which others can be multiplied with
+//! once and for all. A hopeful program computes the likely form, with the same bits; a lane in which it is the wrong one asks to be looked at, and the step
 //! is computed again by a program that hopes for less.
 
 use super::watch::{Watch, Writer};
@@ -57,6 +58,7 @@ fn hoping<T: Lane>(watch: &Watch, watched: &Program, hope: Hope) -> Program {
                 let args: Vec<Value> = node.args().iter().map(|a| place[a.index()]).collect();
                 w.apply(op, &args)
             }
+            Node::Input(row) if row as usize == watch.step_row => w.constant(watch.full_step),
             given => w.push(given),
         };
         place.push(moved);
@@ -129,8 +131,8 @@ mod tests {
     const OUTPUTS: usize = 2;
 
     /// A gate with a rate that is 0/0 at one potential, watched with or without a feature.
-    fn gate(n_features: usize) -> (Watch, Program) {
-        let watch = Watch::in_rows(STEP, ACTIVE, OUTPUTS, n_features);
+    fn gate<T: Lane>(n_features: usize) -> (Watch, Program) {
+        let watch = Watch::in_rows((STEP, T::of(0.02).f64()), ACTIVE, OUTPUTS, n_features);
         let mut w = Writer(Program {
             nodes: Vec::new(),
             outputs: Vec::new(),
@@ -157,7 +159,7 @@ mod tests {
     fn hopes_hold_or_ask<T: Lane>() {
         let mut random = SmallRng::seed_from_u64(9);
         for n_features in [0, 1] {
-            let (watch, watched) = gate(n_features);
+            let (watch, watched) = gate::<T>(n_features);
             let whole = watch.asking(&watched);
             let all = hopeful::<T>(&watch, &watched);
             assert_eq!(all.len(), 2);
@@ -210,7 +212,7 @@ mod tests {
 
     #[test]
     fn a_lane_without_a_fibre_does_not_ask() {
-        let (watch, watched) = gate(1);
+        let (watch, watched) = gate::<f32>(1);
         for program in hopeful::<f32>(&watch, &watched) {
             let mut inputs = [0.02, 0.0, 1.0, 6.0, -1.0];
             assert_eq!(by_the_bodies(&program, &inputs)[OUTPUTS], 0.0);

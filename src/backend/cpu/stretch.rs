@@ -126,14 +126,21 @@ impl<T: Lane> Advance<'_, T> {
         first: usize,
         most: i64,
     ) -> i64 {
-        let (layout, slots) = (lanes.layout, &mut lanes.slots);
+        let layout = lanes.layout;
         let is_quiet = |tiles: &[T]| {
             let mut each = tiles.chunks_exact(layout.tile_values);
             each.all(|tile| self.is_quiet(watch, tile, layout.tile_lanes))
         };
-        if most == 0 {
-            return walk_with(&[], native, &is_quiet, slots, tiles, 0);
+        let width = tiles.len() / layout.tile_values * layout.tile_lanes;
+        let full_step = self.cpu.plan.first_step as f64;
+        let is_full = |l: usize| {
+            let holds = lanes.fibre.get(l).is_some_and(Option::is_some);
+            !holds || lanes.clocks.tried[l] == full_step
+        };
+        if most == 0 || !(first..first + width).all(is_full) {
+            return walk_with(&[], native, &is_quiet, &mut lanes.slots, tiles, most);
         }
+        let slots = &mut lanes.slots;
         // Where a step had to be looked at, so have those behind it, and hoping is in vain.
         let at_first = if lanes.looked_at[first] {
             WHILE.min(most)

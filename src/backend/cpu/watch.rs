@@ -40,6 +40,8 @@ pub(super) struct Watch {
     unsound: usize,
     /// Input: the step, which is positive.
     pub step_row: usize,
+    /// The step that all take but those before an edge, in the unit of the model's time and the precision of the lanes.
+    pub full_step: f64,
 }
 
 /// Inputs of a feature: see [`Watch::of_feature`].
@@ -72,6 +74,7 @@ impl Watch {
             n_features: plan.features.len(),
             unsound: step.error_output(),
             step_row: plan.step_row,
+            full_step: T::of(plan.first_step as f64 / plan.ticks_per_time).f64(),
         };
         let mut w = Writer(step.program.clone());
         let output = |w: &Writer, k: usize| w.0.outputs[k];
@@ -130,7 +133,12 @@ impl Watch {
 
     /// A watch of a program that is not an experiment's.
     #[cfg(test)]
-    pub fn in_rows(step: usize, active: usize, n_outputs: usize, n_features: usize) -> Self {
+    pub fn in_rows(
+        (step, full_step): (usize, f64),
+        active: usize,
+        n_outputs: usize,
+        n_features: usize,
+    ) -> Self {
         Watch {
             open: 0,
             bounds: 0,
@@ -141,6 +149,7 @@ impl Watch {
             n_features,
             unsound: n_outputs - 1,
             step_row: step,
+            full_step,
         }
     }
 

@@ -256,6 +256,11 @@ impl Block {
             Code::Add | Code::WordAdd => padded[..2].sort_unstable(),
             Code::Mul => {
                 padded[..2].sort_unstable();
+                if let [Code::Constant(a), Code::Constant(b)] =
+                    [0, 1].map(|k| self.at(padded[k]).code)
+                {
+                    return self.constant(self.product(a, b));
+                }
                 if let Some(opposite) = self.opposite_product(padded) {
                     return self.negate(opposite);
                 }
@@ -286,6 +291,15 @@ impl Block {
         let negative = at(Code::Constant(bits ^ self.sign()), [NONE; 4])?;
         let pair = [factor.min(negative), factor.max(negative), NONE, NONE];
         at(Code::Mul, pair)
+    }
+
+    /// The bits of the product of two numbers, rounded as the processor does.
+    fn product(&self, a: u64, b: u64) -> u64 {
+        if self.double {
+            (f64::from_bits(a) * f64::from_bits(b)).to_bits()
+        } else {
+            u64::from((f32::from_bits(a as u32) * f32::from_bits(b as u32)).to_bits())
+        }
     }
 
     fn number(&self, bits: u64) -> f64 {
