@@ -1,5 +1,5 @@
-//! The axons with what their gates need computed from the potential, once for each set of vector instructions: nine exponentials and six
-//! divisions a step; for AVX-512 also what five exponentials and refined reciprocals make of it.
+//! The axons with what their gates need computed from the potential: nine exponentials and six divisions a step. Written once for all sets of vector
+//! instructions.
 
 use std::arch::x86_64::*;
 

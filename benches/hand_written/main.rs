@@ -1,10 +1,10 @@
 //! How the machine code that the engine makes compares with programs written by hand for one model: Hodgkin and Huxley 1952 in single precision,
 //! Rush and Larsen's scheme with 0.01 ms. One computes the gates, one looks them up. See `benches/README.md`.
 //!
-//! The hand-written program is as good as it is because it is nothing else: no protocol, no spikes, no compensated sums, no check of what comes
-//! out; states stay in registers over many steps, and two vectors are computed side by side. It has nine exponentials and six divisions a
-//! step, and polynomials of the same quality. Both run in turn; where Linux tells, the time is the processor's, so that others on the machine
-//! disturb little.
+//! The hand-written programs are as good as they are because they are nothing else: no protocol, no spikes, no compensated sums, no check of what
+//! comes out; states stay in registers over many steps, and as many vectors are computed side by side as suit the instructions best (two of AVX2,
+//! three of AVX-512: 2, 3 and 4 were tried). They have nine exponentials and six divisions a step, and polynomials of the same quality. All run in
+//! turn; where Linux tells, the time is the processor's, so that others on the machine disturb little.
 
 use std::hint::black_box;
 use std::time::Instant;
@@ -80,26 +80,28 @@ fn main() {
     }
     let lookup = tables::Tables::new(0.1, STEP_MS);
     let step = STEP_MS as f32;
-    // SAFETY, of all: the instructions are found, those of AVX2 above, those of AVX-512 here.
     let mut by_hand: Vec<(&str, ByHand)> = vec![
         (
             "by hand, AVX2",
-            Box::new(move |axons, n, current| unsafe {
-                computed::avx2::run(axons, n, step, current)
+            Box::new(move |axons, n, current| {
+                // SAFETY: the instructions were found above.
+                unsafe { computed::avx2::run(axons, n, step, current) }
             }),
         ),
         (
             "by hand, tables of 0.1 mV",
-            Box::new(move |axons, n, current| unsafe {
-                tables::run(axons, &lookup, n, step, current)
+            Box::new(move |axons, n, current| {
+                // SAFETY: the instructions were found above.
+                unsafe { tables::run(axons, &lookup, n, step, current) }
             }),
         ),
     ];
     if is_x86_feature_detected!("avx512f") {
         by_hand.push((
             "by hand, AVX-512",
-            Box::new(move |axons, n, current| unsafe {
-                computed::avx512::run(axons, n, step, current)
+            Box::new(move |axons, n, current| {
+                // SAFETY: the instructions have just been found.
+                unsafe { computed::avx512::run(axons, n, step, current) }
             }),
         ));
     }
