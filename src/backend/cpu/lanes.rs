@@ -191,12 +191,21 @@ impl<T: Lane> Advance<'_, T> {
         match self.cpu.engine().simd() {
             // SAFETY: `Simd` values other than the baseline are made by `available` alone, after the features were found.
             #[cfg(target_arch = "x86_64")]
-            Simd::Avx512 | Simd::Avx2 => unsafe { self.inputs_avx2(lanes, rows) },
+            Simd::Avx512 => unsafe { self.inputs_avx512(lanes, rows) },
+            // SAFETY: as above.
+            #[cfg(target_arch = "x86_64")]
+            Simd::Avx2 => unsafe { self.inputs_avx2(lanes, rows) },
             _ => self.inputs_here(lanes, rows),
         }
         if self.cpu.plan.has_ramps {
             self.ramps(lanes, rows);
         }
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl,avx2,fma")]
+    fn inputs_avx512(&self, lanes: &mut Lanes<T>, rows: &mut [T]) {
+        self.inputs_here(lanes, rows);
     }
 
     #[cfg(target_arch = "x86_64")]
@@ -241,9 +250,18 @@ impl<T: Lane> Advance<'_, T> {
         match self.cpu.engine().simd() {
             // SAFETY: `Simd` values other than the baseline are made by `available` alone, after the features were found.
             #[cfg(target_arch = "x86_64")]
-            Simd::Avx512 | Simd::Avx2 => unsafe { self.look_avx2(lanes, rows) },
+            Simd::Avx512 => unsafe { self.look_avx512(lanes, rows) },
+            // SAFETY: as above.
+            #[cfg(target_arch = "x86_64")]
+            Simd::Avx2 => unsafe { self.look_avx2(lanes, rows) },
             _ => self.look_here(lanes, rows),
         }
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl,avx2,fma")]
+    fn look_avx512(&mut self, lanes: &mut Lanes<T>, rows: &mut [T]) {
+        self.look_here(lanes, rows);
     }
 
     #[cfg(target_arch = "x86_64")]

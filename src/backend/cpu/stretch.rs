@@ -34,9 +34,18 @@ impl<T: Lane> Advance<'_, T> {
         match self.cpu.engine().simd() {
             // SAFETY: `Simd` values other than the baseline are made by `available` alone, after the features were found.
             #[cfg(target_arch = "x86_64")]
-            Simd::Avx512 | Simd::Avx2 => unsafe { self.run_stretch_avx2(lanes, rows) },
+            Simd::Avx512 => unsafe { self.run_stretch_avx512(lanes, rows) },
+            // SAFETY: as above.
+            #[cfg(target_arch = "x86_64")]
+            Simd::Avx2 => unsafe { self.run_stretch_avx2(lanes, rows) },
             _ => self.run_stretch_here(lanes, rows),
         }
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl,avx2,fma")]
+    fn run_stretch_avx512(&self, lanes: &mut Lanes<T>, rows: &mut [T]) {
+        self.run_stretch_here(lanes, rows);
     }
 
     #[cfg(target_arch = "x86_64")]
