@@ -9,7 +9,8 @@ use crate::feature::FeatureKind;
 use crate::study::Agreement as Limits;
 
 use super::difference::Difference;
-use super::driver::{Done, events};
+use super::driver::Done;
+use super::events::events;
 use super::judge::Asked;
 use super::reference::OneRun;
 use super::sink::{Agreement, FeatureDifference, Rerun, SpikeEvent};

@@ -9,13 +9,14 @@ use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
 
+use crate::backend::Experiment;
 use crate::backend::cpu::{Clock, Cpu, Group, Lanes, Samples};
-use crate::backend::{Experiment, Spike};
 use crate::ops::Lane;
 
 use super::checkpoint::{Cursor, does_not_fit};
+use super::events::events;
 use super::lanes_state::{self, Found, Position, Shape};
-use super::sink::{self, FibreStatus, PartRecord, Sink, SinkError, SpikeEvent};
+use super::sink::{self, FibreStatus, PartRecord, Sink, SinkError};
 
 /// What is to be run, beside the experiment.
 #[derive(Clone, Debug)]
@@ -380,38 +381,6 @@ fn hand_over<T: Lane>(
         out.write_rows(variable, first_row, sink::Samples::of(&rows))?;
     }
     Ok(())
-}
-
-/// The spikes of a slab in order of fibre and time, with features numbered among those that give events.
-pub(super) fn events<'a>(
-    experiment: &Experiment,
-    spikes: impl Iterator<Item = &'a [Spike]>,
-) -> Vec<SpikeEvent> {
-    let mut number = Vec::new();
-    let mut n = 0u8;
-    for f in &experiment.features {
-        number.push(n);
-        n += u8::from(f.kind == crate::feature::FeatureKind::Spikes);
-    }
-    let mut events: Vec<SpikeEvent> = spikes
-        .flatten()
-        .map(|s| SpikeEvent {
-            time_ms: s.time_ms,
-            fibre: s.fibre,
-            feature: number[s.feature],
-        })
-        .collect();
-    in_order(&mut events);
-    events
-}
-
-/// The order in which events of a slab are handed over: by fibre, feature and time.
-pub(super) fn in_order(events: &mut [SpikeEvent]) {
-    events.sort_by(|a, b| {
-        (a.fibre, a.feature)
-            .cmp(&(b.fibre, b.feature))
-            .then(a.time_ms.total_cmp(&b.time_ms))
-    });
 }
 
 fn finish<T: Lane>(experiment: &Experiment, groups: &[Group<T>], done: &mut Done) {

@@ -13,7 +13,8 @@ use crate::ops::Lane;
 
 use super::checkpoint::does_not_fit;
 use super::device_state::{self, Begun, Standstill};
-use super::driver::{AT_THE_END, Done, Job, Progress, events, place_traces, within_group};
+use super::driver::{AT_THE_END, Done, Job, Progress, place_traces, within_group};
+use super::events::events;
 use super::lanes_state::Shape;
 use super::sink::{FibreStatus, PartRecord, Samples, Sink, SinkError, SpikeEvent};
 

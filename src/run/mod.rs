@@ -14,6 +14,7 @@ mod device_state;
 pub mod difference;
 mod driver;
 mod error;
+mod events;
 mod gpu;
 mod judge;
 mod judged;

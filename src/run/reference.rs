@@ -10,7 +10,8 @@ use crate::backend::{Experiment, Spike};
 use crate::feature::{Gathered, Piece};
 
 use super::checkpoint::{Cursor, Sheet, does_not_fit};
-use super::driver::{Done, Job, Progress, events, place_traces};
+use super::driver::{Done, Job, Progress, place_traces};
+use super::events::events;
 use super::sink::{FibreStatus, PartRecord, Samples, Sink, SinkError};
 
 /// What the reference gives of one fibre.

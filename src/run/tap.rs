@@ -9,7 +9,7 @@ use crate::feature::{FeatureKind, Gathered};
 use crate::ops::Lane;
 
 use super::checkpoint::{Cursor, Past, Point, Sheet, does_not_fit};
-use super::driver::in_order;
+use super::events::in_order;
 use super::judge::{Judge, MOST_CANDIDATES, Sampling};
 use super::sink::{Outcome, Part, PartRecord, Samples, Sink, SinkError, SpikeEvent};
 
