@@ -124,8 +124,6 @@ pub(super) struct Clocks {
     asks: Vec<u64>,
     /// The same, a bit for each lane.
     asking: Vec<u64>,
-    /// What a loop has found of each lane.
-    found: Vec<u64>,
     /// What changes rarely.
     rest: Vec<Clock>,
 }
@@ -156,7 +154,6 @@ impl Clocks {
             rejects: no(),
             asks: no(),
             asking: vec![0; lanes.div_ceil(64)],
-            found: no(),
             rest: vec![Clock::zeroed(); lanes],
         }
     }
@@ -307,34 +304,20 @@ impl Clocks {
     /// Chooses the steps to be tried.
     #[inline(always)]
     pub fn choose(&mut self, bounds: &Bounds) {
-        choose(bounds, &self.now, &self.wanted, &self.end, &mut self.tried);
-        // Nothing is stepped on an edge: the slopes that close the piece are those of a step of its own length.
-        both(&self.open, &self.on_edge, &mut self.found);
-        span(&self.found, &self.piece_start, &self.now, &mut self.tried);
+        let course = [&self.now[..], &self.piece_start, &self.wanted, &self.end];
+        choose(bounds, course, [&self.open, &self.on_edge], &mut self.tried);
     }
 
     /// Finds out which lanes have nothing to do but to take their step or to try a shorter one, and which have a row in the piece behind them.
     #[inline(always)]
     pub fn sort_out(&mut self, bounds: &Bounds) {
         let Outcome { error, growth, .. } = &self.outcome;
-        let may_hold = &mut self.found;
-        hold(bounds, &self.now, &self.tried, growth, may_hold);
-        fit(error, may_hold, &mut self.takes);
-        reject(bounds, &self.tried, error, may_hold, &mut self.rejects);
-        let steps = self.occupied.iter().zip(&self.on_edge);
-        let verdicts = self.takes.iter_mut().zip(&mut self.rejects);
-        for ((takes, rejects), (occupied, on_edge)) in verdicts.zip(steps) {
-            let steps = occupied & !on_edge;
-            *takes &= steps;
-            *rejects &= steps;
-        }
-        for (asks, (row, now)) in self
-            .asks
-            .iter_mut()
-            .zip(self.next_row.iter().zip(&self.now))
-        {
-            *asks = mask(row < now);
-        }
+        judge(
+            bounds,
+            [&self.now, &self.tried, &self.next_row, error, growth],
+            [&self.occupied, &self.on_edge],
+            [&mut self.takes, &mut self.rejects, &mut self.asks],
+        );
     }
 
     /// Finds the lanes whose pieces a feature would note, and adds them to those that have to be looked at; `deciding` is its number of each.
@@ -373,8 +356,11 @@ impl Clocks {
         }
         for (bits, asks) in self.asking.iter_mut().zip(self.asks.chunks(64)) {
             *bits = 0;
-            for (k, asks) in asks.iter().enumerate() {
-                *bits |= (asks & 1) << k;
+            // Mostly nobody asks, which is found in a fraction of the time.
+            if asks.iter().fold(0, |any, asks| any | asks) != 0 {
+                for (k, asks) in asks.iter().enumerate() {
+                    *bits |= (asks & 1) << k;
+                }
             }
         }
     }
@@ -383,49 +369,47 @@ impl Clocks {
     #[inline(always)]
     fn reject(&mut self, bounds: &Bounds) {
         count(&self.rejects, &mut self.rejected);
-        let (growth, may_hold) = (&self.outcome.growth, &mut self.found);
-        hold(bounds, &self.now, &self.tried, growth, may_hold);
-        shrink(
-            bounds,
-            &self.rejects,
-            growth,
-            may_hold,
-            &self.tried,
-            &mut self.wanted,
-        );
+        let course = [&self.now[..], &self.tried, &self.outcome.growth];
+        shrink(bounds, &self.rejects, course, &mut self.wanted);
     }
 
     /// The lanes that take their steps together do so; they and those that reject theirs choose the next ones.
     #[inline(always)]
     pub fn take(&mut self, bounds: &Bounds) {
-        count(&self.takes, &mut self.accepted);
+        if self.rejects.iter().fold(0, |any, r| any | r) != 0 {
+            self.reject(bounds);
+        }
         if bounds.adaptive {
             let Outcome {
                 growth, log_error, ..
             } = &self.outcome;
-            grow(bounds, &self.takes, &self.tried, growth, &mut self.wanted);
-            replace(&self.takes, log_error, &mut self.last_error);
+            grow(
+                bounds,
+                (&self.takes, [&self.tried, growth, log_error]),
+                [&mut self.wanted, &mut self.last_error],
+            );
         }
-        if self.rejects.iter().fold(0, |any, r| any | r) != 0 {
-            self.reject(bounds);
-        }
-        open(
-            &self.takes,
-            &self.now,
-            &mut self.open,
-            &mut self.piece_start,
+        move_on(
+            (&self.takes, [&self.tried, &self.end]),
+            [&mut self.now, &mut self.piece_start],
+            [&mut self.accepted, &mut self.open, &mut self.on_edge],
         );
-        move_on(&self.takes, &self.tried, &mut self.now);
-        arrive(&self.takes, &self.now, &self.end, &mut self.on_edge);
     }
 }
 
 // Loops over slices that are arguments each: what is written is known to be apart from what is read.
 
+/// The steps to be tried. Nothing is stepped on an edge: the slopes that close the piece are those of a step of its own length.
 #[inline(always)]
-fn choose(bounds: &Bounds, now: &[f64], wanted: &[f64], end: &[f64], tried: &mut [f64]) {
+fn choose(
+    bounds: &Bounds,
+    [now, piece_start, wanted, end]: [&[f64]; 4],
+    [open, on_edge]: [&[u64]; 2],
+    tried: &mut [f64],
+) {
     let n = tried.len();
-    let (now, wanted, end) = (&now[..n], &wanted[..n], &end[..n]);
+    let (now, piece_start, wanted, end) = (&now[..n], &piece_start[..n], &wanted[..n], &end[..n]);
+    let (open, on_edge) = (&open[..n], &on_edge[..n]);
     let adaptive = mask(bounds.adaptive);
     for k in 0..n {
         let left = end[k] - now[k];
@@ -444,57 +428,39 @@ fn choose(bounds: &Bounds, now: &[f64], wanted: &[f64], end: &[f64], tried: &mut
         let half = (0.5 * (left + 1.0)).floor();
         let halves = mask(2.0 * step > left) & adaptive;
         let halved = if halves != 0 { half } else { step };
-        tried[k] = if step >= left { at_least } else { halved };
+        let chosen = if step >= left { at_least } else { halved };
+        tried[k] = blend(open[k] & on_edge[k], now[k] - piece_start[k], chosen);
     }
 }
 
-/// Where `chosen`, how long it is from one tick to another.
+/// Who takes the step, who tries a shorter one, and who asks because a row lies behind.
 #[inline(always)]
-fn span(chosen: &[u64], from: &[f64], to: &[f64], length: &mut [f64]) {
-    let n = length.len();
-    let (chosen, from, to) = (&chosen[..n], &from[..n], &to[..n]);
-    for k in 0..n {
-        let whole = to[k] - from[k];
-        length[k] = blend(chosen[k], whole, length[k]);
-    }
-}
-
-#[inline(always)]
-fn both(a: &[u64], b: &[u64], both: &mut [u64]) {
-    for (both, (a, b)) in both.iter_mut().zip(a.iter().zip(b)) {
-        *both = a & b;
-    }
-}
-
-/// Where a step from time 0 on may hold a growing mode.
-#[inline(always)]
-fn hold(bounds: &Bounds, now: &[f64], tried: &[f64], growth: &[f64], may_hold: &mut [u64]) {
-    let n = may_hold.len();
-    let (now, tried, growth) = (&now[..n], &tried[..n], &growth[..n]);
-    for k in 0..n {
-        let is_long = mask(now[k] >= 0.0) & mask(tried[k] > bounds.held);
-        may_hold[k] = is_long & mask(growth[k] < 0.0);
-    }
-}
-
-/// Where the error is small enough.
-#[inline(always)]
-fn fit(error: &[f64], may_hold: &[u64], fits: &mut [u64]) {
-    for (fits, (error, may_hold)) in fits.iter_mut().zip(error.iter().zip(may_hold)) {
-        *fits = mask(*error <= 1.0) & !may_hold;
-    }
-}
-
-/// Where the step is to be shorter, and can be.
-#[inline(always)]
-fn reject(bounds: &Bounds, tried: &[f64], error: &[f64], may_hold: &[u64], rejects: &mut [u64]) {
-    let n = rejects.len();
-    let (tried, error, may_hold) = (&tried[..n], &error[..n], &may_hold[..n]);
+fn judge(
+    bounds: &Bounds,
+    [now, tried, next_row, error, growth]: [&[f64]; 5],
+    [occupied, on_edge]: [&[u64]; 2],
+    [takes, rejects, asks]: [&mut [u64]; 3],
+) {
+    let n = takes.len();
+    let (now, tried, next_row) = (&now[..n], &tried[..n], &next_row[..n]);
+    let (error, growth) = (&error[..n], &growth[..n]);
+    let (occupied, on_edge) = (&occupied[..n], &on_edge[..n]);
+    let (rejects, asks) = (&mut rejects[..n], &mut asks[..n]);
     let adaptive = mask(bounds.adaptive);
     for k in 0..n {
-        let is_small = mask(error[k] <= 1.0);
-        rejects[k] = (!is_small | may_hold[k]) & mask(tried[k] > bounds.smallest) & adaptive;
+        let may_hold = may_hold(bounds, now[k], tried[k], growth[k]);
+        let steps = occupied[k] & !on_edge[k];
+        let fits = mask(error[k] <= 1.0) & !may_hold;
+        takes[k] = fits & steps;
+        rejects[k] = !fits & mask(tried[k] > bounds.smallest) & adaptive & steps;
+        asks[k] = mask(next_row[k] < now[k]);
     }
+}
+
+/// Whether a step from time 0 on may hold a growing mode.
+#[inline(always)]
+fn may_hold(bounds: &Bounds, now: f64, tried: f64, growth: f64) -> u64 {
+    mask(now >= 0.0) & mask(tried > bounds.held) & mask(growth < 0.0)
 }
 
 #[inline(always)]
@@ -504,10 +470,17 @@ fn count(which: &[u64], counts: &mut [u64]) {
     }
 }
 
+/// The next step after one that was taken, and the error of that one.
 #[inline(always)]
-fn grow(bounds: &Bounds, takes: &[u64], tried: &[f64], growth: &[f64], wanted: &mut [f64]) {
+fn grow(
+    bounds: &Bounds,
+    (takes, [tried, growth, log_error]): (&[u64], [&[f64]; 3]),
+    [wanted, last_error]: [&mut [f64]; 2],
+) {
     let n = wanted.len();
-    let (takes, tried, growth) = (&takes[..n], &tried[..n], &growth[..n]);
+    let (takes, tried) = (&takes[..n], &tried[..n]);
+    let (growth, log_error) = (&growth[..n], &log_error[..n]);
+    let last_error = &mut last_error[..n];
     for k in 0..n {
         let growth = growth[k].abs();
         let grown = (tried[k] * growth).floor();
@@ -520,23 +493,18 @@ fn grow(bounds: &Bounds, takes: &[u64], tried: &[f64], growth: &[f64], wanted: &
             bounds.smallest
         };
         wanted[k] = blend(takes[k], next, wanted[k]);
+        last_error[k] = blend(takes[k], log_error[k], last_error[k]);
     }
 }
 
 /// The next step after one that was rejected.
 #[inline(always)]
-fn shrink(
-    bounds: &Bounds,
-    rejects: &[u64],
-    growth: &[f64],
-    may_hold: &[u64],
-    tried: &[f64],
-    wanted: &mut [f64],
-) {
+fn shrink(bounds: &Bounds, rejects: &[u64], [now, tried, growth]: [&[f64]; 3], wanted: &mut [f64]) {
     let n = wanted.len();
-    let (rejects, growth) = (&rejects[..n], &growth[..n]);
-    let (may_hold, tried) = (&may_hold[..n], &tried[..n]);
+    let (rejects, now) = (&rejects[..n], &now[..n]);
+    let (tried, growth) = (&tried[..n], &growth[..n]);
     for k in 0..n {
+        let may_hold = may_hold(bounds, now[k], tried[k], growth[k]);
         let growth = growth[k].abs();
         let growth = if growth < f64::INFINITY {
             growth
@@ -554,44 +522,29 @@ fn shrink(
         } else {
             bounds.held
         };
-        let next = blend(may_hold[k], at_most, at_least);
+        let next = blend(may_hold, at_most, at_least);
         wanted[k] = blend(rejects[k], next, wanted[k]);
     }
 }
 
+/// A step that is taken is counted; from time 0 on the piece behind it is open; who comes to the end of a segment stands on an edge.
 #[inline(always)]
-fn replace(takes: &[u64], by: &[f64], numbers: &mut [f64]) {
-    for (number, (takes, by)) in numbers.iter_mut().zip(takes.iter().zip(by)) {
-        *number = blend(*takes, *by, *number);
-    }
-}
-
-/// The piece behind a step from time 0 on is open.
-#[inline(always)]
-fn open(takes: &[u64], now: &[f64], open: &mut [u64], piece_start: &mut [f64]) {
-    let n = open.len();
-    let (takes, now, piece_start) = (&takes[..n], &now[..n], &mut piece_start[..n]);
+fn move_on(
+    (takes, [tried, end]): (&[u64], [&[f64]; 2]),
+    [now, piece_start]: [&mut [f64]; 2],
+    [accepted, open, on_edge]: [&mut [u64]; 3],
+) {
+    let n = now.len();
+    let (takes, tried, end) = (&takes[..n], &tried[..n], &end[..n]);
+    let (piece_start, accepted) = (&mut piece_start[..n], &mut accepted[..n]);
+    let (open, on_edge) = (&mut open[..n], &mut on_edge[..n]);
     for k in 0..n {
         let opens = takes[k] & mask(now[k] >= 0.0);
         open[k] |= opens;
         piece_start[k] = blend(opens, now[k], piece_start[k]);
-    }
-}
-
-/// Who comes to the end of a segment stands on an edge.
-#[inline(always)]
-fn arrive(takes: &[u64], now: &[f64], end: &[f64], on_edge: &mut [u64]) {
-    let n = on_edge.len();
-    let (takes, now, end) = (&takes[..n], &now[..n], &end[..n]);
-    for k in 0..n {
+        now[k] += blend(takes[k], tried[k], 0.0);
         on_edge[k] |= takes[k] & mask(now[k] == end[k]);
-    }
-}
-
-#[inline(always)]
-fn move_on(takes: &[u64], tried: &[f64], now: &mut [f64]) {
-    for (now, (takes, tried)) in now.iter_mut().zip(takes.iter().zip(tried)) {
-        *now += blend(*takes, *tried, 0.0);
+        accepted[k] = accepted[k].wrapping_sub(takes[k]);
     }
 }
 
