@@ -466,9 +466,19 @@ fn a_slab_with_unforeseen_events_has_its_checkpoints_too() {
 #[cfg(unix)]
 #[test]
 fn a_run_that_is_asked_to_end_says_how_to_go_on() {
-    let study = STUDY.replace("duration = '240 ms'", "duration = '4 s'");
+    // Longer than it takes to ask, on a fast machine, too.
+    let study = STUDY.replace("duration = '240 ms'", "duration = '8 s'");
     let place = place(&study);
-    let own = ["run", "study.toml", "--backend", "cpu", "--json", "-o"];
+    let own = [
+        "run",
+        "study.toml",
+        "--backend",
+        "cpu",
+        "--threads",
+        "1",
+        "--json",
+        "-o",
+    ];
     let whole = place.run(&[&own[..], &["whole.h5"]].concat()).ends(0);
     for signal in ["-INT", "-TERM"] {
         let more = ["cut.h5", "--force", "--checkpoint-every", "1 h"];
