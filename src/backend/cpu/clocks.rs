@@ -47,22 +47,44 @@ impl Bounds {
 /// Factor for the next step where the program gives none.
 const NO_GROWTH: f64 = 0.2;
 
-/// Lanes that are compared side by side.
+/// Ranges of lanes that are compared are multiples of so many.
 pub(super) const SIDE_BY_SIDE: usize = 4;
 
-/// The least of what an expression gives for each lane of a range, of which there is a multiple of [`SIDE_BY_SIDE`]: as many chains of
-/// comparisons. Not a function of a closure: that would be compiled without the instructions that the caller may use.
+/// Lanes for which numbers are computed before the least of them is found.
+const FEW: usize = 64;
+
+/// The least of what is computed for each lane of a range, a few at a time: `of` fills a slice for lanes from a given one on. Loops over slices become
+/// SIMD; a macro, since a closure would be compiled without the instructions that the caller may use.
 macro_rules! least {
-    ($lanes:expr, $k:ident => $of:expr) => {{
-        let mut least = [f64::INFINITY; SIDE_BY_SIDE];
-        for first in $lanes.step_by(SIDE_BY_SIDE) {
-            for (ahead, least) in least.iter_mut().enumerate() {
-                let $k = first + ahead;
-                *least = smaller($of, *least);
-            }
+    ($lanes:expr, |$some:ident, $of:ident| $fill:expr) => {{
+        let lanes: Range<usize> = $lanes;
+        let mut room = [0.0; FEW];
+        let mut least = f64::INFINITY;
+        for first in lanes.clone().step_by(FEW) {
+            let $some = first..lanes.end.min(first + FEW);
+            let $of = &mut room[..$some.len()];
+            $fill;
+            least = smaller(least_of($of), least);
         }
-        least.into_iter().fold(f64::INFINITY, smaller)
+        least
     }};
+}
+
+/// The least of some numbers.
+#[inline(always)]
+fn least_of(numbers: &[f64]) -> f64 {
+    let (eights, rest) = numbers.as_chunks::<8>();
+    let mut least = [f64::INFINITY; 8];
+    for eight in eights {
+        for (least, &number) in least.iter_mut().zip(eight) {
+            *least = smaller(number, *least);
+        }
+    }
+    let mut of_all = f64::INFINITY;
+    for &number in least.iter().chain(rest) {
+        of_all = smaller(number, of_all);
+    }
+    of_all
 }
 
 /// The smaller of two; the second where one is no number.
@@ -76,13 +98,13 @@ const YES: u64 = u64::MAX;
 
 /// `YES` where true.
 #[inline(always)]
-fn mask(condition: bool) -> u64 {
+pub(super) fn mask(condition: bool) -> u64 {
     if condition { YES } else { 0 }
 }
 
 /// `a` where the mask says yes, else `b`, by its bits: a choice may become a jump, or a store under a mask, which some processors take long for.
 #[inline(always)]
-fn blend(mask: u64, a: f64, b: f64) -> f64 {
+pub(super) fn blend(mask: u64, a: f64, b: f64) -> f64 {
     f64::from_bits((a.to_bits() & mask) | (b.to_bits() & !mask))
 }
 
@@ -209,14 +231,16 @@ impl Clocks {
         self.occupied[l] = 0;
     }
 
-    /// A lane has taken so many steps of the length that it tries.
-    pub fn pass(&mut self, l: usize, steps: i64) {
-        let settles = self.now[l] < 0.0;
-        self.now[l] += steps as f64 * self.tried[l];
-        if !settles {
-            self.piece_start[l] = self.now[l] - self.tried[l];
-        }
-        self.accepted[l] += steps as u64;
+    /// The lanes of a range that hold a fibre have taken so many steps of the length that they try.
+    #[inline(always)]
+    pub fn pass(&mut self, lanes: Range<usize>, steps: i64) {
+        pass(
+            steps,
+            &self.tried[lanes.clone()],
+            &self.occupied[lanes.clone()],
+            [&mut self.now, &mut self.piece_start].map(|row| &mut row[lanes.clone()]),
+            &mut self.accepted[lanes],
+        );
     }
 
     /// 1 for each lane of a range that holds a fibre, else 0.
@@ -229,42 +253,32 @@ impl Clocks {
     /// it; 0 or less if one has to be looked at first. Infinite where no lane holds a fibre.
     #[inline(always)]
     pub fn quiet_steps(&self, lanes: Range<usize>) -> f64 {
-        least!(lanes, k => {
-            let (now, tried) = (self.now[k], self.tried[k]);
-            let ahead = self.next_row[k] - now;
-            // While a fibre settles it has no piece that is open.
-            let settles = mask(now < 0.0);
-            let left = blend(settles, smaller(-now, self.end[k] - now), self.end[k] - now);
-            // Ticks are whole numbers below 2^53, so no quotient is rounded up to a whole one. Behind the last of the steps there is room for one
-            // more. Infinite where there is no row.
-            let to_end = (left / tried).trunc() - 1.0;
-            let to_row = (ahead / tried).trunc() + 1.0;
-            let waits = (self.open[k] | settles) & !self.on_edge[k] & mask(ahead >= 0.0);
-            blend(self.occupied[k], blend(waits, smaller(to_row, to_end), 0.0), f64::INFINITY)
-        })
+        least!(lanes, |some, of| quiet(
+            [&self.now, &self.tried, &self.end, &self.next_row].map(|row| &row[some.clone()]),
+            [&self.open, &self.on_edge, &self.occupied].map(|row| &row[some.clone()]),
+            of
+        ))
     }
 
     /// How many steps all lanes of a range can take before a window of time opens or closes for one; 0 or less if one has to be looked at first.
     /// Infinite where none holds a fibre that has settled, or the window of all is closed.
     #[inline(always)]
     pub fn steps_within(&self, lanes: Range<usize>, [after_ms, before_ms]: [f64; 2]) -> f64 {
-        least!(lanes, k => {
-            let now_ms = self.now[k] / TICKS_PER_MS;
-            let start_ms = self.piece_start[k] / TICKS_PER_MS;
-            // Behind the last of the steps there is room for one more.
-            let left = |to_ms: f64| ((to_ms - now_ms) / (self.tried[k] / TICKS_PER_MS)).trunc() - 1.0;
-            let inside = blend(mask(start_ms >= after_ms), left(before_ms), 0.0);
-            let steps = blend(mask(now_ms < after_ms), left(after_ms), inside);
-            let counts = self.occupied[k] & mask(now_ms >= 0.0) & mask(start_ms <= before_ms);
-            blend(counts, steps, f64::INFINITY)
-        })
+        least!(lanes, |some, of| within(
+            [after_ms, before_ms],
+            [&self.now, &self.tried, &self.piece_start].map(|row| &row[some.clone()]),
+            &self.occupied[some.clone()],
+            of
+        ))
     }
 
-    /// Whether nothing is noted of the piece that is open behind a lane, if pieces are noted within a window of time.
+    /// Whether all lanes of a range that hold a fibre try a step of this length.
     #[inline(always)]
-    pub fn is_outside(&self, l: usize, [after_ms, before_ms]: [f64; 2]) -> bool {
-        let (now, start) = (self.now[l], self.piece_start[l]);
-        now < 0.0 || now / TICKS_PER_MS < after_ms || start / TICKS_PER_MS > before_ms
+    pub fn all_try(&self, lanes: Range<usize>, step: f64) -> bool {
+        let (tried, occupied) = (&self.tried[lanes.clone()], &self.occupied[lanes]);
+        let other = |(&tried, &occupied): (&f64, &u64)| occupied & mask(tried != step);
+        let others = tried.iter().zip(occupied).map(other);
+        others.fold(0, |any, other| any | other) == 0
     }
 
     /// Whether a lane takes its step with all others.
@@ -398,6 +412,86 @@ impl Clocks {
 }
 
 // Loops over slices that are arguments each: what is written is known to be apart from what is read.
+
+/// Steps that have been taken without a look.
+#[inline(always)]
+fn pass(
+    steps: i64,
+    tried: &[f64],
+    occupied: &[u64],
+    [now, piece_start]: [&mut [f64]; 2],
+    accepted: &mut [u64],
+) {
+    let n = now.len();
+    let (tried, occupied) = (&tried[..n], &occupied[..n]);
+    let (piece_start, accepted) = (&mut piece_start[..n], &mut accepted[..n]);
+    let way = steps as f64;
+    for k in 0..n {
+        // While a fibre settles it has no piece that is open.
+        let opens = occupied[k] & mask(now[k] >= 0.0);
+        now[k] += blend(occupied[k], way * tried[k], 0.0);
+        piece_start[k] = blend(opens, now[k] - tried[k], piece_start[k]);
+        accepted[k] += occupied[k] & steps.cast_unsigned();
+    }
+}
+
+/// Whether nothing is noted of the piece that is open behind a lane, if pieces are noted within a window of time.
+#[inline(always)]
+pub(super) fn is_outside(now: f64, piece_start: f64, [after_ms, before_ms]: [f64; 2]) -> u64 {
+    let is_early = mask(now < 0.0) | mask(now / TICKS_PER_MS < after_ms);
+    is_early | mask(piece_start / TICKS_PER_MS > before_ms)
+}
+
+/// How many steps each lane can take, as [`Clocks::quiet_steps`] has them.
+#[inline(always)]
+fn quiet(
+    [now, tried, end, next_row]: [&[f64]; 4],
+    [open, on_edge, occupied]: [&[u64]; 3],
+    steps: &mut [f64],
+) {
+    let n = steps.len();
+    let (now, tried, end, next_row) = (&now[..n], &tried[..n], &end[..n], &next_row[..n]);
+    let (open, on_edge, occupied) = (&open[..n], &on_edge[..n], &occupied[..n]);
+    for k in 0..n {
+        let ahead = next_row[k] - now[k];
+        // While a fibre settles it has no piece that is open.
+        let settles = mask(now[k] < 0.0);
+        let to_edge = end[k] - now[k];
+        let left = blend(settles, smaller(-now[k], to_edge), to_edge);
+        // Ticks are whole numbers below 2^53, so no quotient is rounded up to a whole one. Behind the last of the steps there is room for one
+        // more. Infinite where there is no row.
+        let to_end = (left / tried[k]).trunc() - 1.0;
+        let to_row = (ahead / tried[k]).trunc() + 1.0;
+        let waits = (open[k] | settles) & !on_edge[k] & mask(ahead >= 0.0);
+        let own = blend(waits, smaller(to_row, to_end), 0.0);
+        steps[k] = blend(occupied[k], own, f64::INFINITY);
+    }
+}
+
+/// How many steps each lane can take, as [`Clocks::steps_within`] has them.
+#[inline(always)]
+fn within(
+    [after_ms, before_ms]: [f64; 2],
+    [now, tried, piece_start]: [&[f64]; 3],
+    occupied: &[u64],
+    steps: &mut [f64],
+) {
+    let n = steps.len();
+    let (now, tried, piece_start) = (&now[..n], &tried[..n], &piece_start[..n]);
+    let occupied = &occupied[..n];
+    for k in 0..n {
+        let now_ms = now[k] / TICKS_PER_MS;
+        let start_ms = piece_start[k] / TICKS_PER_MS;
+        let tried_ms = tried[k] / TICKS_PER_MS;
+        // Behind the last of the steps there is room for one more.
+        let to_after = ((after_ms - now_ms) / tried_ms).trunc() - 1.0;
+        let to_before = ((before_ms - now_ms) / tried_ms).trunc() - 1.0;
+        let inside = blend(mask(start_ms >= after_ms), to_before, 0.0);
+        let left = blend(mask(now_ms < after_ms), to_after, inside);
+        let counts = occupied[k] & mask(now_ms >= 0.0) & mask(start_ms <= before_ms);
+        steps[k] = blend(counts, left, f64::INFINITY);
+    }
+}
 
 /// The steps to be tried. Nothing is stepped on an edge: the slopes that close the piece are those of a step of its own length.
 #[inline(always)]

@@ -6,9 +6,10 @@
 
 use std::sync::Arc;
 
+use crate::feature::FeatureSpec;
 use crate::ops::Lane;
 
-use super::clocks::{Clocks, SIDE_BY_SIDE};
+use super::clocks::{Clocks, SIDE_BY_SIDE, blend, is_outside, mask};
 #[cfg(target_arch = "x86_64")]
 use super::interpret::Simd;
 use super::lanes::{Advance, Lanes};
@@ -142,11 +143,8 @@ impl<T: Lane> Advance<'_, T> {
         };
         let width = tiles.len() / layout.tile_values * layout.tile_lanes;
         let full_step = self.cpu.plan.first_step as f64;
-        let is_full = |l: usize| {
-            let holds = lanes.fibre.get(l).is_some_and(Option::is_some);
-            !holds || lanes.clocks.tried[l] == full_step
-        };
-        if most == 0 || !(first..first + width).all(is_full) {
+        let here = first..first + width;
+        if most == 0 || !lanes.clocks.all_try(here, full_step) {
             return walk_with(&[], native, &is_quiet, &mut lanes.slots, tiles, most);
         }
         let slots = &mut lanes.slots;
@@ -230,42 +228,27 @@ impl<T: Lane> Advance<'_, T> {
         for (to, active) in active.zip(clocks.occupied(here.clone())) {
             *to = T::of(active);
         }
-        let (now, piece_start, tried) = (
-            &clocks.now[here.clone()],
-            &clocks.piece_start[here.clone()],
-            &clocks.tried[here.clone()],
-        );
+        let [now, piece_start, tried] =
+            [&clocks.now, &clocks.piece_start, &clocks.tried].map(|row| &row[here.clone()]);
         for (f, (spec, of)) in plan.features.iter().enumerate() {
             let deciding = &lanes.deciding[f * lanes.stride..][here.clone()];
             let (value, slope) = (open(2 * of), open(2 * of + 1));
             let (before, rows) = tile.split_at_mut((watch.features + PER_FEATURE * f) * tile_lanes);
             let mut rows = rows.chunks_exact_mut(tile_lanes);
-            let [a, b, c, d] = std::array::from_fn(|_| rows.next().unwrap_or_default());
+            let inputs = std::array::from_fn(|_| rows.next().unwrap_or_default());
             let bound = &mut before[(watch.bounds + f) * tile_lanes..][..tile_lanes];
-            for l in 0..tile_lanes {
-                let passed = now[l] - piece_start[l];
-                let longest = if passed > tried[l] { passed } else { tried[l] };
-                let length = longest / plan.ticks_per_time;
-                // The sign is the side of the threshold, the size how near a turning point came. Neither side while nothing is known: then no
-                // piece is left out.
-                let distance = deciding[l];
-                let side = if distance.is_nan() {
-                    0.0
-                } else {
-                    1f64.copysign(distance)
-                };
-                let inputs = if clocks.is_outside(first + l, [spec.after_ms, spec.before_ms]) {
-                    Watch::OUTSIDE
-                } else {
-                    Watch::of_feature(side, spec.threshold, length, distance.abs())
-                };
-                bound[l] = T::of(Watch::distance(&inputs, value[l], slope[l]));
-                [a[l], b[l], c[l], d[l]] = inputs.map(T::of);
-            }
+            watch_for(
+                spec,
+                [now, piece_start, tried, deciding, value, slope],
+                plan.ticks_per_time,
+                inputs,
+                bound,
+            );
         }
     }
 
     /// Whether no lane of the tile has to be looked at.
+    #[inline(always)]
     fn is_quiet(&self, watch: &Watch, tile: &[T], tile_lanes: usize) -> bool {
         let row = (self.cpu.first_output + watch.output) * tile_lanes;
         let zero = T::of(0.0);
@@ -290,6 +273,7 @@ impl<T: Lane> Advance<'_, T> {
     }
 
     /// Moves the clocks of a tile by the steps of a stretch.
+    #[inline(always)]
     fn pass_quietly(
         &self,
         watch: &Watch,
@@ -306,11 +290,46 @@ impl<T: Lane> Advance<'_, T> {
                 *to = from.f64();
             }
         }
-        for l in first..first + width {
-            if lanes.fibre[l].is_some() {
-                lanes.clocks.pass(l, steps);
-            }
-        }
+        lanes.clocks.pass(first..first + width, steps);
+    }
+}
+
+/// Writes what the watch asks about for a feature: its inputs, and the least distance from the threshold that belongs to the start of the open piece. A
+/// loop over slices, which becomes SIMD.
+#[inline(always)]
+fn watch_for<T: Lane>(
+    spec: &FeatureSpec,
+    [now, piece_start, tried, deciding, value, slope]: [&[f64]; 6],
+    ticks_per_time: f64,
+    [a, b, c, d]: [&mut [T]; PER_FEATURE],
+    bound: &mut [T],
+) {
+    let n = bound.len();
+    let (now, piece_start, tried) = (&now[..n], &piece_start[..n], &tried[..n]);
+    let (deciding, value, slope) = (&deciding[..n], &value[..n], &slope[..n]);
+    let (a, b, c, d) = (&mut a[..n], &mut b[..n], &mut c[..n], &mut d[..n]);
+    for l in 0..n {
+        let passed = now[l] - piece_start[l];
+        let longest = if passed > tried[l] { passed } else { tried[l] };
+        let length = longest / ticks_per_time;
+        // The sign is the side of the threshold, the size how near a turning point came. Neither side while nothing is known: then no
+        // piece is left out.
+        let distance = deciding[l];
+        let side = blend(mask(distance.is_nan()), 0.0, 1f64.copysign(distance));
+        let inside = Watch::of_feature(side, spec.threshold, length, distance.abs());
+        let is_outside = is_outside(now[l], piece_start[l], [spec.after_ms, spec.before_ms]);
+        let [of_a, of_b, of_c, of_d] = Watch::OUTSIDE;
+        let inputs = [
+            blend(is_outside, of_a, inside[0]),
+            blend(is_outside, of_b, inside[1]),
+            blend(is_outside, of_c, inside[2]),
+            blend(is_outside, of_d, inside[3]),
+        ];
+        bound[l] = T::of(Watch::distance(&inputs, value[l], slope[l]));
+        a[l] = T::of(inputs[0]);
+        b[l] = T::of(inputs[1]);
+        c[l] = T::of(inputs[2]);
+        d[l] = T::of(inputs[3]);
     }
 }
 

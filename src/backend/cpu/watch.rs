@@ -163,6 +163,7 @@ impl Watch {
         Walk {
             carried: carried.chain(observables).chain(self.distances()).collect(),
             asks: self.output,
+            apart: !plan.experiment.varied.is_empty(),
         }
     }
 
@@ -174,6 +175,7 @@ impl Watch {
     /// The inputs of a feature: the side of the threshold on which the course is (1 or -1, 0 while that is not known), that times the
     /// threshold, both shrunk by a margin; a third of the length of a piece (in the unit of the rates' time); and how far a turning point must be
     /// from the threshold, with the margin of the threshold's own digits.
+    #[inline(always)]
     pub fn of_feature(side: f64, threshold: f64, length: f64, nearest: f64) -> [f64; PER_FEATURE] {
         [
             SHRUNK * side,
@@ -188,6 +190,7 @@ impl Watch {
     pub const OUTSIDE: [f64; PER_FEATURE] = [0.0, -1e30, 0.0, 0.0];
 
     /// The least distance from the threshold that belongs to an end of a piece, from the inputs of a feature, value and slope.
+    #[inline(always)]
     pub fn distance(inputs: &[f64; PER_FEATURE], value: f64, slope: f64) -> f64 {
         let [side, side_threshold, reach, _] = inputs;
         side * value - side_threshold - reach * slope.abs()
@@ -195,6 +198,7 @@ impl Watch {
 }
 
 /// What rounding may make of a distance from the threshold by the threshold's own size; more than nothing, so that a distance of 0 is not clear.
+#[inline(always)]
 fn threshold_margin(threshold: f64) -> f64 {
     MARGIN * threshold.abs().max(1e-20)
 }

@@ -42,4 +42,6 @@ pub(in crate::backend::cpu) struct Walk {
     pub carried: Vec<[usize; 2]>,
     /// The output that is 0 where a lane need not be looked at.
     pub asks: usize,
+    /// Whether fibres differ, so that their events do not fall together.
+    pub apart: bool,
 }

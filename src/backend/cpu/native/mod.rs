@@ -35,11 +35,17 @@ const TOGETHER: usize = 8;
 /// Bytes of code that stay in the nearest cache of instructions from one pass to the next.
 const SHORT: usize = 16 << 10;
 
+/// Vectors of a tile at most where fibres walk that differ: an event of one stops all.
+const APART: u32 = 2;
+
 /// How many vectors a tile has.
 #[derive(Clone, Copy, Debug)]
 enum Vectors {
-    /// As many as suit the program, or fewer where so many lanes fill fewer.
-    For(usize),
+    /// As many as suit the program, or fewer where so many lanes fill fewer, and no more than this.
+    For {
+        lanes: usize,
+        most: u32,
+    },
     These(u32),
 }
 
@@ -72,7 +78,11 @@ impl Native {
         taken_up: &[[usize; 2]],
     ) -> Option<Self> {
         let passes = Passes::TakingUp(taken_up);
-        Self::in_tiles::<T>(program, n_inputs, simd, Vectors::For(lanes), passes)
+        let vectors = Vectors::For {
+            lanes,
+            most: u32::MAX,
+        };
+        Self::in_tiles::<T>(program, n_inputs, simd, vectors, passes)
     }
 
     /// The same in tiles of one vector, however small the program, where no pass knows of another.
@@ -89,7 +99,11 @@ impl Native {
         walk: &Walk,
     ) -> Option<Self> {
         let passes = Passes::Walking(walk);
-        Self::in_tiles::<T>(program, n_inputs, simd, Vectors::For(lanes), passes)
+        let vectors = Vectors::For {
+            lanes,
+            most: if walk.apart { APART } else { u32::MAX },
+        };
+        Self::in_tiles::<T>(program, n_inputs, simd, vectors, passes)
     }
 
     /// Another program with as many inputs and outputs, for the same tiles.
@@ -130,7 +144,10 @@ impl Native {
         let fixed = asks.map_or_else(Vec::new, |asks| block.take_fixed_outputs(asks as u32));
         let lanes = set.vector_bytes() / size_of::<T>();
         let parts = match vectors {
-            Vectors::For(wanted) => filled(set.side_by_side(block.list.len()), lanes, wanted),
+            Vectors::For {
+                lanes: wanted,
+                most,
+            } => filled(set.side_by_side(block.list.len()).min(most), lanes, wanted),
             Vectors::These(parts) => parts,
         };
         let block = if parts == 1 {

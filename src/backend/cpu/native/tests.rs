@@ -331,6 +331,7 @@ fn walker(random: &mut SmallRng, double: bool) -> (Program, usize, Walk) {
     let walk = Walk {
         carried,
         asks: program.outputs.len() - 1,
+        apart: random.random_bool(0.3),
     };
     (program, n_own + 2, walk)
 }
