@@ -3,9 +3,10 @@
 use super::allocate::Rules;
 use super::schedule::Choice;
 
-/// Primitives of a program that is computed for two vectors side by side at most, and for four: the walking code of a small model has 300 to 400.
-const SMALL: usize = 1000;
-const SHORT: usize = 500;
+/// Primitives of a program that is computed for two vectors side by side, at most.
+const SUITS_TWO: usize = 1000;
+/// Those of one that is computed for four where there are registers for it: walking code of a small model has 300 to 400.
+const SUITS_FOUR: usize = 500;
 
 /// The instruction set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,8 +55,8 @@ impl Set {
     /// by trial (`benches/README.md`); of NEON nothing was measured.
     pub fn side_by_side(self, n_primitives: usize) -> u32 {
         match (self, n_primitives) {
-            (Set::Avx512, 0..=SHORT) => 4,
-            (_, 0..=SMALL) => 2,
+            (Set::Avx512, 0..=SUITS_FOUR) => 4,
+            (_, 0..=SUITS_TWO) => 2,
             _ => 1,
         }
     }
