@@ -1,5 +1,5 @@
-//! The axons with what their gates need computed from the potential: nine exponentials and six divisions a step. Written once for all sets of vector
-//! instructions.
+//! The axons with what their gates need computed from the potential: nine exponentials and six divisions a step, or five and seven, where rates share
+//! theirs. Written once for all sets of vector instructions.
 
 use std::arch::x86_64::*;
 
@@ -106,11 +106,10 @@ macro_rules! program {
                 })
             }
 
-            /// `u/(1 - exp(-u))`
+            /// `u/(1 - e)` for `e = exp(-u)`.
             #[inline]
             #[target_feature(enable = $features)]
-            fn opening(u: Side) -> Side {
-                let e = exp(every!($side, K => $sub(c(0.0), u[K])));
+            fn opening(u: Side, e: Side) -> Side {
                 every!($side, K => {
                     let $u = u[K];
                     let $far = $div(u[K], $sub(c(1.0), e[K]));
@@ -129,9 +128,44 @@ macro_rules! program {
                 every!($side, K => $fma($sub(x[K], end[K]), e[K], end[K]))
             }
 
-            /// Takes `n` steps of all axons under a current.
+            /// What the gates need of the potential by six exponentials, one for each: opening and closing of m, h and n.
+            #[inline]
             #[target_feature(enable = $features)]
-            pub fn run(axons: &mut Axons, n: usize, step: f32, current: f32) {
+            fn rates(v: Side) -> [Side; 6] {
+                let linear = |slope: f32, offset: f32| every!($side, K => $fma(v[K], c(slope), c(offset)));
+                let times = |x: Side, by: f32| every!($side, K => $mul(x[K], c(by)));
+                let am = opening(linear(0.1, 5.0), exp(linear(-0.1, -5.0)));
+                let bm = times(exp(linear(-1.0 / 18.0, -75.0 / 18.0)), 4.0);
+                let ah = times(exp(linear(-0.05, -3.75)), 0.07);
+                let bh = exp(linear(-0.1, -4.5));
+                let bh = every!($side, K => $div(c(1.0), $add(bh[K], c(1.0))));
+                let an = times(opening(linear(0.1, 6.5), exp(linear(-0.1, -6.5))), 0.1);
+                let bn = times(exp(linear(1.0 / 80.0, 75.0 / 80.0)), 0.125);
+                [am, bm, ah, bh, an, bn]
+            }
+
+            /// The same by two: the slopes of five rates are powers of one.
+            #[inline]
+            #[target_feature(enable = $features)]
+            fn rates_that_share(v: Side) -> [Side; 6] {
+                let linear = |slope: f32, offset: f32| every!($side, K => $fma(v[K], c(slope), c(offset)));
+                let times = |x: Side, by: f32| every!($side, K => $mul(x[K], c(by)));
+                let squared = |x: Side| every!($side, K => $mul(x[K], x[K]));
+                let root = exp(linear(-1.0 / 80.0, -75.0 / 80.0));
+                let fourth = squared(squared(root));
+                let eighth = squared(fourth);
+                let am = opening(linear(0.1, 5.0), times(eighth, 12.182_494));
+                let bm = times(exp(linear(-1.0 / 18.0, -75.0 / 18.0)), 4.0);
+                let ah = times(fourth, 0.07);
+                let bh = every!($side, K => $div(c(1.0), $fma(eighth[K], c(20.085_537), c(1.0))));
+                let an = times(opening(linear(0.1, 6.5), times(eighth, 2.718_281_8)), 0.1);
+                let bn = every!($side, K => $div(c(0.125), root[K]));
+                [am, bm, ah, bh, an, bn]
+            }
+
+            /// Takes `n` steps of all axons under a current; with rates that share their exponentials or each with its own.
+            #[target_feature(enable = $features)]
+            pub fn run<const SHARING: bool>(axons: &mut Axons, n: usize, step: f32, current: f32) {
                 let [v, m, h, n_gate] = &mut axons.0;
                 let width = $lanes * $side;
                 let all = v
@@ -144,18 +178,7 @@ macro_rules! program {
                     let load = |from: &[f32]| every!($side, K => unsafe { $load(from.as_ptr().add(K * $lanes)) });
                     let (mut v, mut m, mut h, mut n4) = (load(v_), load(m_), load(h_), load(n_));
                     for _ in 0..n {
-                        let linear = |slope: f32, offset: f32| every!($side, K => $fma(v[K], c(slope), c(offset)));
-                        let am = opening(linear(0.1, 5.0));
-                        let bm = exp(linear(-1.0 / 18.0, -75.0 / 18.0));
-                        let bm = every!($side, K => $mul(bm[K], c(4.0)));
-                        let ah = exp(linear(-0.05, -3.75));
-                        let ah = every!($side, K => $mul(ah[K], c(0.07)));
-                        let bh = exp(linear(-0.1, -4.5));
-                        let bh = every!($side, K => $div(c(1.0), $add(bh[K], c(1.0))));
-                        let an = opening(linear(0.1, 6.5));
-                        let an = every!($side, K => $mul(an[K], c(0.1)));
-                        let bn = exp(linear(1.0 / 80.0, 75.0 / 80.0));
-                        let bn = every!($side, K => $mul(bn[K], c(0.125)));
+                        let [am, bm, ah, bh, an, bn] = if SHARING { rates_that_share(v) } else { rates(v) };
                         let dv = every!($side, K => {
                             let m3h = $mul($mul(m[K], m[K]), $mul(m[K], h[K]));
                             let n2 = $mul(n4[K], n4[K]);
@@ -196,7 +219,7 @@ program!(
 
 program!(
     /// Sixteen numbers a vector.
-    avx512, "avx512f", __m512, 16, 3,
+    avx512, "avx512f", __m512, 16, 4,
     set _mm512_set1_ps, load _mm512_loadu_ps, store _mm512_storeu_ps,
     add _mm512_add_ps, sub _mm512_sub_ps, mul _mm512_mul_ps, div _mm512_div_ps,
     fma _mm512_fmadd_ps, fnma _mm512_fnmadd_ps, min _mm512_min_ps, max _mm512_max_ps,
