@@ -158,7 +158,7 @@ macro_rules! program {
                 let bm = times(exp(linear(-1.0 / 18.0, -75.0 / 18.0)), 4.0);
                 let ah = times(fourth, 0.07);
                 let bh = every!($side, K => $div(c(1.0), $fma(eighth[K], c(20.085_537), c(1.0))));
-                let an = times(opening(linear(0.1, 6.5), times(eighth, 2.718_281_8)), 0.1);
+                let an = times(opening(linear(0.1, 6.5), times(eighth, std::f32::consts::E)), 0.1);
                 let bn = every!($side, K => $div(c(0.125), root[K]));
                 [am, bm, ah, bh, an, bn]
             }
