@@ -45,7 +45,7 @@ fn is_asked_for(group: &str) -> bool {
 }
 
 /// A group on the CPU. Each of a benchmark's iterations is a whole run, and what is set up for it is not measured but takes time as well:
-/// so short times are asked for, with which a group ends within three minutes on two busy cores.
+/// so short times are asked for, with which a group ends within minutes.
 fn on_cpu_group<'a>(c: &'a mut Criterion, name: &str) -> BenchmarkGroup<'a, WallTime> {
     let mut group = c.benchmark_group(name);
     group.sample_size(10);
@@ -128,7 +128,7 @@ fn seconds(n: u64, of: impl Fn() -> f64) -> Duration {
     Duration::from_secs_f64((0..n).map(|_| of()).sum())
 }
 
-/// A few blocks of fibres for each thread through 50 ms, on one thread and on all.
+/// A few blocks of fibres for each thread through 200 ms, on one thread and on all.
 fn stepping(c: &mut Criterion) {
     if !is_asked_for("stepping") {
         return;
@@ -145,7 +145,11 @@ fn stepping(c: &mut Criterion) {
         let model = read(&source(name));
         for precision in [Precision::F32, Precision::F64] {
             for threads in [1, all] {
-                let case = on_cpu(scheme, precision, 1024 * threads, threads);
+                let case = Case {
+                    // Long beside what it takes to wake a thread.
+                    duration_ms: 200.0,
+                    ..on_cpu(scheme, precision, 1024 * threads, threads)
+                };
                 let steps = bench(&model, &case)
                     .expect("shipped models can be run")
                     .fibre_steps;
