@@ -12,7 +12,7 @@ impl Axons {
     }
 }
 
-/// An expression for each of the vectors that are computed side by side: two, three or four.
+/// An expression for each of the vectors that are computed side by side: two or four.
 macro_rules! every {
     (2, $k:ident => $body:expr) => {
         [
@@ -22,22 +22,6 @@ macro_rules! every {
             },
             {
                 const $k: usize = 1;
-                $body
-            },
-        ]
-    };
-    (3, $k:ident => $body:expr) => {
-        [
-            {
-                const $k: usize = 0;
-                $body
-            },
-            {
-                const $k: usize = 1;
-                $body
-            },
-            {
-                const $k: usize = 2;
                 $body
             },
         ]

@@ -16,18 +16,9 @@ pub fn step_first(graph: &mut Graph, step: Value, roots: &[Value]) -> Vec<Value>
         let (Op::Mul, &[a, b]) = (op, args) else {
             return None;
         };
-        // (h x) c or h (x c), whichever stands first.
         let (number, other) = [(a, b), (b, a)].into_iter().find_map(|(outer, inner)| {
-            let Node::Apply(Op::Mul, [x, y, _]) = graph.node(inner) else {
-                return None;
-            };
-            let is_number = |v: Value| graph.as_constant(v).is_some();
-            let both = [(x, y), (y, x)].into_iter();
-            let found = both.filter(|&(x, y)| {
-                (outer == step && is_number(y)) || (is_number(outer) && y == step && x != step)
-            });
-            let mut found = found.map(|(x, y)| (if outer == step { y } else { outer }, x));
-            found.next().filter(|_| once(&inner))
+            let found = number_and_other(graph, step, outer, inner);
+            found.filter(|_| once(&inner))
         })?;
         let known = product_as_it_is(graph, step, number);
         Some(product_as_it_is(graph, known, other))
@@ -50,6 +41,31 @@ pub fn step_first(graph: &mut Graph, step: Value, roots: &[Value]) -> Vec<Value>
             divides.then(|| graph.intern(Node::Apply(Op::Div, [known, by, Value::NONE])))
         })
     })
+}
+
+/// Of `h (x c)` or `(h x) c`, the inner product second, the number and `x`.
+fn number_and_other(
+    graph: &Graph,
+    step: Value,
+    outer: Value,
+    inner: Value,
+) -> Option<(Value, Value)> {
+    let Node::Apply(Op::Mul, [x, y, _]) = graph.node(inner) else {
+        return None;
+    };
+    let is_number = |v: Value| graph.as_constant(v).is_some();
+    let (first, other) = if y == step || is_number(y) {
+        (y, x)
+    } else {
+        (x, y)
+    };
+    if outer == step && is_number(first) {
+        Some((first, other))
+    } else if is_number(outer) && first == step {
+        Some((outer, other))
+    } else {
+        None
+    }
 }
 
 fn product_as_it_is(graph: &mut Graph, a: Value, b: Value) -> Value {
