@@ -47,13 +47,10 @@ impl Bounds {
 /// Factor for the next step where the program gives none.
 const NO_GROWTH: f64 = 0.2;
 
-/// Ranges of lanes that are compared are multiples of so many.
-pub(super) const SIDE_BY_SIDE: usize = 4;
-
 /// Lanes for which numbers are computed before the least of them is found.
 const FEW: usize = 64;
 
-/// The least of what is computed for each lane of a range, a few at a time: `of` fills a slice for lanes from a given one on. Loops over slices become
+/// The least of what is computed for each lane of a range, a few at a time: the expression fills a slice for some of them. Loops over slices become
 /// SIMD; a macro, since a closure would be compiled without the instructions that the caller may use.
 macro_rules! least {
     ($lanes:expr, |$some:ident, $of:ident| $fill:expr) => {{
@@ -270,15 +267,6 @@ impl Clocks {
             &self.occupied[some.clone()],
             of
         ))
-    }
-
-    /// Whether all lanes of a range that hold a fibre try a step of this length.
-    #[inline(always)]
-    pub fn all_try(&self, lanes: Range<usize>, step: f64) -> bool {
-        let (tried, occupied) = (&self.tried[lanes.clone()], &self.occupied[lanes]);
-        let other = |(&tried, &occupied): (&f64, &u64)| occupied & mask(tried != step);
-        let others = tried.iter().zip(occupied).map(other);
-        others.fold(0, |any, other| any | other) == 0
     }
 
     /// Whether a lane takes its step with all others.

@@ -22,7 +22,7 @@ use crate::backend::{Spike, course};
 use crate::ops::Lane;
 use crate::protocol::ms;
 
-use super::clocks::{Bounds, Clocks, SIDE_BY_SIDE};
+use super::clocks::{Bounds, Clocks};
 use super::course::Course;
 use super::group::{Clock, Group, flag};
 #[cfg(target_arch = "x86_64")]
@@ -86,7 +86,7 @@ impl<T: Lane> Lanes<T> {
     pub fn new(cpu: &Cpu<T>, lanes: usize) -> Self {
         let layout = Layout::new(cpu, lanes);
         let bytes = layout.n_tiles(lanes) * layout.tile_values * size_of::<T>();
-        let stride = (layout.n_tiles(lanes) * layout.tile_lanes).next_multiple_of(SIDE_BY_SIDE);
+        let stride = layout.n_tiles(lanes) * layout.tile_lanes;
         Lanes {
             memory: vec![CacheLine::zeroed(); bytes.div_ceil(size_of::<CacheLine>())],
             slots: vec![CacheLine::zeroed(); cpu.n_slots()],

@@ -316,6 +316,7 @@ impl<T: Lane> Cpu<T> {
         inside
             && (!clock.has(flag::OPEN) || clock.piece_start <= clock.now)
             && clock.wanted > 0
+            && (self.is_adaptive() || clock.wanted == self.plan.first_step)
             && (clock.lost_state as usize) < self.plan.n_states.max(1)
             && clock.next_row as usize <= self.plan.experiment.n_samples
     }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::feature::FeatureSpec;
 use crate::ops::Lane;
 
-use super::clocks::{Clocks, SIDE_BY_SIDE, blend, is_outside, mask};
+use super::clocks::{Clocks, blend, is_outside, mask};
 #[cfg(target_arch = "x86_64")]
 use super::interpret::Simd;
 use super::lanes::{Advance, Lanes};
@@ -67,8 +67,7 @@ impl<T: Lane> Advance<'_, T> {
             lanes.layout.tile_values,
         );
         let n_tiles = match &self.cpu.runner {
-            // Whole groups of lanes that are compared side by side.
-            Runner::Native(_, native) if native.is_short() => SIDE_BY_SIDE.div_ceil(tile_lanes),
+            Runner::Native(_, native) if native.is_short() => 1,
             _ => TILES,
         };
         let at_a_time = rows.chunks_mut(n_tiles * tile_values);
@@ -141,13 +140,11 @@ impl<T: Lane> Advance<'_, T> {
             let mut each = tiles.chunks_exact(layout.tile_values);
             each.all(|tile| self.is_quiet(watch, tile, layout.tile_lanes))
         };
-        let width = tiles.len() / layout.tile_values * layout.tile_lanes;
-        let full_step = self.cpu.plan.first_step as f64;
-        let here = first..first + width;
-        if most == 0 || !lanes.clocks.all_try(here, full_step) {
-            return walk_with(&[], native, &is_quiet, &mut lanes.slots, tiles, most);
-        }
         let slots = &mut lanes.slots;
+        // A step that an edge has cut short is the last one before a look: whoever can take more takes full ones, which is what hopeful code knows.
+        if most == 0 {
+            return walk_with(&[], native, &is_quiet, slots, tiles, 0);
+        }
         // Where a step had to be looked at, so have those behind it, and hoping is in vain.
         let at_first = if lanes.looked_at[first] {
             WHILE.min(most)
@@ -193,10 +190,7 @@ impl<T: Lane> Advance<'_, T> {
     fn quiet_steps(&self, lanes: &Lanes<T>, first: usize, width: usize) -> Option<i64> {
         let (clocks, tile_lanes) = (&lanes.clocks, lanes.layout.tile_lanes);
         // Lanes beyond the last hold no fibre.
-        let width = width
-            .next_multiple_of(tile_lanes)
-            .next_multiple_of(SIDE_BY_SIDE);
-        let all = first..first + width;
+        let all = first..first + width.next_multiple_of(tile_lanes);
         let mut least = clocks.quiet_steps(all.clone());
         if least == f64::INFINITY {
             return None;

@@ -132,11 +132,12 @@ fn steps_of_all_lanes_are_those_of_each_by_whole_numbers() {
 #[test]
 fn quiet_steps_of_a_range_are_the_fewest_of_its_lanes() {
     let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(4);
-    let (n, wide) = (4 * SIDE_BY_SIDE, SIDE_BY_SIDE);
     // Without a fibre there is nothing to take steps for.
-    assert_eq!(Clocks::new(n).quiet_steps(0..n), f64::INFINITY);
+    assert_eq!(Clocks::new(16).quiet_steps(0..16), f64::INFINITY);
     let mut quiet = 0;
-    for _ in 0..2000 {
+    for k in 0..2000 {
+        // Among many, more than are looked through at once, somebody nearly always has to be looked at.
+        let (n, wide) = (if k % 4 == 0 { 150 } else { 16 }, 3);
         let mut clocks = Clocks::new(n);
         let rare = random.random_range(0.0..0.4);
         for l in 0..n {
@@ -198,4 +199,37 @@ fn quiet_steps_of_a_range_are_the_fewest_of_its_lanes() {
         quiet += usize::from(steps > 0);
     }
     assert!((200..1800).contains(&quiet), "{quiet}");
+}
+
+/// Code for many steps knows their length.
+#[test]
+fn with_a_fixed_step_whoever_can_take_more_than_one_takes_full_ones() {
+    let fixed = Bounds {
+        settling: 1000.0,
+        largest: 1000.0,
+        adaptive: false,
+        ..BOUNDS
+    };
+    let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(5);
+    let (mut full, mut cut) = (0, 0);
+    for _ in 0..5000 {
+        let mut clocks = Clocks::new(1);
+        let now = random.random_range(-3000_i64..9000);
+        clocks.now[0] = now as f64;
+        clocks.piece_start[0] = now as f64 - random.random_range(1.0..1000f64).floor();
+        clocks.wanted[0] = 1000.0;
+        clocks.end[0] = (now + random.random_range(0..5000)) as f64;
+        clocks.next_row[0] = f64::INFINITY;
+        clocks.occupied[0] = YES;
+        clocks.open[0] = mask(now >= 0);
+        clocks.on_edge[0] = mask(random.random_bool(0.1));
+        clocks.choose(&fixed);
+        if clocks.quiet_steps(0..1) > 0.0 {
+            assert_eq!(clocks.tried[0], 1000.0);
+            full += 1;
+        } else {
+            cut += usize::from(clocks.tried[0] != 1000.0);
+        }
+    }
+    assert!(full > 500 && cut > 500, "{full} {cut}");
 }
